@@ -1,0 +1,7 @@
+"""The same as ``hmean evaluate``; see its --help."""
+
+import sys
+
+from hmean.cli import main
+
+sys.exit(main(["evaluate", *sys.argv[1:]]))

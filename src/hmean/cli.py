@@ -1,0 +1,288 @@
+"""The ``hmean`` command: one table of jobs, one way to fail."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hmean import __version__
+from hmean.errors import InputError
+
+OVERRIDES = """
+  preset=NAME       efficientnet_b4_lr_optimized, receipts_lite, resnet50, quickstart, or a file of yours in configs/preset
+  key=value         any key of configs/base.yaml (docs/reference/config.md), such as models.optimizer.lr=0.0004
+"""
+
+HELP = {
+    "train": """Train a detector on labelled pages.
+
+  reads   <dataset_base_path>/images/, jsons/train.json, jsons/val.json
+  writes  outputs/<exp_name>/: checkpoints/{best,last}.ckpt, config.yaml, manifest.json, metrics.jsonl, scores.json,
+          predictions.json, maps/, pictures/, report.html
+
+  hmean train preset=efficientnet_b4_lr_optimized exp_name=b4 dataset_base_path=data models.optimizer.lr=0.0004
+  hmean train preset=receipts_lite exp_name=lite resume=auto      go on where it stopped""",
+    "evaluate": """Score a trained model on labelled pages.
+
+  reads   checkpoint_path (model, preprocessing and thresholds), the pages of evaluate_on=val|test|train
+  writes  beside the checkpoints, evaluate_<part>/ (or output=FOLDER): scores.json, predictions.json, maps/, pictures/
+
+  hmean evaluate checkpoint_path=outputs/b4/checkpoints/best.ckpt evaluate_on=test""",
+    "predict": """Find text on images.
+
+  reads   checkpoint_path, and the paths given (images, folders, UFO files) or datasets.predict_dataset
+  writes  output=FOLDER or outputs/<exp_name>/: predictions.json, submission.csv, overlays/
+
+  hmean predict scans/ photo.jpg checkpoint_path=outputs/b4/checkpoints/best.ckpt output=found
+  after -- every argument is a path, also one with "=" in it""",
+    "tune": """Fit thresholds on cached probability maps; the network runs once at most.
+
+  reads   run=FOLDER or checkpoint_path, the pages of evaluate_on
+  writes  tuned.json, and the values into the checkpoint (the earlier ones stay in its history)
+
+  hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' tune.objective=iou70""",
+    "report": """Draw one self-contained HTML page of one or several runs.
+
+  reads   run folders
+  writes  report.html in the first of them, or output=FILE
+
+  hmean report outputs/b4 outputs/resnet50""",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code: 0 done, 1 our bug, 2 wrong input, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    return guarded(lambda: _dispatch(arguments))
+
+
+def guarded(job: Callable[[], int]) -> int:
+    """Run ``job``; wrong input becomes one message and 2, an interruption 130, SIGTERM counts as one."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    # On few cores OpenMP's threads must not spin at barriers while loader processes need the core.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    try:
+        return job()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print(str(stop) or "interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone (| head)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _interrupt(_signal: int, _frame: object) -> None:
+    raise KeyboardInterrupt("stopped by SIGTERM")
+
+
+def _dispatch(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if arguments else 2
+    command, rest = arguments[0], arguments[1:]
+    if command in ("-V", "--version"):
+        print(f"hmean {__version__}")
+        return 0
+    if command in HELP:
+        before_paths = rest[: rest.index("--")] if "--" in rest else rest
+        if {"-h", "--help"} & set(before_paths):
+            print(f"usage: hmean {command} [PATH ...] [preset=NAME] [key=value ...]\n\n{HELP[command]}\n{OVERRIDES}")
+            return 0
+        paths, overrides = split_arguments(rest)
+        return run_job(command, paths, overrides)
+    if command in ("score", "data"):
+        return _tool(command, rest)
+    raise InputError(f"there is no command {command!r}; hmean --help lists them")
+
+
+def _overview() -> str:
+    lines = [
+        f"hmean {__version__}: labelled page images in, a scored text detector out",
+        "",
+        "usage: hmean COMMAND ...",
+        "",
+    ]
+    lines += [f"  {name:<10}{text.splitlines()[0]}" for name, text in HELP.items()]
+    lines += [
+        "  score     Score a prediction file against a label file.",
+        "  data      Draw synthetic receipts, check a data set.",
+        "",
+    ]
+    return "\n".join([*lines, "hmean COMMAND --help says what it reads and writes."])
+
+
+def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(paths, overrides): an argument without ``=`` is a path, after ``--`` all are.
+
+    Raises:
+        InputError: for an option, which jobs do not have.
+    """
+    paths: list[str] = []
+    overrides: list[str] = []
+    for i, argument in enumerate(arguments):
+        if argument == "--":
+            paths += arguments[i + 1 :]
+            break
+        if argument.startswith("-"):
+            raise InputError(f"{argument}: jobs take key=value, not options (after -- everything is a path)")
+        (overrides if "=" in argument or argument.startswith("~") else paths).append(argument)
+    return paths, overrides
+
+
+def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
+    """Compose the config of a job and run it."""
+    if paths and command not in ("predict", "report"):
+        raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
+    if command == "report":
+        return _report(paths, overrides)
+    _need_torch(command)
+    if command == "train":
+        from hmean.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
+        from hmean.jobs import train  # noqa: PLC0415
+
+        train.run(compose(overrides))
+        return 0
+    from hmean.checkpoints import open_checkpoint  # noqa: PLC0415
+    from hmean.jobs import evaluate, predict, tune  # noqa: PLC0415
+
+    run = next((o.removeprefix("run=") for o in overrides if o.startswith("run=")), None)
+    if run is not None:
+        overrides = [o for o in overrides if not o.startswith("run=")] + [
+            f"checkpoint_path={tune.run_folder_checkpoint(run)}"
+        ]
+    config, checkpoint = open_checkpoint(overrides)
+    if command == "predict":
+        predict.run(config, checkpoint, paths)
+    elif command == "evaluate":
+        print(_score_table(evaluate.run(config, checkpoint)))
+    else:
+        record = tune.run(config, checkpoint)
+        low, high = record["gain_interval95"]
+        print(
+            f"{record['objective']} H +{100 * record['gain']:.2f} points [{100 * low:.2f}, {100 * high:.2f}] on the pages it was chosen on"
+        )
+        print(" ".join(f"{k}={v}" for k, v in record["after"]["postprocess"].items()))
+    return 0
+
+
+def _need_torch(command: str) -> None:
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    missing = [name for name in ("torch", "lightning", "timm") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"hmean {command} needs {', '.join(missing)}; install them with: pip install 'hmean[train]'")
+
+
+def _report(paths: Sequence[str], overrides: Sequence[str]) -> int:
+    from hmean.jobs import report  # noqa: PLC0415
+
+    target = None
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key != "output":
+            raise InputError(f"{override}: hmean report takes run folders and output=FILE")
+        target = Path(value)
+    print(report.run([Path(path) for path in paths], target))
+    return 0
+
+
+def _score_table(record: dict[str, Any]) -> str:
+    """Tab-separated: rule, P, R, H, interval of H."""
+    rows = [("", "P", "R", "H", "95 %")]
+    named = (
+        ("macro", record["cleval"]["macro"]),
+        ("pooled", record["cleval"]["pooled"]),
+        ("iou50", record["iou50"]),
+        ("iou70", record["iou70"]),
+    )
+    for name, prh in named:
+        low, high = record["interval95"][name]
+        rows.append((name, *(f"{100 * prh[k]:.2f}" for k in ("p", "r", "h")), f"{100 * low:.2f}-{100 * high:.2f}"))
+    return "\n".join("\t".join(row) for row in rows)
+
+
+# --- tools with ordinary options ------------------------------------------------------------------------------------
+
+
+def _tool(command: str, arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"hmean {command}", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    {"score": _score_options, "data": _data_options}[command](parser)
+    options = parser.parse_args(arguments)
+    code: int = options.run(options)
+    return code
+
+
+def _score_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "CLEval (macro and pooled), IoU 0.5 and 0.7 of a prediction file, on the images of a label file."
+    )
+    parser.add_argument("truth", type=Path, help="labels: UFO JSON, or a folder of ICDAR or SROIE txt files")
+    parser.add_argument("predictions", type=Path, help="predictions.json (UFO with scores)")
+    parser.add_argument(
+        "--characters",
+        choices=["transcription", "aspect"],
+        help="how characters are counted; by default transcription if every word has one",
+    )
+    parser.add_argument("--json", action="store_true", help="full precision, for programs")
+    parser.set_defaults(run=_run_score)
+
+
+def _run_score(options: argparse.Namespace) -> int:
+    from hmean.results import intervals, score_files  # noqa: PLC0415
+
+    scorer = score_files(options.truth, options.predictions, options.characters)
+    record = scorer.compute().to_dict()
+    print(json.dumps(record) if options.json else _score_table({**record, "interval95": intervals(scorer.pages)}))
+    return 0
+
+
+def _data_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Draw synthetic receipts, or check a data set."
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    kind = argparse.ArgumentDefaultsHelpFormatter
+    synth = commands.add_parser("synth", help="draw synthetic receipts with exact labels", formatter_class=kind)
+    synth.add_argument("out", type=Path, help="folder to make: images/ and jsons/{train,val,test}.json")
+    for part, count in (("train", 200), ("val", 40), ("test", 40)):
+        synth.add_argument(f"--{part}", type=int, default=count, help=f"{part} pages")
+    synth.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
+    synth.add_argument("--level", choices=["word", "line"], default="word", help="what a polygon holds")
+    synth.add_argument("--long-side", type=int, nargs=2, default=(640, 1280), help="smallest and largest, pixels")
+    synth.add_argument("--fonts", type=Path, help="folder of further fonts; by default those that matplotlib ships")
+    synth.add_argument("--overwrite", action="store_true", help="draw again over an earlier synthetic set")
+    synth.set_defaults(run=_run_synth)
+    check = commands.add_parser(
+        "check", help="list every fault of labels and images, with file and word", formatter_class=kind
+    )
+    check.add_argument("labels", type=Path, help="UFO JSON, or a folder of ICDAR or SROIE txt files")
+    check.add_argument("images", type=Path, help="folder of the images")
+    check.set_defaults(run=_run_check)
+
+
+def _run_synth(options: argparse.Namespace) -> int:
+    from hmean.jobs import data  # noqa: PLC0415
+
+    data.synth(
+        options.out, train=options.train, val=options.val, test=options.test, seed=options.seed, level=options.level,
+        long_side=tuple(options.long_side), fonts=options.fonts, overwrite=options.overwrite,
+    )  # fmt: skip
+    print(options.out)
+    return 0
+
+
+def _run_check(options: argparse.Namespace) -> int:
+    from hmean.jobs import data  # noqa: PLC0415
+
+    pages, faults = data.check(options.labels, options.images)
+    for fault in faults:
+        print(fault)
+    print(f"{pages} pages, {len(faults)} faults", file=sys.stderr)
+    return 2 if faults else 0

@@ -1,0 +1,502 @@
+"""The schema of the config, and builders that turn its values into parts.
+
+Hydra composes presets and overrides; every fault of the result is found here, before any work: unknown keys (with the
+nearest real one), wrong types, values out of range, arguments that a class named in ``_target_`` does not take.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import inspect
+import typing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import ConfigDict, Field
+
+from hmean.errors import InputError
+from hmean.types import Growth, PostprocessParams
+
+NonNegative = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Side = Annotated[int, Field(ge=32, le=8192)]
+# A run's name is a folder's name, and sweeps and loggers pass it on: no separators, no "=".
+Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+
+
+class _Strict(pydantic.BaseModel):
+    # strict: "0.3" is no number and 1 is no bool. Hydra's grammar has already made typed values of what was typed.
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Split(_Strict):
+    """Folds of a label set: ``part`` train is all folds but ``fold``, val is ``fold``."""
+
+    k: Annotated[int, Field(ge=2)]
+    fold: Annotated[int, Field(ge=0)]
+    part: Literal["train", "val"]
+    seed: int
+
+    @pydantic.model_validator(mode="after")
+    def _fold_exists(self) -> Split:
+        if self.fold >= self.k:
+            raise ValueError(f"fold must be 0..{self.k - 1}, got {self.fold}")
+        return self
+
+
+class DatasetConfig(_Strict):
+    """Labels and the folder of their images."""
+
+    image_path: str
+    annotation_path: str
+    split: Split | None
+
+
+class Datasets(_Strict):
+    """One data set for each use."""
+
+    train_dataset: DatasetConfig
+    val_dataset: DatasetConfig
+    test_dataset: DatasetConfig
+    predict_dataset: DatasetConfig
+
+
+class AugmentConfig(_Strict):
+    """See ``hmean.data.transforms.Augment``."""
+
+    rotate: NonNegative
+    scale: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)]
+    shift: Share
+    shear: Annotated[float, Field(ge=0, lt=60)]
+    perspective: Annotated[float, Field(ge=0, le=0.2)]
+    stretch: NonNegative
+    hflip: Share
+    vflip: Share
+    p: Share
+
+
+class PhotometricConfig(_Strict):
+    """See ``hmean.data.photometric.Photometric``."""
+
+    brightness: Share
+    contrast: Share
+    saturation: Share
+    hue: Annotated[float, Field(ge=0, le=0.5)]
+    p_color: Share
+    noise: Share
+    p_noise: Share
+    blur: Annotated[float, Field(gt=0.1, le=10)]
+    p_blur: Share
+    sharpen: Annotated[float, Field(ge=1)]
+    p_sharpen: Share
+    jpeg: Annotated[int, Field(ge=1, le=95)]
+    p_jpeg: Share
+    p_gray: Share
+    p_shadow: Share
+    p_fog: Share
+
+
+class TrainViews(_Strict):
+    """How training samples are cut from pages."""
+
+    crop: Annotated[int, Field(ge=32, multiple_of=32)] | None
+    long_side: Annotated[list[Side], Field(min_length=2, max_length=2)]
+    near_text: Share
+    views_per_page: Count
+    augment: AugmentConfig
+    photometric: PhotometricConfig
+
+    @pydantic.model_validator(mode="after")
+    def _ordered(self) -> TrainViews:
+        for name, (low, high) in (("long_side", self.long_side), ("augment.scale", self.augment.scale)):
+            if low > high:
+                raise ValueError(f"{name} must be [low, high], got [{low}, {high}]")
+        return self
+
+
+class Transforms(_Strict):
+    """Views in evaluation and training."""
+
+    long_side: Side
+    pad: Literal["square", "stride"]
+    train: TrainViews
+
+
+class Dataloader(_Strict):
+    """Batches of one data set."""
+
+    batch_size: Count
+    num_workers: Annotated[int, Field(ge=0)]
+
+
+class Dataloaders(_Strict):
+    """One loader for each use."""
+
+    train_dataloader: Dataloader
+    val_dataloader: Dataloader
+    test_dataloader: Dataloader
+    predict_dataloader: Dataloader
+
+
+class Component(pydantic.BaseModel):
+    """A class or function named by ``_target_``; its other keys are its arguments, checked against its signature."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    target: Annotated[str, Field(alias="_target_", pattern=r"^[\w.]+\.\w+$")]
+
+    def arguments(self) -> dict[str, Any]:
+        """The keys beside ``_target_``."""
+        return {**self.model_dump(exclude={"target", "postprocess"})}
+
+
+class EncoderConfig(Component):
+    """Encoder: ``model_name`` is any timm name."""
+
+    model_name: str
+
+
+class PostprocessConfig(_Strict):
+    """See ``hmean.postprocess``."""
+
+    thresh: Share
+    box_thresh: Share
+    growth: Growth
+    unclip_ratio: NonNegative
+    inverse_r: Annotated[float, Field(gt=0, le=1)]
+    min_size: NonNegative
+    max_candidates: Count
+    use_polygon: bool
+
+    def params(self) -> PostprocessParams:
+        """The record that the post-processing takes."""
+        return PostprocessParams(**self.model_dump())
+
+
+class HeadConfig(Component):
+    """Head and the post-processing of its maps."""
+
+    postprocess: PostprocessConfig
+
+
+class TargetsConfig(_Strict):
+    """Training targets: r of the paper, and the short side (pixels of the view) under which a word is ignored."""
+
+    shrink_ratio: Annotated[float, Field(gt=0, lt=1)]
+    min_side: NonNegative
+
+
+class OptimizerConfig(Component):
+    """Optimizer."""
+
+    lr: Annotated[float, Field(gt=0, strict=True)]
+    weight_decay: Annotated[float, Field(ge=0, strict=True)]
+
+
+class Models(_Strict):
+    """The network and how it learns."""
+
+    encoder: EncoderConfig
+    decoder: Component
+    head: HeadConfig
+    loss: Component
+    targets: TargetsConfig
+    optimizer: OptimizerConfig
+    scheduler: Component
+
+
+class TrainerConfig(_Strict):
+    """How long and on what."""
+
+    max_epochs: Count
+    accumulate_grad_batches: Count
+    gradient_clip_val: Annotated[float, Field(gt=0)] | None
+    check_val_every_n_epoch: Count
+    limit_train_batches: Count | None
+    ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
+    precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    channels_last: bool
+    compile: bool
+    accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    devices: Literal["auto"] | Count
+    strategy: Literal["auto", "ddp", "ddp_spawn"]
+
+
+class PredictConfig(_Strict):
+    """What prediction writes."""
+
+    overlays: Annotated[int, Field(ge=0)]
+    csv: bool
+
+
+class TuneConfig(_Strict):
+    """The grid; an empty list keeps the model's value."""
+
+    thresh: list[Share]
+    box_thresh: list[Share]
+    unclip_ratio: list[NonNegative]
+    inverse_r: list[Annotated[float, Field(gt=0, le=1)]]
+    objective: Literal["macro", "pooled", "iou50", "iou70"]
+
+
+class Config(_Strict):
+    """Everything that a job is told."""
+
+    exp_name: Name | None
+    output_dir: str
+    output: str | None
+    seed: Annotated[int, Field(ge=0)]
+    wandb: bool
+    resume: Literal["auto"] | None
+    overwrite: bool
+    checkpoint_path: str | None
+    evaluate_on: Literal["val", "test", "train"]
+    trusted_targets: list[str]
+    dataset_base_path: str
+    datasets: Datasets
+    transforms: Transforms
+    dataloaders: Dataloaders
+    models: Models
+    trainer: TrainerConfig
+    predict: PredictConfig
+    tune: TuneConfig
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for YAML, JSON and checkpoints."""
+        return self.model_dump(by_alias=True, mode="json")
+
+
+# --- composing ------------------------------------------------------------------------------------------------------
+
+
+def config_dir() -> Path:
+    """The shipped configs: inside the installed package, or at the root of a checkout."""
+    packaged = Path(__file__).parent / "configs"
+    return packaged if packaged.is_dir() else Path(__file__).parents[2] / "configs"
+
+
+def compose(overrides: Sequence[str], carried: Mapping[str, Any] | None = None) -> Config:
+    """Compose and check a config.
+
+    Args:
+        overrides: ``key=value`` in Hydra's grammar; group choices such as ``preset=resnet50`` among them. A folder
+            ``configs`` in the current directory adds presets of the user's own.
+        carried: sections that a checkpoint brings (``models``, ``transforms``): they replace the preset's, and explicit
+            values replace theirs.
+
+    Raises:
+        InputError: listing every fault.
+    """
+    values, groups = _parse(overrides)
+    node = _compose_groups(groups)
+    OmegaConf.set_struct(node, value=False)
+    for section, value in (carried or {}).items():
+        node[section] = value
+    faults = []
+    for override in values:
+        key = override.key_or_group
+        try:
+            if override.is_delete():
+                _delete(node, key)
+            else:
+                OmegaConf.update(node, key, override.value(), merge=True, force_add=True)
+        except (OmegaConfBaseException, HydraException, KeyError, TypeError, AttributeError) as error:
+            faults.append(f"{key}: cannot be set ({error})")
+    try:
+        plain = OmegaConf.to_container(node, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"config: {error}") from error
+    if node.get("exp_name") is None and isinstance(plain, dict):
+        plain["exp_name"] = groups.get("preset")
+    return _check(plain, faults)
+
+
+def _parse(overrides: Sequence[str]) -> tuple[list[Override], dict[str, str]]:
+    values: list[Override] = []
+    groups: dict[str, str] = {}
+    faults = []
+    parser = OverridesParser.create()
+    for line in overrides:
+        try:
+            override = parser.parse_override(line)
+        except HydraException:
+            faults.append(f"{line!r} is not key=value in Hydra's grammar (quote values that hold spaces or commas)")
+            continue
+        if override.is_sweep_override():
+            faults.append(
+                f"{line!r} gives several values; a job takes one (hmean tune and a sweep search over several)"
+            )
+        elif _is_group(override.key_or_group):
+            groups[override.key_or_group] = str(override.value())
+        else:
+            values.append(override)
+    if faults:
+        raise InputError.listing("These arguments cannot be read:", faults)
+    return values, groups
+
+
+def _group_dirs() -> list[Path]:
+    own = Path("configs").resolve()
+    return [config_dir(), own] if own.is_dir() and own != config_dir().resolve() else [config_dir()]
+
+
+def _is_group(key: str) -> bool:
+    return "." not in key and any((root / key).is_dir() for root in _group_dirs())
+
+
+def choices(group: str) -> list[str]:
+    """Names that a config group offers, such as those of ``preset``."""
+    return sorted({file.stem for root in _group_dirs() for file in (root / group).glob("*.yaml")})
+
+
+def _compose_groups(groups: Mapping[str, str]) -> DictConfig:
+    faults = []
+    for group, choice in groups.items():
+        if choice not in choices(group):
+            faults.append(f"{group}={choice}: there are {', '.join(choices(group))}{_hint(choice, choices(group))}")
+    if faults:
+        raise InputError.listing("The config has faults:", faults)
+    search = [f"hydra.searchpath=[{','.join(f'file://{root}' for root in _group_dirs()[1:])}]"]
+    try:
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            return hydra_compose("base", [*search, *(f"{group}={choice}" for group, choice in groups.items())])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(f"config: {error}") from error
+
+
+def _delete(node: DictConfig, key: str) -> None:
+    parent, _, last = key.rpartition(".")
+    target = OmegaConf.select(node, parent) if parent else node
+    del target[last]
+
+
+def _check(plain: Any, faults: list[str]) -> Config:
+    try:
+        config = Config.model_validate(plain)
+    except pydantic.ValidationError as error:
+        faults += [_word(detail) for detail in error.errors()]
+        raise InputError.listing("The config has faults:", faults) from None
+    if faults:
+        raise InputError.listing("The config has faults:", faults)
+    return config
+
+
+def _word(detail: Any) -> str:
+    """One fault in words: dotted key, what is wrong, the nearest real key."""
+    # Members of unions have their type's name in the location; a key never holds such characters.
+    location = [
+        str(part) for part in detail["loc"] if not str(part).startswith(("literal[", "constrained-", "function-"))
+    ]
+    key = ".".join(part for part in location if part not in ("int", "none", "float", "str"))
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: there is no such key{_hint(key, list(known_keys()))}"
+    if detail["type"] == "missing":
+        return f"{key}: is missing"
+    if detail["type"] == "value_error":  # a rule between fields, which says in its own words what it got
+        return f"{key}: {detail['msg'].removeprefix('Value error, ')}"
+    return f"{key}: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {detail['input']!r}"
+
+
+def _hint(word: str, known: Sequence[str]) -> str:
+    by_last = [key for key in known if key.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]]
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or by_last[:1]
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def known_keys(model: type[pydantic.BaseModel] = Config, prefix: str = "") -> Iterator[str]:
+    """Every dotted key of the schema."""
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        yield key
+        for part in (field.annotation, *typing.get_args(field.annotation)):
+            if isinstance(part, type) and issubclass(part, pydantic.BaseModel):
+                yield from known_keys(part, key + ".")
+
+
+# --- building -------------------------------------------------------------------------------------------------------
+
+# Modules whose every callable only makes a part: what a checkpoint from elsewhere may name.
+OWN_TARGETS = ("hmean.models.", "hmean.losses.", "hmean.schedules.", "torch.optim.")
+
+
+def resolve(component: Component, where: str) -> Callable[..., Any]:
+    """Import what ``_target_`` names.
+
+    Raises:
+        InputError: if there is no such thing.
+    """
+    module, _, name = component.target.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"{where}._target_: {component.target} cannot be imported ({error})") from error
+    return found
+
+
+def check_components(config: Config, trusted: Sequence[str] | None = None) -> None:
+    """Check the arguments of every ``_target_`` against its signature, and types where it is one of hmean's own.
+
+    Args:
+        config: whose components are checked.
+        trusted: if given, only these packages (and hmean's and torch's own) may be named: a checkpoint from elsewhere
+            must not be able to call any function it likes.
+
+    Raises:
+        InputError: listing every fault.
+    """
+    models, faults = config.models, []
+    for name in ("encoder", "decoder", "head", "loss", "optimizer", "scheduler"):
+        component: Component = getattr(models, name)
+        where = f"models.{name}"
+        allowed = (*OWN_TARGETS, *(f"{package}." for package in trusted or ()))
+        if trusted is not None and not component.target.startswith(allowed):
+            faults.append(
+                f"{where}._target_: {component.target} is not hmean's own; if you trust this checkpoint, "
+                f"add trusted_targets=[{component.target.split('.')[0]}]"
+            )
+            continue
+        try:
+            faults += _check_arguments(resolve(component, where), component.arguments(), where)
+        except InputError as error:
+            faults.append(str(error))
+    if faults:
+        raise InputError.listing("The config has faults:", faults)
+
+
+def _check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> list[str]:
+    signature = inspect.signature(target)
+    known = [name for name, p in signature.parameters.items() if p.kind is not inspect.Parameter.VAR_POSITIONAL]
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values()):
+        return []
+    faults = [f"{where}.{name}: there is no such key{_hint(name, known)}" for name in arguments if name not in known]
+    own = getattr(target, "__module__", "").startswith("hmean.")
+    hints = typing.get_type_hints(target.__init__ if isinstance(target, type) else target)
+    for name, value in arguments.items():
+        # Elsewhere only plain annotations are reliable enough to refuse a value for.
+        if name in hints and (own or hints[name] in (int, float, bool, str)):
+            try:
+                pydantic.TypeAdapter(hints[name]).validate_python(value, strict=True)
+            except pydantic.ValidationError as error:
+                detail = error.errors()[0]
+                faults.append(f"{where}.{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}, got {value!r}")
+    return faults
+
+
+def build(component: Component, where: str, **given: Any) -> Any:
+    """Make the part: ``given`` (from the program, never the config) and the config's arguments.
+
+    ``given`` is cut to what the target's signature takes, so that ``total_steps`` reaches only schedules that ask.
+    """
+    target = resolve(component, where)
+    names = inspect.signature(target).parameters
+    return target(**{k: v for k, v in given.items() if k in names}, **component.arguments())

@@ -1,0 +1,75 @@
+"""Loaders of training and validation, each rank its share."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from torch.utils.data import DataLoader, Subset
+
+from hmean.data.dataset import EpochSampler, EvalDataset, TrainDataset, collate_eval, collate_train
+
+
+class PagesModule(pl.LightningDataModule):
+    """Training views and validation pages.
+
+    Args:
+        train: training data set.
+        val: whole pages.
+        views_per_page: samples of each page in one epoch.
+        train_batch: batch size of training, on each device.
+        val_batch: batch size of validation.
+        train_workers: loader processes of training.
+        val_workers: loader processes of validation.
+    """
+
+    def __init__(
+        self, train: TrainDataset, val: EvalDataset, *, views_per_page: int, train_batch: int, val_batch: int,
+        train_workers: int, val_workers: int,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.train, self.val, self.views_per_page = train, val, views_per_page
+        self.train_batch, self.val_batch = train_batch, val_batch
+        self.train_workers, self.val_workers = train_workers, val_workers
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Full batches only: a last batch of one would disturb BatchNorm."""
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        sampler = EpochSampler(
+            len(self.train), seed=self.train.seed, views_per_page=self.views_per_page, rank=rank, world=world
+        )
+        return DataLoader(
+            self.train, self.train_batch, sampler=sampler, drop_last=len(sampler) >= self.train_batch,
+            collate_fn=collate_train, **_workers(self.train_workers),
+        )  # fmt: skip
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """Every page once, over all ranks."""
+        rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        return eval_loader(self.val, self.val_batch, self.val_workers, range(rank, len(self.val), world))
+
+
+def eval_loader(dataset: EvalDataset, batch_size: int, workers: int, positions: range) -> DataLoader[Any]:
+    """Batches of whole pages, in order."""
+    return DataLoader(
+        Subset(dataset, positions), batch_size, collate_fn=partial(collate_eval, fill=dataset.fill), **_workers(workers)
+    )
+
+
+def _workers(count: int) -> dict[str, Any]:
+    return {
+        "num_workers": count,
+        "persistent_workers": count > 0,
+        "pin_memory": torch.cuda.is_available(),
+        "worker_init_fn": _single_threaded if count else None,
+    }
+
+
+def _single_threaded(_: int) -> None:
+    """Workers share the processor with the training; OpenCV's own threads would fight over it."""
+    import cv2  # noqa: PLC0415
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

@@ -1,0 +1,158 @@
+"""Torch datasets over label sets: views, targets and batches. All chance is a function of (seed, epoch, position)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler, default_collate
+
+from hmean.data.images import read_image
+from hmean.data.pages import LabelledImages
+from hmean.data.photometric import Photometric
+from hmean.data.transforms import Augment, Pad, View, letterbox, training_crop, training_page
+from hmean.errors import InputError
+from hmean.geometry import Image
+from hmean.targets import make_targets
+from hmean.types import Page
+
+
+@dataclass(frozen=True)
+class TrainView:
+    """How a training sample is cut from a page: ``crop`` pixels square, or (None) the whole page at ``long_side``."""
+
+    long_side: tuple[int, int]
+    crop: int | None
+    near_text: float
+    augment: Augment
+    photometric: Photometric
+
+    def sample(self, rng: np.random.Generator, page: Page) -> View:
+        """A random view of the page."""
+        if self.crop is None:
+            return training_page(rng, page.width, page.height, self.long_side[1], self.augment)
+        return training_crop(
+            rng, page.width, page.height, page.polygons,
+            crop=self.crop, long_side=self.long_side, near_text=self.near_text, augment=self.augment,
+        )  # fmt: skip
+
+
+class TrainDataset(Dataset[dict[str, Any]]):
+    """Random views with their targets; an item is asked for by (epoch, position).
+
+    An item holds ``image`` uint8 (3, H, W), ``shrink``, ``band``, ``valid`` uint8 (H, W) and ``threshold`` float32; or
+    ``error``, where the page cannot be read.
+    """
+
+    def __init__(
+        self, pages: LabelledImages, view: TrainView, *, seed: int, shrink_ratio: float, min_side: float,
+        fill: tuple[int, int, int],
+    ) -> None:  # fmt: skip
+        self.pages, self.view, self.seed = pages, view, seed
+        self.shrink_ratio, self.min_side, self.fill = shrink_ratio, min_side, fill
+
+    def __len__(self) -> int:
+        return len(self.pages)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        epoch, position = key
+        rng = np.random.default_rng([self.seed, epoch, position])
+        try:
+            pixels, page = self.pages.read(position % len(self.pages))
+        except InputError as error:
+            return {"error": str(error)}
+        view = self.view.sample(rng, page)
+        image = self.view.photometric(view.image(pixels, self.fill), rng)
+        targets = make_targets(
+            view.polygons(page.polygons), page.ignored, view.width, view.height,
+            shrink_ratio=self.shrink_ratio, min_side=self.min_side,
+        )  # fmt: skip
+        return {
+            "image": to_tensor(image),
+            "shrink": torch.from_numpy(targets.shrink),
+            "threshold": torch.from_numpy(targets.threshold),
+            "band": torch.from_numpy(targets.band),
+            "valid": torch.from_numpy(targets.valid),
+        }
+
+
+class EvalDataset(Dataset[dict[str, Any]]):
+    """Whole pages, letterboxed. An item holds ``image`` uint8 (3, H, W), ``position``, ``view`` and ``size`` (w, h).
+
+    An image that cannot be read gives ``position`` and ``error`` instead, for the main process to deal with.
+    """
+
+    def __init__(self, files: Sequence[Path], *, long_side: int, pad: Pad, fill: tuple[int, int, int]) -> None:
+        self.files, self.long_side, self.pad, self.fill = files, long_side, pad, fill
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, position: int) -> dict[str, Any]:
+        try:
+            pixels = read_image(self.files[position])
+        except InputError as error:
+            return {"position": position, "error": str(error)}
+        height, width = pixels.shape[:2]
+        view = letterbox(width, height, self.long_side, self.pad)
+        image = to_tensor(view.image(pixels, self.fill))
+        return {"image": image, "position": position, "view": view, "size": (width, height)}
+
+
+def to_tensor(image: Image) -> torch.Tensor:
+    """(H, W, 3) to uint8 (3, H, W)."""
+    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1).contiguous()
+
+
+def collate_train(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Stack the items, or hand on the first ``error``: raised in a worker, it would come out as a traceback."""
+    for item in items:
+        if "error" in item:
+            return item
+    batch: dict[str, Any] = default_collate(items)
+    return batch
+
+
+def collate_eval(items: list[dict[str, Any]], fill: tuple[int, int, int]) -> dict[str, Any]:
+    """Pages of one batch, padded to its largest; their views tell where the page is. ``errors`` are (position, text)."""
+    good = [item for item in items if "error" not in item]
+    height = max((item["image"].shape[1] for item in good), default=0)
+    width = max((item["image"].shape[2] for item in good), default=0)
+    images = torch.tensor(fill, dtype=torch.uint8).view(1, 3, 1, 1).repeat(len(good), 1, height, width)
+    for image, item in zip(images, good, strict=True):
+        image[:, : item["image"].shape[1], : item["image"].shape[2]] = item["image"]
+    return {
+        "image": images,
+        "position": [item["position"] for item in good],
+        "view": [item["view"] for item in good],
+        "size": [item["size"] for item in good],
+        "errors": [(item["position"], item["error"]) for item in items if "error" in item],
+    }
+
+
+class EpochSampler(Sampler[tuple[int, int]]):
+    """Yields (epoch, position), shuffled by (seed, epoch) alone, each rank its share: nothing to save or restore.
+
+    ``views_per_page`` passes over the data make one epoch. Workers may live on between epochs, since the epoch travels
+    with the item. All ranks get the same number of items; the last ones are repeated from the front.
+    """
+
+    def __init__(self, pages: int, *, seed: int, views_per_page: int = 1, rank: int = 0, world: int = 1) -> None:
+        self.pages, self.seed, self.views_per_page = pages, seed, views_per_page
+        self.rank, self.world, self.epoch = rank, world, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Called by Lightning before each epoch."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return -(-self.pages * self.views_per_page // self.world)
+
+    def __iter__(self) -> Iterator[tuple[int, int]]:
+        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.pages * self.views_per_page)
+        share = np.resize(order, len(self) * self.world)[self.rank :: self.world]
+        return ((self.epoch, int(position)) for position in share)

@@ -1,0 +1,109 @@
+"""Labels and images together: the pages that a job works on, and the checks made before it starts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hmean.data.annotations import Labels
+from hmean.data.images import image_size, read_image
+from hmean.errors import InputError
+from hmean.geometry import Image
+from hmean.types import Page
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Some pages of a label set together with the folder of their images."""
+
+    labels: Labels
+    image_path: Path
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def name(self, position: int) -> str:
+        """Image file name, as the labels give it."""
+        return self.labels.names[self.indices[position]]
+
+    def page(self, position: int, faults: list[str] | None = None) -> Page:
+        """Labels of one page."""
+        return self.labels.page(self.indices[position], faults)
+
+    def file(self, position: int) -> Path:
+        """Path of the image: in ``image_path``, or in a folder there named as the label file (train, val, test)."""
+        name = self.name(position)
+        path, nested = self.image_path / name, self.image_path / self.labels.source.stem / name
+        return nested if not path.exists() and nested.exists() else path
+
+    def read(self, position: int) -> tuple[Image, Page]:
+        """Upright pixels and labels of one page.
+
+        Raises:
+            InputError: if either is wrong, or the label's size is not the upright image's.
+        """
+        image, page = read_image(self.file(position)), self.page(position)
+        fault = size_fault(self.file(position), page, image.shape[1], image.shape[0])
+        if fault:
+            raise InputError(fault)
+        return image, page
+
+    def fingerprint(self) -> str:
+        """Hash of names, sizes of image files, and labels: two members of an ensemble must not share one."""
+        digest = hashlib.sha256()
+        for position in range(len(self)):
+            page = self.page(position, [])
+            digest.update(f"{page.name}\0{page.width}\0{page.height}\0{page.texts}\0".encode())
+            digest.update(page.polygons.points.tobytes() + page.ignored.tobytes())
+            digest.update(str(self.file(position).stat().st_size).encode())
+        return digest.hexdigest()
+
+
+def size_fault(file: Path, page: Page, width: int, height: int) -> str | None:
+    """The message for a label whose page size is not that of the upright image."""
+    if (page.width, page.height) == (width, height):
+        return None
+    return (
+        f"{file}: the labels say {page.width} x {page.height}, the image, turned upright, is {width} x {height}; "
+        "polygons are pixels of the upright image"
+    )
+
+
+def check_pages(
+    pages: LabelledImages, *, decode: bool = False, on_page: Callable[[], object] = lambda: None
+) -> list[str]:
+    """Every fault of labels and images, in words that name file and word.
+
+    Args:
+        pages: to be checked.
+        decode: read every image whole; otherwise its header only, which finds all but damaged pixels.
+        on_page: called after each page, for a progress bar.
+    """
+    faults: list[str] = []
+    for position in range(len(pages)):
+        found: list[str] = []
+        page = pages.page(position, found)
+        file = pages.file(position)
+        try:
+            if decode:
+                height, width = read_image(file).shape[:2]
+            else:
+                width, height = image_size(file)
+        except InputError as error:
+            found.append(str(error))
+        else:
+            fault = size_fault(file, page, width, height)
+            if fault and not any("not the image's size" in line for line in found):
+                found.append(fault)
+        faults += found
+        on_page()
+    return faults
+
+
+def shared_images(a: LabelledImages, b: LabelledImages) -> list[str]:
+    """Image files that are in both: pages that would be trained on and reported on."""
+    files = {a.file(position).resolve() for position in range(len(a))}
+    return [b.name(position) for position in range(len(b)) if b.file(position).resolve() in files]

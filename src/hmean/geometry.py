@@ -1,0 +1,143 @@
+"""Plane geometry on polygons and views; the one place that knows where pixel centres lie.
+
+A *view* of a page is a 3 x 3 homogeneous matrix from page pixels to view pixels. Both frames are continuous and put the
+centre of the first pixel at (0.5, 0.5). OpenCV puts it at (0, 0): ``warp`` is where the half pixel is added and taken.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hmean.types import Points
+
+Matrix = NDArray[np.float64]  # (3, 3)
+Image = NDArray[np.uint8]  # (H, W, 3), RGB
+
+
+def translation(dx: float, dy: float) -> Matrix:
+    """Move by (dx, dy)."""
+    return np.array([[1.0, 0.0, dx], [0.0, 1.0, dy], [0.0, 0.0, 1.0]])
+
+
+def scaling(sx: float, sy: float) -> Matrix:
+    """Scale about the origin."""
+    return np.diag([sx, sy, 1.0])
+
+
+def rotation(degrees: float) -> Matrix:
+    """Turn about the origin, clockwise on the screen for positive angles (y points down)."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
+
+
+def about(matrix: Matrix, x: float, y: float) -> Matrix:
+    """``matrix`` applied about the point (x, y) instead of the origin."""
+    return translation(x, y) @ matrix @ translation(-x, -y)
+
+
+def transform(matrix: Matrix, points: Points) -> Points:
+    """Map points (n, 2) by a homogeneous matrix.
+
+    Raises:
+        ValueError: if a point lies on or behind the matrix's horizon, where it has no image.
+    """
+    if len(points) == 0:
+        return points.copy()
+    mapped = points @ matrix[:, :2].T + matrix[:, 2]
+    if mapped[:, 2].min() <= 1e-9:
+        raise ValueError("a point lies behind the horizon of the view")
+    return mapped[:, :2] / mapped[:, 2:]
+
+
+def warp(image: Image, matrix: Matrix, width: int, height: int, fill: tuple[int, int, int] = (0, 0, 0)) -> Image:
+    """The view of ``image`` (H, W, 3) under ``matrix`` on a canvas (height, width, 3): resampled once.
+
+    Shrinking is done by area averaging first (no aliasing). A view that only scales by whole-pixel sizes and shifts by
+    whole pixels, which every letterbox does, is one ``cv2.resize`` and a paste.
+    """
+    h, w = image.shape[:2]
+    scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
+    if scale <= 0 or not np.isfinite(matrix).all():
+        raise ValueError("the view has no area")
+    axis_aligned = abs(matrix[0, 1]) + abs(matrix[1, 0]) + abs(matrix[2, 0]) + abs(matrix[2, 1]) < 1e-12
+    if axis_aligned:
+        rw, rh = matrix[0, 0] * w, matrix[1, 1] * h
+        dx, dy = matrix[0, 2], matrix[1, 2]
+        whole = np.array([rw, rh, dx, dy])
+        if rw > 0 and rh > 0 and np.abs(whole - np.round(whole)).max() < 1e-6:
+            return _paste(_resize(image, round(rw), round(rh)), round(dx), round(dy), width, height, fill)
+    if scale < 0.8:
+        rw, rh = max(1, round(w * scale)), max(1, round(h * scale))
+        image = _resize(image, rw, rh)
+        matrix = matrix @ scaling(w / rw, h / rh)
+    centred = translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)
+    out = cv2.warpPerspective(
+        image, centred, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=fill
+    )
+    return np.asarray(out, dtype=np.uint8)
+
+
+def _resize(image: Image, width: int, height: int) -> Image:
+    if image.shape[:2] == (height, width):
+        return image
+    shrink = width * height < image.shape[0] * image.shape[1]
+    out = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
+    return np.asarray(out, dtype=np.uint8)
+
+
+def _paste(image: Image, dx: int, dy: int, width: int, height: int, fill: tuple[int, int, int]) -> Image:
+    out: Image = np.empty((height, width, 3), dtype=np.uint8)
+    out[:] = fill
+    x0, y0 = max(dx, 0), max(dy, 0)
+    x1, y1 = min(dx + image.shape[1], width), min(dy + image.shape[0], height)
+    if x1 > x0 and y1 > y0:
+        out[y0:y1, x0:x1] = image[y0 - dy : y1 - dy, x0 - dx : x1 - dx]
+    return out
+
+
+def area(polygon: Points) -> float:
+    """Unsigned area by the shoelace formula, in double precision."""
+    x, y = polygon[:, 0] - polygon[0, 0], polygon[:, 1] - polygon[0, 1]
+    return abs(float(np.dot(x[:-1], y[1:]) - np.dot(y[:-1], x[1:]))) / 2  # the first point, at 0, adds nothing
+
+
+def perimeter(polygon: Points) -> float:
+    """Length of the closed outline."""
+    return float(np.hypot(*(polygon - np.roll(polygon, -1, axis=0)).T).sum())
+
+
+def shrink_distance(polygon: Points, r: float) -> float:
+    """Offset D = A (1 - r^2) / L of the training targets (Liao et al. 2020, AAAI, eq. 10)."""
+    length = perimeter(polygon)
+    return area(polygon) * (1 - r * r) / length if length > 0 else 0.0
+
+
+def min_area_rect(points: NDArray[Any]) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """Smallest rotated rectangle around points (n, 2): centre, (width, height), angle in degrees."""
+    (cx, cy), (w, h), angle = cv2.minAreaRect(np.ascontiguousarray(points, dtype=np.float32))
+    return (float(cx), float(cy)), (float(w), float(h)), float(angle)
+
+
+def rect_corners(cx: float, cy: float, w: float, h: float, degrees: float) -> Points:
+    """Corners (4, 2) of a rotated rectangle, clockwise on the screen, the one nearest the page's top-left first."""
+    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    half = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
+    corners = half @ np.array([[c, s], [-s, c]]) + (cx, cy)
+    return np.roll(corners, -int(np.argmin(corners.sum(axis=1))), axis=0)
+
+
+def order_quad(quad: Points) -> Points:
+    """A quad (4, 2) clockwise on the screen, starting at the corner nearest the page's top-left."""
+    cross = (quad[2] - quad[0])[0] * (quad[3] - quad[1])[1] - (quad[2] - quad[0])[1] * (quad[3] - quad[1])[0]
+    clockwise = quad if cross >= 0 else quad[::-1]
+    return np.roll(clockwise, -int(np.argmin(clockwise.sum(axis=1))), axis=0)
+
+
+def clamp(points: Points, width: float, height: float) -> Points:
+    """Points (n, 2) moved to the nearest place on the page."""
+    return np.clip(points, 0.0, (float(width), float(height)))

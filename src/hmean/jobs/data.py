@@ -1,0 +1,48 @@
+"""``hmean data``: draw synthetic receipts, check a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hmean.data.annotations import open_labels
+from hmean.data.pages import LabelledImages, check_pages
+from hmean.data.synth import Level, font_files, write_dataset
+from hmean.errors import InputError
+from hmean.progress import track
+
+
+def synth(
+    out: Path, *, train: int, val: int, test: int, seed: int, level: Level, long_side: tuple[int, int], fonts: Path | None,
+    overwrite: bool,
+) -> None:  # fmt: skip
+    """Draw a data set of synthetic receipts in the layout that training reads."""
+    faults = []
+    if min(train, val, test) < 0 or train + val + test == 0:
+        faults.append(f"--train {train} --val {val} --test {test}: at least one page must be asked for")
+    if not 128 <= long_side[0] <= long_side[1] <= 4096:
+        faults.append(f"--long-side {long_side[0]} {long_side[1]}: two numbers from 128 to 4096, the smaller first")
+    extra = font_files(fonts) if fonts is not None and fonts.is_dir() else ()
+    if fonts is not None and not extra:
+        faults.append(f"--fonts {fonts}: no such folder, or no font with Latin letters in it")
+    if faults:
+        raise InputError.listing("Cannot draw this:", faults)
+    with track("drawing", train + val + test) as advance:
+        try:
+            write_dataset(
+                out, train=train, val=val, test=test, seed=seed, level=level, long_side=long_side, fonts=extra,
+                overwrite=overwrite, on_page=lambda _done, _total: advance(),
+            )  # fmt: skip
+        except FileExistsError as error:
+            raise InputError(str(error)) from error
+
+
+def check(labels: Path, images: Path) -> tuple[int, list[str]]:
+    """Read every label and every image whole.
+
+    Returns:
+        How many pages there are, and every fault, with file and word.
+    """
+    opened = open_labels(labels, images)
+    pages = LabelledImages(opened, images, range(len(opened.names)))
+    with track("checking", len(pages)) as advance:
+        return len(pages), check_pages(pages, decode=True, on_page=advance)

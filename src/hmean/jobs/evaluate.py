@@ -1,0 +1,154 @@
+"""``hmean evaluate``: a trained model and labelled pages in; maps, predictions, scores and pictures out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hmean.builders import open_pages
+from hmean.checkpoints import Checkpoint, restore_detector
+from hmean.config import Config
+from hmean.data.images import read_image
+from hmean.data.pages import LabelledImages, check_pages
+from hmean.drawing import draw_page, encode
+from hmean.errors import InputError
+from hmean.files import write_json, write_with
+from hmean.inference import run_detector
+from hmean.maps import MapStore, PageMap, quantise
+from hmean.metrics.hmean import Scorer, choose_characters
+from hmean.postprocess import detect
+from hmean.progress import track
+from hmean.results import score_record, write_predictions
+from hmean.types import Detections, PostprocessParams
+
+PICTURES = 6  # worst pages, and best ones, that are drawn
+
+
+def run(config: Config, checkpoint: Checkpoint, folder: Path | None = None) -> dict[str, Any]:
+    """Score a model on the pages of ``evaluate_on``.
+
+    Args:
+        config: with the checkpoint's model (``open_checkpoint``).
+        checkpoint: the model.
+        folder: where to write; by default ``output``, or ``evaluate_<part>`` beside the run's checkpoints.
+
+    Returns:
+        The content of ``scores.json``.
+    """
+    folder = folder or output_folder(config, checkpoint)
+    pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
+    with track("checking labels", len(pages)) as advance:
+        faults = check_pages(pages, on_page=advance)
+    if faults:
+        raise InputError.listing("The data set has faults (hmean data check lists all of them):", faults)
+    started = time.monotonic()
+    store = make_maps(config, checkpoint, pages, folder / "maps")
+    seconds = time.monotonic() - started
+
+    params = config.models.head.postprocess.params()
+    scorer = Scorer(choose_characters(pages.page(i) for i in range(len(pages))))
+    found: list[Detections] = []
+    with (
+        write_predictions(folder / "predictions.json", None) as write,
+        track("scoring", len(pages)) as advance,
+    ):
+        for position in range(len(pages)):
+            page = pages.page(position)
+            detections = detect_page(store.read(page.name), params)
+            scorer.update(page, detections)
+            write(page.name, detections, page.width, page.height)
+            found.append(detections)
+            advance()
+    record = score_record(scorer, about(config, checkpoint, pages, seconds))
+    write_json(folder / "scores.json", record)
+    draw_extremes(folder / "pictures", pages, scorer, found)
+    return record
+
+
+def output_folder(config: Config, checkpoint: Checkpoint) -> Path:
+    """Where an evaluation is written; it must not hold another one.
+
+    Raises:
+        InputError: if there is one and ``overwrite`` is not set.
+    """
+    folder = Path(config.output) if config.output else checkpoint.path.parent.parent / f"evaluate_{config.evaluate_on}"
+    if (folder / "scores.json").exists() and not config.overwrite:
+        raise InputError(f"{folder}: holds an evaluation already; set output=ANOTHER_FOLDER or overwrite=true")
+    return folder
+
+
+def about(config: Config, checkpoint: Checkpoint, pages: LabelledImages, seconds: float) -> dict[str, Any]:
+    """What was scored, with what: enough to refuse a comparison of different pages."""
+    chosen = "best.ckpt" in checkpoint.path.name and config.evaluate_on == "val"
+    return {
+        "exp_name": checkpoint.config["exp_name"],
+        "part": config.evaluate_on,
+        "data_hash": pages.fingerprint(),
+        "weights_hash": checkpoint.weights_hash(),
+        "epoch": checkpoint.epoch,
+        "epoch_chosen_on_these_pages": chosen,
+        "long_side": config.transforms.long_side,
+        "postprocess": config.models.head.postprocess.model_dump(),
+        "tuned": [entry["why"] for entry in checkpoint.history],
+        "seconds": round(seconds, 2),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, folder: Path) -> MapStore:
+    """Maps of all pages, made by the network only where they are not there yet.
+
+    Raises:
+        InputError: if an image cannot be read.
+    """
+    settings = (
+        f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad} {pages.fingerprint()}"
+    )
+    store = MapStore(folder, hashlib.sha256(settings.encode()).hexdigest())
+    missing = [position for position in range(len(pages)) if pages.name(position) not in store]
+    if not missing:
+        return store
+    detector = restore_detector(config, checkpoint)
+    files = [pages.file(position) for position in missing]
+    try:
+        with track("detecting", len(files)) as advance:
+            for result in run_detector(detector, files, config, config.dataloaders.val_dataloader):
+                if result.probability is None or result.to_page is None:
+                    raise InputError(str(result.error))
+                store.add(
+                    PageMap(
+                        pages.name(missing[result.position]),
+                        quantise(result.probability),
+                        result.to_page,
+                        result.page_width,
+                        result.page_height,
+                    )
+                )
+                advance()
+    finally:
+        store.save()  # what is done need not be done again
+    return store
+
+
+def detect_page(page: PageMap, params: PostprocessParams) -> Detections:
+    """Regions of a cached map."""
+    return detect(
+        page.probability, params, to_page=page.to_page, page_width=page.page_width, page_height=page.page_height
+    )
+
+
+def draw_extremes(folder: Path, pages: LabelledImages, scorer: Scorer, found: list[Detections]) -> None:
+    """Pictures of the worst and the best pages by CLEval H, worst first, with truth and prediction."""
+    order = sorted(range(len(pages)), key=lambda i: scorer.pages[i].prh.h)
+    chosen = [("worst", i) for i in order[:PICTURES]] + [("best", i) for i in order[: -PICTURES - 1 : -1]]
+    listing = []
+    for rank, (kind, i) in enumerate(chosen):
+        file = f"{kind}_{rank % PICTURES + 1}.jpg"
+        picture = draw_page(read_image(pages.file(i)), found[i], pages.page(i))
+        write_with(folder / file, lambda out, data=encode(picture): out.write(data))  # type: ignore[misc]
+        listing.append({"file": file, "kind": kind, "page": pages.name(i), "h": scorer.pages[i].prh.h})
+    write_json(folder / "pictures.json", listing)

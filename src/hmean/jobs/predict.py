@@ -1,0 +1,120 @@
+"""``hmean predict``: a trained model and images in; predictions.json, submission.csv and overlays out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hmean import runs
+from hmean.builders import open_pages
+from hmean.checkpoints import Checkpoint, restore_detector
+from hmean.config import Config
+from hmean.data.images import list_images, read_image
+from hmean.drawing import draw_page, encode
+from hmean.errors import InputError
+from hmean.files import write_json, write_with
+from hmean.inference import run_detector
+from hmean.postprocess import detect
+from hmean.progress import track
+from hmean.results import write_predictions
+from hmean.types import Detections
+
+
+def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> Path:
+    """Find text on images.
+
+    Args:
+        config: with the checkpoint's model (``open_checkpoint``).
+        checkpoint: the model.
+        inputs: images, folders and UFO files; none: the images of ``datasets.predict_dataset``.
+
+    Returns:
+        The folder written to.
+
+    Raises:
+        InputError: if there is nothing to do, or, at the end and with the rest written, if images could not be read.
+    """
+    if config.exp_name is None and config.output is None:
+        raise InputError("say where results go: output=FOLDER or exp_name=NAME")
+    asked = gather(config, inputs)
+    folder = Path(config.output) if config.output else Path(config.output_dir) / str(config.exp_name)
+    if (folder / "predictions.json").exists() and not config.overwrite:
+        raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output or exp_name")
+    detector = restore_detector(config, checkpoint)
+    params = config.models.head.postprocess.params()
+    files = [file for _, file in asked]
+    skipped: list[str] = []
+    with (
+        write_predictions(
+            folder / "predictions.json", folder / "submission.csv" if config.predict.csv else None
+        ) as write,
+        track("detecting", len(files)) as advance,
+    ):
+        for result in run_detector(detector, files, config, config.dataloaders.predict_dataloader):
+            name, file = asked[result.position]
+            if result.probability is None or result.to_page is None:
+                skipped.append(str(result.error))
+                write(name, Detections.empty(), 1, 1)  # a judge wants a row for every image asked for
+            else:
+                width, height = result.page_width, result.page_height
+                found = detect(result.probability, params, to_page=result.to_page, page_width=width, page_height=height)
+                write(name, found, width, height)
+                if result.position < config.predict.overlays:
+                    picture = encode(draw_page(read_image(file), found))
+                    target = folder / "overlays" / f"{result.position:06d}_{Path(name).stem}.jpg"
+                    write_with(target, lambda out, data=picture: out.write(data))  # type: ignore[misc]
+            advance()
+    write_json(
+        folder / "manifest.json",
+        {
+            "checkpoint": str(checkpoint.path),
+            "weights_hash": checkpoint.weights_hash(),
+            "postprocess": params.to_dict(),
+            "long_side": config.transforms.long_side,
+            "images": len(files),
+            "skipped": skipped,
+            **{
+                k: v
+                for k, v in runs.manifest(config.to_dict(), {}, config.seed).items()
+                if k in ("hmean", "git", "versions")
+            },
+        },
+    )
+    print(f"{len(files) - len(skipped)} of {len(files)} images: {folder / 'predictions.json'}")
+    if skipped:
+        raise InputError.listing(f"{len(skipped)} images were skipped, the others are written:", skipped)
+    return folder
+
+
+def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
+    """(name, file) of every image asked for, in order; names are unique.
+
+    Raises:
+        InputError: listing inputs that are not there or hold no image.
+    """
+    if not inputs:
+        pages = open_pages(config.datasets.predict_dataset)
+        return [(pages.name(position), pages.file(position)) for position in range(len(pages))]
+    asked: list[tuple[str, Path]] = []
+    faults = []
+    for text in inputs:
+        path = Path(text)
+        if path.is_dir():
+            images = list_images(path)
+            asked += [(str(image.relative_to(path)), image) for image in images]
+            if not images:
+                faults.append(f"{text}: the folder holds no images")
+        elif path.suffix.lower() == ".json" and path.is_file():
+            source = config.datasets.predict_dataset.model_copy(update={"annotation_path": text, "split": None})
+            pages = open_pages(source)
+            asked += [(pages.name(position), pages.file(position)) for position in range(len(pages))]
+        elif path.is_file():
+            asked.append((path.name, path))
+        else:
+            faults.append(f"{text}: no such file or folder")
+    if faults:
+        raise InputError.listing("Some inputs cannot be used:", faults)
+    names = [name for name, _ in asked]
+    if len(set(names)) < len(names):  # the same name in two folders
+        asked = [(str(file), file) for _, file in asked]
+    return asked

@@ -1,0 +1,266 @@
+"""``hmean train``: labelled pages in, a run folder with a scored detector out."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from torch.optim import Optimizer
+
+from hmean import runs
+from hmean.builders import build_detector, build_train_view, open_pages
+from hmean.checkpoints import load_checkpoint
+from hmean.config import Config, build, check_components, resolve
+from hmean.data.datamodule import PagesModule
+from hmean.data.dataset import EvalDataset, TrainDataset
+from hmean.data.pages import LabelledImages, check_pages, shared_images
+from hmean.errors import InputError
+from hmean.files import write_json
+from hmean.jobs import evaluate, report
+from hmean.metrics.hmean import choose_characters
+from hmean.module import DetectorModule
+from hmean.progress import track
+from hmean.runs import RunFolder
+
+
+def run(config: Config) -> RunFolder:
+    """Train, keep the best and the last epoch, score the best on the validation pages, draw the report.
+
+    Returns:
+        The run folder.
+
+    Raises:
+        InputError: if config or data are wrong (all faults at once, before anything is trained), or the loss diverged.
+    """
+    check_components(config)
+    if config.exp_name is None:
+        raise InputError("exp_name: give the run a name, such as exp_name=first_try")
+    train_pages, val_pages = open_pages(config.datasets.train_dataset), open_pages(config.datasets.val_dataset)
+    _check_data(train_pages, val_pages)
+    module = build_module(config, val_pages)
+    folder = runs.open_run(
+        config.output_dir, config.exp_name, config.to_dict(), resume=config.resume == "auto", overwrite=config.overwrite
+    )
+    data_hash = {"train": train_pages.fingerprint(), "val": val_pages.fingerprint()}
+    write_json(folder.path / "manifest.json", runs.manifest(config.to_dict(), data_hash, config.seed))
+
+    trainer = build_trainer(config, folder)
+    resumed = folder.last if folder.last.exists() else None
+    data = build_data(config, module, train_pages, val_pages)
+    print(f"training {folder.path} on {_machine(trainer)}, {len(train_pages)} pages, validating on {len(val_pages)}")
+    if resumed:
+        print(f"going on from {resumed}")
+    try:
+        trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
+    except SystemExit as stop:  # Lightning's answer to Ctrl-C and SIGTERM
+        raise KeyboardInterrupt(f"stopped; the same command with resume=auto goes on from {folder.last}") from stop
+    if trainer.is_global_zero:
+        checkpoint = load_checkpoint(folder.best)
+        evaluate.run(config.model_copy(update={"evaluate_on": "val"}), checkpoint, folder.path)
+        print(report.run([folder.path]))
+    return folder
+
+
+def build_module(config: Config, val_pages: LabelledImages) -> DetectorModule:
+    """Network, loss, optimizer and schedule of a config; nothing is read but weights."""
+    pl.seed_everything(config.seed, verbose=False)
+    detector = build_detector(config)
+    if config.trainer.channels_last:
+        detector = detector.to(memory_format=torch.channels_last)
+    if config.trainer.compile:
+        detector.compile()
+    models = config.models
+    return DetectorModule(
+        detector,
+        loss=build(models.loss, "models.loss"),
+        make_optimizer=partial(_make_optimizer, config),
+        make_scheduler=partial(_make_scheduler, config),
+        lr=models.optimizer.lr,
+        postprocess=models.head.postprocess.params(),
+        val_pages=val_pages,
+        characters=choose_characters(val_pages.page(i) for i in range(len(val_pages))),
+        carried={"config": config.to_dict(), "postprocess": models.head.postprocess.model_dump(), "history": []},
+    )
+
+
+def _make_optimizer(config: Config, groups: list[dict[str, Any]]) -> Optimizer:
+    optimizer: Optimizer = build(config.models.optimizer, "models.optimizer", params=groups)
+    return optimizer
+
+
+def _make_scheduler(config: Config, optimizer: Optimizer, total_steps: int) -> tuple[Any, str]:
+    scheduler = config.models.scheduler
+    by_step = "total_steps" in inspect.signature(resolve(scheduler, "models.scheduler")).parameters
+    made = build(scheduler, "models.scheduler", optimizer=optimizer, total_steps=total_steps)
+    return made, "step" if by_step else "epoch"
+
+
+def build_data(
+    config: Config, module: DetectorModule, train_pages: LabelledImages, val_pages: LabelledImages
+) -> PagesModule:
+    """Data sets and loaders of a config."""
+    targets, loaders = config.models.targets, config.dataloaders
+    fill = module.detector.encoder.fill
+    train = TrainDataset(
+        train_pages, build_train_view(config), seed=config.seed, shrink_ratio=targets.shrink_ratio,
+        min_side=targets.min_side, fill=fill,
+    )  # fmt: skip
+    val_files = [val_pages.file(position) for position in range(len(val_pages))]
+    val = EvalDataset(val_files, long_side=config.transforms.long_side, pad=config.transforms.pad, fill=fill)
+    return PagesModule(
+        train,
+        val,
+        views_per_page=config.transforms.train.views_per_page,
+        train_batch=loaders.train_dataloader.batch_size,
+        val_batch=loaders.val_dataloader.batch_size,
+        train_workers=loaders.train_dataloader.num_workers,
+        val_workers=loaders.val_dataloader.num_workers,
+    )
+
+
+def build_trainer(config: Config, folder: RunFolder) -> pl.Trainer:
+    """Lightning's trainer with our checkpoints, rows of metrics and loggers."""
+    t = config.trainer
+    best = ModelCheckpoint(
+        folder.best.parent, filename="best", monitor="val/hmean", mode="max", enable_version_counter=False
+    )
+    last = ModelCheckpoint(
+        folder.last.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    callbacks: list[Callback] = [best, last, EpochRows(folder)]
+    # Not Lightning's RichProgressBar: its refreshing thread slows OpenMP down 4 times on 2 cores.
+    callbacks.append(TQDMProgressBar() if sys.stderr.isatty() else EpochLines())
+    if t.ema_decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=t.ema_decay))
+    # Warnings of Lightning's that advise against what is chosen here on purpose.
+    for message in (
+        ".*does not have many workers.*",
+        ".*exists and is not empty.*",
+        ".*smaller than the logging interval.*",
+    ):
+        warnings.filterwarnings("ignore", message)
+    return pl.Trainer(
+        max_epochs=t.max_epochs,
+        accumulate_grad_batches=t.accumulate_grad_batches,
+        gradient_clip_val=t.gradient_clip_val,
+        check_val_every_n_epoch=t.check_val_every_n_epoch,
+        limit_train_batches=t.limit_train_batches,
+        precision=_precision(t.precision, t.accelerator),
+        accelerator=t.accelerator,
+        devices=t.devices,
+        strategy=t.strategy,
+        callbacks=callbacks,
+        logger=_loggers(config, folder),
+        num_sanity_val_steps=0,  # data and config were checked already
+        use_distributed_sampler=False,  # the samplers know their rank
+        enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
+        log_every_n_steps=10,
+        default_root_dir=folder.path,
+    )
+
+
+def _precision(wanted: str, accelerator: str) -> Any:
+    if wanted != "auto":
+        return wanted
+    if accelerator == "cpu" or not torch.cuda.is_available():
+        return "32-true"  # bf16 is emulated, 12 times slower, on processors without it
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+def _machine(trainer: pl.Trainer) -> str:
+    device = torch.cuda.get_device_name() if trainer.strategy.root_device.type == "cuda" else "the processor"
+    return f"{trainer.world_size} x {device}, precision {trainer.precision}"
+
+
+def _loggers(config: Config, folder: RunFolder) -> Any:
+    """W&B if asked for, offline without a key; never a prompt, and never the end of a run."""
+    if not config.wandb:
+        return False
+    from lightning.pytorch.loggers import WandbLogger  # noqa: PLC0415 - an extra
+
+    try:
+        import wandb  # noqa: PLC0415
+    except ImportError:
+        raise InputError("wandb=true: install it with pip install 'hmean[wandb]'") from None
+    if "WANDB_MODE" not in os.environ and not os.environ.get("WANDB_API_KEY") and not wandb.api.api_key:
+        os.environ["WANDB_MODE"] = "offline"
+        print("wandb: no API key, so this run is logged offline; send it later with: wandb sync", folder.path / "wandb")
+    try:
+        return WandbLogger(name=config.exp_name, save_dir=folder.path, project="hmean", config=config.to_dict())
+    except Exception as error:  # noqa: BLE001 - whatever a tracker raises must not end a training
+        print(f"wandb: could not start ({error}); going on without it")
+        return False
+
+
+class EpochRows(Callback):
+    """Writes one row an epoch to ``metrics.jsonl``."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Start the clock."""
+        self._started = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Write the row."""
+        if not trainer.is_global_zero:
+            return
+        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        row: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        row |= {
+            name: float(value)
+            for name, value in sorted(trainer.callback_metrics.items())
+            if validated or not name.startswith("val/")
+        }
+        row["lr"] = trainer.optimizers[0].param_groups[-1]["lr"]
+        row["seconds"] = round(time.monotonic() - self._started, 2)
+        self.folder.append_metrics(row)
+
+
+class EpochLines(Callback):
+    """Prints one line an epoch, so that a log without a progress bar stays readable."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Print the epoch's numbers."""
+        if trainer.is_global_zero:
+            values = {
+                k: float(v)
+                for k, v in trainer.callback_metrics.items()
+                if k in ("train/loss", "val/hmean", "val/iou50_hmean")
+            }
+            print(
+                f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} "
+                + " ".join(f"{k} {v:.4f}" for k, v in values.items())
+            )
+
+
+def _check_data(train_pages: LabelledImages, val_pages: LabelledImages) -> None:
+    faults: list[str] = []
+    both = shared_images(train_pages, val_pages)
+    if both:
+        faults.append(
+            f"{len(both)} images are in both training and validation, first {both[0]}; the score would be a lie"
+        )
+    for pages in (train_pages, val_pages):
+        with track("checking labels", len(pages)) as advance:
+            faults += check_pages(pages, on_page=advance)
+        blank = [i for i in range(len(pages)) if not pages.page(i, []).words_known]
+        if blank:
+            faults.append(
+                f"{pages.labels.source}: {len(blank)} images have no words key (unlabelled), first {pages.name(blank[0])}"
+            )
+    if faults:
+        raise InputError.listing("The data set has faults (hmean data check lists all of them):", faults)

@@ -1,0 +1,149 @@
+"""The score of a set of pages: CLEval macro and pooled, IoU 0.5 and 0.7, and bootstrap intervals of each hmean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmean.metrics.cleval import Counts, count_page
+from hmean.metrics.iou import MatchCounts, match_counts
+from hmean.types import PRH, Characters, Detections, Page, Score
+
+Statistic = Literal["macro", "pooled", "iou50", "iou70"]
+Floats = NDArray[np.float64]
+
+BLOCK = 4_000_000  # resampled page indices held at once: 32 MB
+
+
+@dataclass(frozen=True)
+class PageScore:
+    """What one page scored: everything a set's score, its intervals and a report of faults need."""
+
+    name: str
+    counts: Counts
+    iou50: MatchCounts
+    iou70: MatchCounts
+
+    @property
+    def prh(self) -> PRH:
+        """CLEval of this page alone; all 0 for a page without text and without regions, as in the official program."""
+        return self.counts.prh
+
+
+def choose_characters(pages: Iterable[Page]) -> Characters:
+    """``transcription`` if every word that is not ignored has a text, else ``aspect``."""
+    read = (bool(text) or bool(skip) for page in pages for text, skip in zip(page.texts, page.ignored, strict=True))
+    return "transcription" if all(read) else "aspect"
+
+
+class Scorer:
+    """Adds up pages; ``characters`` holds for all of them, so choose it first (``choose_characters``)."""
+
+    def __init__(self, characters: Characters = "transcription") -> None:
+        if characters not in ("transcription", "aspect"):
+            raise ValueError(f"characters must be 'transcription' or 'aspect', got {characters!r}")
+        self.characters: Characters = characters
+        self.pages: list[PageScore] = []
+
+    def update(self, page: Page, detections: Detections) -> PageScore:
+        """Score one page, keep and return it.
+
+        Raises:
+            ValueError: if the page has no labels.
+        """
+        if not page.words_known:
+            raise ValueError(f"{page.name} has no labels to score against")
+        iou50, iou70 = match_counts(page, detections, (0.5, 0.7))
+        scored = PageScore(page.name, count_page(page, detections, self.characters), iou50, iou70)
+        self.pages.append(scored)
+        return scored
+
+    def compute(self) -> Score:
+        """The score of all pages so far.
+
+        ``macro`` is the mean over pages of their P, R and H (so H is not 2PR / (P + R) of it); a page without text and
+        without regions counts in it with 0. ``pooled`` and both IoU scores come from counts summed over pages.
+
+        Raises:
+            ValueError: if there is no page.
+        """
+        if not self.pages:
+            raise ValueError("no page has been scored")
+        p, r, h = np.mean([astuple(page.prh) for page in self.pages], axis=0).tolist()
+        return Score(
+            images=len(self.pages),
+            macro=PRH(p, r, h),
+            pooled=sum((page.counts for page in self.pages), Counts()).prh,
+            characters=self.characters,
+            iou50=sum((page.iou50 for page in self.pages), MatchCounts()).prh,
+            iou70=sum((page.iou70 for page in self.pages), MatchCounts()).prh,
+        )
+
+    def reset(self) -> None:
+        """Forget all pages."""
+        self.pages = []
+
+
+def bootstrap_interval(
+    pages: Sequence[PageScore],
+    statistic: Statistic,
+    *,
+    minus: Sequence[PageScore] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of an hmean over pages, or, paired, of its difference to another result.
+
+    Args:
+        pages: N scored pages, drawn with replacement.
+        statistic: which hmean.
+        minus: another result on the same pages in the same order; each resample then gives H(pages) - H(minus).
+        resamples: number of resamples.
+        seed: of the generator.
+        level: probability mass between the two ends.
+
+    Raises:
+        ValueError: if there is no page or ``minus`` has other pages.
+    """
+    if not pages:
+        raise ValueError("no page has been scored")
+    results = [pages] if minus is None else [pages, minus]
+    if any([page.name for page in result] != [page.name for page in pages] for result in results):
+        raise ValueError("a paired interval needs both results on the same pages in the same order")
+    terms = [np.array([_terms(page, statistic) for page in result], dtype=np.float64) for result in results]
+    rng = np.random.default_rng(seed)
+    n, values = len(pages), []
+    for start in range(0, resamples, max(1, BLOCK // n)):
+        rows = min(max(1, BLOCK // n), resamples - start)
+        drawn = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
+        h = [_hmean(times @ t) for t in terms]
+        values.append(h[0] if minus is None else h[0] - h[1])
+    low, high = np.quantile(np.concatenate(values), [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _terms(page: PageScore, statistic: Statistic) -> tuple[float, ...]:
+    """What to sum over pages: (H, 1) for a mean, else (found for P, P's total, found for R, R's total)."""
+    if statistic == "macro":
+        return page.prh.h, 1
+    if statistic == "pooled":
+        c = page.counts
+        return c.tp - c.precision_penalty, c.det, c.tp - c.recall_penalty, c.gt
+    m = page.iou50 if statistic == "iou50" else page.iou70
+    return m.tp, m.det, m.tp, m.gt
+
+
+def _hmean(sums: Floats) -> Floats:
+    """Hmean (B,) of summed terms (B, 2 or 4)."""
+    totals = sums[:, 1::2]
+    shares = np.divide(np.maximum(sums[:, ::2], 0), totals, out=np.zeros_like(totals), where=totals > 0)
+    if shares.shape[1] == 1:
+        return shares[:, 0]
+    p, r = shares.T
+    return np.asarray(np.divide(2 * p * r, p + r, out=np.zeros_like(p), where=p + r > 0))

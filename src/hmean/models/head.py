@@ -1,0 +1,39 @@
+"""The differentiable-binarization head: probability and threshold maps at input resolution, as logits."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class DBHead(nn.Module):
+    """Twin branches of a 3x3 convolution and two x2 upsamplings (Liao et al. 2020, fig. 3).
+
+    Args:
+        in_channels: of the decoder's output.
+        inner_channels: of the branches; by default a quarter of ``in_channels``.
+    """
+
+    def __init__(self, in_channels: int, inner_channels: int | None = None) -> None:
+        super().__init__()
+        inner = inner_channels or in_channels // 4
+        self.probability = _branch(in_channels, inner)
+        self.threshold = _branch(in_channels, inner)
+        # Text covers about a tenth of a page: starting there spares the first steps of learning the base rate.
+        nn.init.constant_(self.probability[-1].bias, -2.0)  # type: ignore[arg-type]  # a Tensor, typed as a union
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """(N, C, H/4, W/4) to logits of P and, in training only, of T: each (N, H, W)."""
+        probability = self.probability(features)[:, 0]
+        return probability, self.threshold(features)[:, 0] if self.training else None
+
+
+def _branch(in_channels: int, inner: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, inner, 3, padding=1, bias=False),
+        nn.BatchNorm2d(inner),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(inner, inner, 2, stride=2),
+        nn.BatchNorm2d(inner),
+        nn.ReLU(inplace=True),
+        nn.ConvTranspose2d(inner, 1, 2, stride=2),
+    )

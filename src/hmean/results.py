@@ -1,0 +1,143 @@
+"""Predictions and scores as files: ``predictions.json``, ``submission.csv``, ``scores.json``."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from hmean.data.annotations import open_labels
+from hmean.errors import InputError
+from hmean.files import atomic, read_json
+from hmean.metrics.hmean import PageScore, Scorer, Statistic, bootstrap_interval
+from hmean.types import Characters, Detections, Page, Points, Polygons
+
+STATISTICS: tuple[Statistic, ...] = ("macro", "pooled", "iou50", "iou70")
+
+
+class PredictionWriter(Protocol):
+    """Takes one page after another."""
+
+    def __call__(self, name: str, detections: Detections, width: int, height: int) -> None:
+        """Write one page's regions."""
+
+
+@contextmanager
+def write_predictions(json_path: Path, csv_path: Path | None) -> Iterator[PredictionWriter]:
+    """Open both files for writing page by page; they appear, complete, when the block ends without an error."""
+    import json  # noqa: PLC0415 - beside its one use
+
+    with ExitStack() as stack:
+        out = stack.enter_context(stack.enter_context(atomic(json_path)).open("w", encoding="utf-8"))
+        rows = None
+        if csv_path is not None:
+            table = stack.enter_context(stack.enter_context(atomic(csv_path)).open("w", encoding="utf-8", newline=""))
+            rows = csv.writer(table, lineterminator="\n")
+            rows.writerow(["filename", "polygons"])
+        out.write('{"images": {')
+        count = 0
+
+        def write(name: str, detections: Detections, width: int, height: int) -> None:
+            nonlocal count
+            entry = json.dumps(detections.to_ufo(width, height), ensure_ascii=False)
+            out.write((",\n" if count else "\n") + f"{json.dumps(name, ensure_ascii=False)}: {entry}")
+            count += 1
+            if rows is not None:
+                rows.writerow([name, csv_polygons(detections)])
+
+        yield write
+        out.write("\n}}\n")
+
+
+def csv_polygons(detections: Detections) -> str:
+    """``x y x y ...`` in whole pixels, regions joined by ``|``, in falling order of score."""
+    order = np.argsort(-detections.scores, kind="stable")
+    return "|".join(_integers(detections.polygons[int(i)]) for i in order)
+
+
+def _integers(polygon: Points) -> str:
+    return " ".join(str(int(v)) for v in np.round(polygon).flatten())
+
+
+def read_predictions(path: Path) -> dict[str, Detections]:
+    """Regions of each image, from a ``predictions.json`` (or any UFO file; a word without score counts as 1).
+
+    Raises:
+        InputError: if the file is not in this form.
+    """
+    images = read_json(path)
+    if not isinstance(images, dict) or not isinstance(images.get("images"), dict):
+        raise InputError(f'{path}: is not {{"images": {{name: {{"words": ...}}}}}}')
+    found: dict[str, Detections] = {}
+    faults: list[str] = []
+    for name, entry in images["images"].items():
+        polygons, scores = [], []
+        words = entry.get("words") if isinstance(entry, dict) else None
+        for key, word in (words or {}).items():
+            try:
+                polygon = Polygons.of([word["points"]])[0]
+                score = float(word.get("score", 1.0))
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                faults.append(f"{name}: word {key}: {error}")
+                continue
+            polygons.append(polygon)
+            scores.append(score)
+        try:
+            found[name] = Detections(Polygons.of(polygons), np.array(scores, dtype=np.float32))
+        except ValueError as error:
+            faults.append(f"{name}: {error}")
+    if faults:
+        raise InputError.listing(f"{path}: wrong predictions:", faults)
+    return found
+
+
+def score_files(truth: Path, predictions: Path, characters: Characters | None = None) -> Scorer:
+    """Score a prediction file against a label file, on the labelled images of the latter.
+
+    Raises:
+        InputError: if the images are not the same: a score of half a set, or of another, is no score.
+    """
+    labels = open_labels(truth, truth.parent)
+    pages = [page for page in (labels.page(i) for i in range(len(labels.names))) if page.words_known]
+    found = read_predictions(predictions)
+    missing = [page.name for page in pages if page.name not in found]
+    extra = sorted(set(found) - set(labels.names))
+    if missing or extra:
+        lines = [f"{name}: has labels but no predictions" for name in missing]
+        raise InputError.listing(
+            f"{predictions} is not about the images of {truth}:",
+            lines + [f"{n}: has predictions but no labels" for n in extra],
+        )
+    if not pages:
+        raise InputError(f"{truth}: no image has labels")
+    return score_pages(pages, [found[page.name] for page in pages], characters)
+
+
+def score_pages(
+    pages: Sequence[Page], detections: Iterable[Detections], characters: Characters | None = None
+) -> Scorer:
+    """Score pages one by one; without ``characters`` the convention is chosen by whether every word has a text."""
+    from hmean.metrics.hmean import choose_characters  # noqa: PLC0415
+
+    scorer = Scorer(characters or choose_characters(pages))
+    for page, found in zip(pages, detections, strict=True):
+        scorer.update(page, found)
+    return scorer
+
+
+def intervals(pages: Sequence[PageScore]) -> dict[str, list[float]]:
+    """95 % bootstrap interval over pages of each hmean."""
+    return {name: list(bootstrap_interval(pages, name)) for name in STATISTICS}
+
+
+def score_record(scorer: Scorer, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of ``scores.json``: the score, its intervals, what was scored, and each page."""
+    pages = [
+        {"name": p.name, "p": p.prh.p, "r": p.prh.r, "h": p.prh.h, "iou50": p.iou50.prh.h, "iou70": p.iou70.prh.h}
+        for p in scorer.pages
+    ]
+    return {**scorer.compute().to_dict(), "interval95": intervals(scorer.pages), **about, "pages": pages}
