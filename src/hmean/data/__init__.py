@@ -1,1 +1,1 @@
-
+"""Labels, images, views, targets and loaders."""

@@ -81,9 +81,11 @@ class Photometric:
         if rng.random() < self.p_noise:
             sigma = 255 * rng.uniform(0.0, self.noise)
             tensor = (tensor + sigma * torch.randn(tensor.shape)).clamp(0, 255).to(torch.uint8)
-        if rng.random() < self.p_jpeg:
-            tensor = v2.JPEG((self.jpeg, 95))(tensor)
-        return np.ascontiguousarray(tensor.permute(1, 2, 0).numpy())
+        out: Image = np.ascontiguousarray(tensor.permute(1, 2, 0).numpy())
+        if rng.random() < self.p_jpeg:  # torchvision's own codec is deprecated
+            quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(self.jpeg, 96))]
+            out = np.asarray(cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_COLOR), dtype=np.uint8)
+        return out
 
 
 def _shade(image: Image, factor: NDArray[np.float32]) -> Image:

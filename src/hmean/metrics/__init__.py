@@ -1,1 +1,1 @@
-
+"""Metrics: CLEval, IoU, and scores over sets of pages."""

@@ -1,1 +1,1 @@
-
+"""Encoder, decoder, head."""

@@ -1,0 +1,106 @@
+import numpy as np
+import pytest
+import torch
+
+from hmean.builders import build_train_view, open_pages
+from hmean.config import compose
+from hmean.data.dataset import EpochSampler, EvalDataset, TrainDataset, collate_eval, collate_train
+from hmean.data.folds import fold_of
+from hmean.data.pages import shared_images
+
+from conftest import TINY  # isort: skip
+
+
+@pytest.fixture
+def dataset(receipts):
+    config = compose([*TINY, f"dataset_base_path={receipts}"])
+    return TrainDataset(
+        open_pages(config.datasets.train_dataset),
+        build_train_view(config),
+        seed=1,
+        shrink_ratio=0.6,
+        min_side=2,
+        fill=(1, 2, 3),
+    )
+
+
+def test_an_item_is_a_function_of_seed_epoch_and_position(dataset):
+    first, again, other = dataset[(2, 3)], dataset[(2, 3)], dataset[(3, 3)]
+    assert all(torch.equal(first[k], again[k]) for k in first)
+    assert not torch.equal(first["image"], other["image"])
+    assert {k: (v.dtype, tuple(v.shape)) for k, v in first.items()} == {
+        "image": (torch.uint8, (3, 64, 64)),
+        "shrink": (torch.uint8, (64, 64)),
+        "threshold": (torch.float32, (64, 64)),
+        "band": (torch.uint8, (64, 64)),
+        "valid": (torch.uint8, (64, 64)),
+    }
+
+
+def test_text_is_dark_where_the_map_says_text(dataset):
+    """Targets lie on the ink: inside shrunk words the page is darker than beside them."""
+    inside, outside = [], []
+    for position in range(6):
+        item = dataset[(0, position)]
+        grey = item["image"].float().mean(dim=0)
+        if item["shrink"].any():
+            inside.append(grey[item["shrink"] == 1].mean())
+            outside.append(grey[(item["band"] == 0)].mean())
+    assert np.mean(inside) < np.mean(outside) - 5
+
+
+def test_sampler_covers_everything_once_and_ranks_share_it():
+    whole = list(EpochSampler(10, seed=3, views_per_page=2))
+    assert sorted(p for _, p in whole) == list(range(20))
+    shares = [list(EpochSampler(11, seed=3, rank=r, world=3)) for r in range(3)]
+    assert len({len(s) for s in shares}) == 1
+    assert {p for share in shares for _, p in share} == set(range(11))
+    sampler = EpochSampler(10, seed=3)
+    first = list(sampler)
+    sampler.set_epoch(1)
+    assert [e for e, _ in sampler] == [1] * 10
+    assert [p for _, p in sampler] != [p for _, p in first]
+
+
+def test_batches_of_pages_are_padded_and_unreadable_ones_told(receipts, tmp_path):
+    files = sorted((receipts / "images").glob("*.jpg"))[:2]
+    data = EvalDataset([*files, tmp_path / "none.jpg"], long_side=160, pad="stride", fill=(9, 8, 7))
+    batch = collate_eval([data[i] for i in range(3)], fill=(9, 8, 7))
+    assert batch["image"].shape[0] == 2
+    assert batch["position"] == [0, 1]
+    assert batch["errors"][0][0] == 2
+    assert "no such image" in batch["errors"][0][1]
+    assert collate_train([{"error": "x"}, {}]) == {"error": "x"}
+
+
+def test_folds_keep_groups_whole_and_do_not_depend_on_order():
+    names = [f"{i}.jpg" for i in range(50)]
+    groups = [f"g{i // 4}" if i < 40 else None for i in range(50)]
+    folds = fold_of(names, groups, 5, 1)
+    assert np.bincount(folds).tolist() == [10] * 5
+    for group in set(groups) - {None}:
+        assert len({f for f, g in zip(folds, groups, strict=True) if g == group}) == 1
+    back = fold_of(names[::-1], groups[::-1], 5, 1)[::-1]
+    assert np.array_equal(folds, back)
+    assert not np.array_equal(folds, fold_of(names, groups, 5, 2))
+    with pytest.raises(ValueError, match="3 folds"):
+        fold_of(["a", "b"], ["x", "x"], 3, 0)
+
+
+def test_split_parts_are_disjoint_and_whole(sroie):
+    def part(name, fold=0):
+        split = f"datasets.train_dataset.split={{k: 5, fold: {fold}, part: {name}, seed: 42}}"
+        config = compose(
+            [
+                f"dataset_base_path={sroie}",
+                "datasets.train_dataset.annotation_path=${dataset_base_path}/labels.json",
+                split,
+            ]
+        )
+        return open_pages(config.datasets.train_dataset)
+
+    train, val = part("train"), part("val")
+    assert len(train) + len(val) == 496
+    assert shared_images(train, val) == []
+    assert {train.page(i).group for i in range(len(train))}.isdisjoint({val.page(i).group for i in range(len(val))})
+    assert shared_images(train, part("val", fold=1)) != []

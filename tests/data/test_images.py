@@ -1,0 +1,121 @@
+import io
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from hmean.data.annotations import open_labels
+from hmean.data.images import image_size, list_images, read_image
+from hmean.data.pages import LabelledImages, check_pages
+from hmean.errors import InputError
+
+
+def picture(width=40, height=24):
+    """Red left half, dark top-left corner: every turn and mirror looks different."""
+    pixels = np.full((height, width, 3), 255, np.uint8)
+    pixels[:, : width // 2] = (200, 30, 30)
+    pixels[: height // 2, : width // 4] = 0
+    return pixels
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_is_turned_upright_once(tmp_path, orientation):
+    upright = PIL.Image.fromarray(picture())
+    undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[
+        orientation
+    ]  # PIL.Image.Transpose that a camera would have done
+    stored = upright if undo is None else upright.transpose(PIL.Image.Transpose(undo))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "photo = 사진.png"
+    stored.save(path, exif=exif)
+    assert np.array_equal(read_image(path), picture())
+    assert image_size(path) == (40, 24)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_polygons_are_not_turned_again(tmp_path, orientation):
+    (tmp_path / "labels.json").write_text(
+        '{"images": {"a.png": {"img_w": 40, "img_h": 24, "words": {"1": {"points": [[0,0],[10,0],[10,12],[0,12]]}}}}}'
+    )
+    stored = PIL.Image.fromarray(picture()).transpose(PIL.Image.Transpose({3: 3, 6: 2, 8: 4}[orientation]))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "a.png", exif=exif)
+    pages = LabelledImages(open_labels(tmp_path / "labels.json", tmp_path), tmp_path, [0])
+    image, page = pages.read(0)
+    (x0, y0), (x1, y1) = page.polygons[0].min(axis=0).astype(int), page.polygons[0].max(axis=0).astype(int)
+    assert (image[y0:y1, x0:x1] == 0).all()
+    assert check_pages(pages, decode=True) == []
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"])
+def test_every_kind_of_image_becomes_rgb(tmp_path, mode):
+    grey = np.repeat(np.linspace(0, 255, 40).astype(np.uint8)[None], 24, axis=0)
+    if mode == "I;16":
+        image = PIL.Image.fromarray(grey.astype(np.uint16) * 257)
+    elif mode in ("I", "F"):
+        image = PIL.Image.fromarray(grey.astype(np.int32 if mode == "I" else np.float32))
+    else:
+        image = (
+            PIL.Image.fromarray(grey).convert("RGB").convert(mode) if mode != "1" else PIL.Image.fromarray(grey > 127)
+        )
+    path = tmp_path / "image.tif"
+    image.save(path)
+    read = read_image(path)
+    assert read.dtype == np.uint8
+    assert read.shape == (24, 40, 3)
+    if mode != "1":
+        assert np.abs(read.astype(int) - grey[:, :, None]).max() <= {"CMYK": 6, "YCbCr": 6, "P": 60}.get(
+            mode, 1
+        )  # P: few colours
+
+
+def test_cmyk_jpeg_and_transparency(tmp_path):
+    PIL.Image.fromarray(picture()).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
+    assert np.abs(read_image(tmp_path / "cmyk.jpg").astype(int) - picture()).mean() < 8
+    see_through = PIL.Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+    see_through.save(tmp_path / "clear.png")
+    assert (read_image(tmp_path / "clear.png") == 255).all()  # paper, not ink
+
+
+def test_one_pixel_and_thirty_megapixels(tmp_path):
+    PIL.Image.new("RGB", (1, 1), (9, 9, 9)).save(tmp_path / "one.png")
+    assert read_image(tmp_path / "one.png").shape == (1, 1, 3)
+    PIL.Image.new("L", (6000, 5000), 7).save(tmp_path / "large.png")
+    assert read_image(tmp_path / "large.png").shape == (5000, 6000, 3)
+
+
+def test_damaged_missing_and_other_files_are_named(tmp_path):
+    data = io.BytesIO()
+    PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)).save(data, "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(data.getvalue()[:1500])
+    (tmp_path / "text.jpg").write_text("not an image")
+    (tmp_path / "empty.png").write_bytes(b"")
+    for name in ("cut.jpg", "text.jpg", "empty.png"):
+        with pytest.raises(InputError, match=rf"{name}: damaged, or not an image"):
+            read_image(tmp_path / name)
+    with pytest.raises(InputError, match=r"none\.jpg: no such image"):
+        read_image(tmp_path / "none.jpg")
+
+
+def test_check_lists_every_fault_at_once(tmp_path):
+    for name, size in (("good.png", (40, 24)), ("turned.png", (24, 40))):
+        PIL.Image.new("RGB", size).save(tmp_path / name)
+    (tmp_path / "bad.png").write_text("x")
+    entry = '{"img_w": 40, "img_h": 24, "words": {"1": {"points": [[0,0],[1,1]]}}}'
+    names = ("good.png", "turned.png", "bad.png", "missing.png")
+    (tmp_path / "labels.json").write_text('{"images": {' + ",".join(f'"{n}": {entry}' for n in names) + "}}")
+    faults = check_pages(LabelledImages(open_labels(tmp_path / "labels.json", tmp_path), tmp_path, range(4)))
+    assert sum("has 2 points" in f for f in faults) == 4
+    assert sum("labels say 40 x 24, the image, turned upright, is 24 x 40" in f for f in faults) == 1
+    assert sum("bad.png: damaged" in f for f in faults) == 1
+    assert sum("missing.png: no such image" in f for f in faults) == 1
+
+
+def test_list_images_is_sorted_and_leaves_hidden_files_out(tmp_path):
+    for name in ("b/2.JPG", "a 1.png", ".hidden/3.png", "notes.txt"):
+        file = tmp_path / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"")
+    assert [p.relative_to(tmp_path).as_posix() for p in list_images(tmp_path)] == ["a 1.png", "b/2.JPG"]

@@ -1,0 +1,333 @@
+"""The main job from end to end, on a tiny network and a few pages: through the same entry as a user."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+
+from conftest import TINY
+from hmean.checkpoints import load_checkpoint
+from hmean.cli import main
+from hmean.results import read_predictions
+
+HMEAN = str(Path(sys.executable).parent / "hmean")
+RUNNERS = Path(__file__).parents[2] / "runners"
+
+
+def rows(run: Path) -> list[dict]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def trained(receipts, tmp_path_factory) -> Path:
+    """A finished run, made once; tests copy it or only read it."""
+    outputs = tmp_path_factory.mktemp("outputs")
+    assert main(["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={outputs}", "exp_name=tiny"]) == 0
+    return outputs / "tiny"
+
+
+@pytest.fixture
+def copy_of_run(trained, tmp_path) -> Path:
+    import shutil
+
+    return Path(shutil.copytree(trained, tmp_path / "tiny"))
+
+
+def test_a_run_leaves_what_was_promised(trained):
+    for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "manifest.json", "metrics.jsonl", "scores.json",
+                 "predictions.json", "report.html", "pictures/worst_1.jpg", "maps/maps.json"):  # fmt: skip
+        assert (trained / name).stat().st_size > 0, name
+    assert [row["epoch"] for row in rows(trained)] == [0, 1]
+    assert {"train/loss", "val/hmean", "val/precision", "val/recall", "lr", "seconds"} <= set(rows(trained)[0])
+    manifest = json.loads((trained / "manifest.json").read_text())
+    assert {"config_hash", "data_hash", "git", "seed", "versions", "machine"} <= set(manifest)
+    assert "=" not in "".join(p.name for p in trained.rglob("*"))
+    scores = json.loads((trained / "scores.json").read_text())
+    assert scores["images"] == 3
+    assert scores["epoch_chosen_on_these_pages"] is True
+    assert scores["interval95"]["macro"][0] <= scores["cleval"]["macro"]["h"] <= scores["interval95"]["macro"][1]
+
+
+def test_the_score_in_training_is_the_score_of_the_files(trained, receipts, capsys):
+    """val/hmean, scores.json and ``hmean score`` on predictions.json are one number (maps on disk have 8 bits)."""
+    best = max(row["val/hmean"] for row in rows(trained))
+    scores = json.loads((trained / "scores.json").read_text())
+    assert main(["score", str(receipts / "jsons/val.json"), str(trained / "predictions.json"), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["cleval"] == scores["cleval"]
+    assert printed["cleval"]["macro"]["h"] == pytest.approx(best, abs=0.02)
+
+
+def test_same_seed_same_losses(trained, tiny, tmp_path):
+    assert main(["train", *tiny]) == 0
+    again = rows(tmp_path / "outputs" / "tiny")
+    assert [r["train/loss"] for r in again] == pytest.approx([r["train/loss"] for r in rows(trained)], rel=1e-5)
+
+
+def test_a_second_run_never_overwrites_a_first(copy_of_run, receipts, capsys):
+    command = ["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={copy_of_run.parent}", "exp_name=tiny"]
+    before = (copy_of_run / "checkpoints/best.ckpt").read_bytes()
+    assert main(command) == 2
+    message = capsys.readouterr().err
+    assert "resume=auto" in message
+    assert "overwrite=true" in message
+    assert (copy_of_run / "checkpoints/best.ckpt").read_bytes() == before
+    assert main([*command, "resume=auto", "models.optimizer.lr=0.1"]) == 2
+    assert "models.optimizer.lr: was 0.0015, now 0.1" in capsys.readouterr().err
+    (copy_of_run.parent / "notes").mkdir()
+    (copy_of_run.parent / "notes" / "mine.txt").write_text("keep")
+    assert main([*command[:-1], "exp_name=notes", "overwrite=true"]) == 2
+    assert (copy_of_run.parent / "notes" / "mine.txt").exists()
+
+
+def test_a_killed_training_goes_on_as_if_unbroken(receipts, tmp_path):
+    """SIGKILL in the middle of an epoch; with EMA, a schedule by steps and shuffled augmented views."""
+    command = [HMEAN, "train", *TINY, f"dataset_base_path={receipts}", f"output_dir={tmp_path}", "trainer.max_epochs=3",
+               "transforms.train.views_per_page=8", "dataloaders.train_dataloader={batch_size: 2, num_workers: 1}"]  # fmt: skip
+    subprocess.run([*command, "exp_name=whole"], check=True, capture_output=True)
+    run = tmp_path / "broken"
+    process = subprocess.Popen(
+        [*command, "exp_name=broken"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    while not ((run / "metrics.jsonl").exists() and (run / "checkpoints/last.ckpt").exists()):
+        assert process.poll() is None
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (run / "scores.json").exists()
+    subprocess.run([*command, "exp_name=broken", "resume=auto"], check=True, capture_output=True)
+    whole, resumed = rows(tmp_path / "whole"), rows(run)
+    assert [r["epoch"] for r in resumed] == [0, 1, 2]
+    for key in ("train/loss", "val/hmean", "lr", "step"):
+        assert [r[key] for r in resumed] == pytest.approx([r[key] for r in whole], rel=1e-5), key
+    a, b = (load_checkpoint(tmp_path / name / "checkpoints/last.ckpt") for name in ("whole", "broken"))
+    assert all(torch.allclose(a.weights[k].double(), b.weights[k].double(), rtol=1e-4, atol=1e-6) for k in a.weights)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_training_says_how_to_go_on(receipts, tmp_path, stop):
+    command = [HMEAN, "train", *TINY, f"dataset_base_path={receipts}", f"output_dir={tmp_path}", "exp_name=stopped",
+               "trainer.max_epochs=500"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "stopped/checkpoints/last.ckpt").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(stop)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "resume=auto" in err
+    assert "Traceback" not in err
+    load_checkpoint(tmp_path / "stopped/checkpoints/last.ckpt")
+
+
+def test_evaluate_and_predict_need_only_the_checkpoint(copy_of_run, receipts, tmp_path, capsys):
+    checkpoint = f"checkpoint_path={copy_of_run / 'checkpoints/best.ckpt'}"
+    assert main(["evaluate", checkpoint, f"dataset_base_path={receipts}", "evaluate_on=test"]) == 0
+    assert capsys.readouterr().out.splitlines()[-4].startswith("macro\t")
+    scores = json.loads((copy_of_run / "evaluate_test/scores.json").read_text())
+    assert scores["long_side"] == 160  # the training's, not the preset's
+    assert scores["epoch_chosen_on_these_pages"] is False
+    assert main(["evaluate", checkpoint, f"dataset_base_path={receipts}", "evaluate_on=test"]) == 2
+    assert "overwrite=true" in capsys.readouterr().err
+    assert main(["evaluate", checkpoint, f"dataset_base_path={tmp_path}"]) == 2
+    assert "hmean data synth" in capsys.readouterr().err
+
+
+def test_predict_writes_a_row_for_every_image_and_skips_broken_ones(copy_of_run, receipts, tmp_path, capsys):
+    folder = tmp_path / "스캔 1=2"
+    folder.mkdir()
+    source = sorted((receipts / "images").glob("*.jpg"))[0]
+    (folder / "a b=c.jpg").write_bytes(source.read_bytes())
+    (folder / "broken.jpg").write_bytes(source.read_bytes()[:700])
+    PIL.Image.new("L", (1, 1)).save(folder / "one.png")
+    PIL.Image.new("RGB", (300, 200), "white").save(folder / "빈 종이.png")
+    out = tmp_path / "found"
+    code = main(["predict", f"checkpoint_path={copy_of_run / 'checkpoints/best.ckpt'}", f"output={out}",
+                 "models.head.postprocess.thresh=0.05", "models.head.postprocess.box_thresh=0.0", "--", str(folder)])  # fmt: skip
+    captured = capsys.readouterr()
+    assert code == 2
+    assert "1 images were skipped" in captured.err
+    assert "broken.jpg: damaged" in captured.err
+    with (out / "submission.csv").open(encoding="utf-8") as file:
+        table = list(csv.reader(file))
+    assert table[0] == ["filename", "polygons"]
+    assert [row[0] for row in table[1:]] == sorted(p.name for p in folder.iterdir())
+    predictions = read_predictions(out / "predictions.json")
+    for name, polygons in table[1:]:
+        regions = [np.array(text.split(), int).reshape(-1, 2) for text in polygons.split("|")] if polygons else []
+        assert len(regions) == len(predictions[name])
+        for region, polygon in zip(regions, predictions[name].polygons, strict=True):
+            assert np.abs(region - polygon).max() <= 0.51
+    assert len(list((out / "overlays").iterdir())) == 3
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["postprocess"]["thresh"] == 0.05  # an override is possible, and recorded
+
+
+def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, capsys):
+    code = main(
+        [
+            "tune",
+            f"run={copy_of_run}",
+            f"dataset_base_path={receipts}",
+            "tune.thresh=[0.05,0.1,0.2]",
+            "tune.box_thresh=[0.0,0.1]",
+        ]
+    )
+    assert code == 0
+    assert "on the pages it was chosen on" in capsys.readouterr().out
+    tuned = json.loads((copy_of_run / "tuned.json").read_text())
+    assert len(tuned["grid"]) == 7  # the present values and six others
+    best = max(point["score"]["cleval"]["macro"]["h"] for point in tuned["grid"])
+    assert tuned["after"]["score"]["cleval"]["macro"]["h"] == best
+    checkpoint = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")
+    if tuned["gain"] > 0:
+        assert checkpoint.config["models"]["head"]["postprocess"] == tuned["after"]["postprocess"]
+        assert checkpoint.history[0]["postprocess"] == tuned["before"]["postprocess"]
+    assert main(["evaluate", f"checkpoint_path={checkpoint.path}", f"dataset_base_path={receipts}"]) == 0
+    scores = json.loads((copy_of_run / "evaluate_val/scores.json").read_text())
+    assert scores["cleval"]["macro"]["h"] == best
+    assert main(["report", str(copy_of_run)]) == 0
+
+
+def test_runners_run_as_the_documentation_says(receipts, tmp_path):
+    """The B4 preset as written, at reduced size for one epoch; W&B without a key logs offline."""
+    small = ["models.encoder.pretrained=false", "transforms.long_side=64", "transforms.train.long_side=[64,64]", "trainer.limit_train_batches=1",
+             "dataloaders.train_dataloader={batch_size: 2, num_workers: 0}", "dataloaders.val_dataloader={batch_size: 1, num_workers: 0}",
+             "dataloaders.predict_dataloader={batch_size: 1, num_workers: 0}"]  # fmt: skip
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")} | {
+        "HOME": str(tmp_path),
+        "WANDB_SILENT": "true",
+    }
+    name = "efficientnet_b4_lr_0.0004"
+    train = [sys.executable, RUNNERS / "train.py", "preset=efficientnet_b4_lr_optimized", f"exp_name={name}", "models.optimizer.lr=0.0004",
+             "trainer.max_epochs=1", f"dataset_base_path={receipts}", "wandb=true", *small]  # fmt: skip
+    done = subprocess.run(train, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "offline" in done.stdout
+    predict = [sys.executable, RUNNERS / "predict.py", "preset=efficientnet_b4_lr_optimized", f"exp_name={name}_predict",
+               f"checkpoint_path=outputs/{name}/checkpoints/best.ckpt", f"dataset_base_path={receipts}"]  # fmt: skip
+    done = subprocess.run(predict, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    table = (tmp_path / f"outputs/{name}_predict/submission.csv").read_text().splitlines()
+    assert len(table) == 3
+
+
+def evil_checkpoint(path: Path) -> None:
+    class Evil:
+        def __reduce__(self):
+            return (print, ("code ran",))
+
+    torch.save({"hmean": {}, "state_dict": Evil()}, path)
+
+
+def test_checkpoints_that_cannot_be_used(copy_of_run, receipts, tmp_path, capsys):
+    def message(path):
+        assert main(["evaluate", f"checkpoint_path={path}", f"dataset_base_path={receipts}"]) == 2
+        return capsys.readouterr().err
+
+    assert "no such checkpoint" in message(tmp_path / "none.ckpt")
+    (tmp_path / "damaged.ckpt").write_bytes((copy_of_run / "checkpoints/best.ckpt").read_bytes()[:5000])
+    assert "damaged" in message(tmp_path / "damaged.ckpt")
+    evil_checkpoint(tmp_path / "evil.ckpt")
+    assert "holds code, which is never run" in message(tmp_path / "evil.ckpt")
+    torch.save({"weights": torch.zeros(1)}, tmp_path / "other.ckpt")
+    assert "is not a checkpoint of hmean's" in message(tmp_path / "other.ckpt")
+    raw = torch.load(copy_of_run / "checkpoints/best.ckpt", weights_only=True)
+    raw["hmean"]["config"]["models"]["decoder"]["_target_"] = "os.system"
+    torch.save(raw, tmp_path / "sly.ckpt")
+    assert "trusted_targets" in message(tmp_path / "sly.ckpt")
+    assert main(["evaluate"]) == 2
+    assert "checkpoint_path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fault", ["missing", "damaged", "turned", "outside", "unlabelled", "both"])
+def test_wrong_data_is_told_before_anything_is_trained(receipts, tmp_path, capsys, fault):
+    import shutil
+
+    data = Path(shutil.copytree(receipts, tmp_path / "data"))
+    path = data / "jsons/train.json"
+    labels = json.loads(path.read_text())
+    name, page = next(iter(labels["images"].items()))
+    image = data / "images" / name
+    expected = {"missing": "no such image", "damaged": "damaged", "turned": "turned upright", "outside": "outside of the page",
+                "unlabelled": "unlabelled", "both": "both training and validation"}[fault]  # fmt: skip
+    if fault == "missing":
+        image.unlink()
+    elif fault == "damaged":
+        image.write_bytes(b"\xff\xd8nothing")
+    elif fault == "turned":
+        page["img_w"], page["img_h"] = page["img_h"] + 1, page["img_w"]
+        page["words"] = {}
+    elif fault == "outside":
+        next(iter(page["words"].values()))["points"] = [[9000, 9000], [9100, 9000], [9100, 9050]]
+    elif fault == "unlabelled":
+        del page["words"]
+    path.write_text(json.dumps(labels))
+    if fault == "both":
+        shutil.copy(path, data / "jsons/val.json")
+    code = main(["train", *TINY, f"dataset_base_path={data}", f"output_dir={tmp_path / 'outputs'}", "exp_name=x"])
+    assert code == 2
+    assert expected in capsys.readouterr().err
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_pages_without_text_train_and_score(receipts, tmp_path):
+    import shutil
+
+    data = Path(shutil.copytree(receipts, tmp_path / "data"))
+    for part in ("train", "val"):
+        path = data / f"jsons/{part}.json"
+        labels = json.loads(path.read_text())
+        for page in labels["images"].values():
+            page["words"] = {}
+        path.write_text(json.dumps(labels))
+    assert (
+        main(
+            [
+                "train",
+                *TINY,
+                f"dataset_base_path={data}",
+                f"output_dir={tmp_path}",
+                "exp_name=blank",
+                "trainer.max_epochs=1",
+            ]
+        )
+        == 0
+    )
+    assert np.isfinite(rows(tmp_path / "blank")[0]["train/loss"])
+
+
+def test_a_diverging_loss_is_an_error_in_words(tiny, capsys):
+    assert main(["train", *tiny, "models.optimizer.lr=1e30", "trainer.gradient_clip_val=null"]) == 2
+    assert "training diverged at step" in capsys.readouterr().err
+
+
+def test_data_check_and_synth(tmp_path, receipts, capsys):
+    assert main(["data", "check", str(receipts / "jsons/train.json"), str(receipts / "images")]) == 0
+    assert "6 pages, 0 faults" in capsys.readouterr().err
+    out = tmp_path / "drawn"
+    assert (
+        main(["data", "synth", str(out), "--train", "1", "--val", "0", "--test", "0", "--long-side", "160", "200"]) == 0
+    )
+    (out / "images" / "00000.jpg").write_bytes(b"x")
+    assert main(["data", "check", str(out / "jsons/train.json"), str(out / "images")]) == 2
+    assert "00000.jpg: damaged" in capsys.readouterr().out
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").write_text("keep")
+    assert main(["data", "synth", str(tmp_path / "mine"), "--train", "1"]) == 2
+    assert main(["data", "synth", str(out), "--train", "-1", "--long-side", "9", "5"]) == 2
+    assert "--long-side" in capsys.readouterr().err
+
+
+def test_score_refuses_other_images(receipts, trained, capsys):
+    assert main(["score", str(receipts / "jsons/test.json"), str(trained / "predictions.json")]) == 2
+    assert "has labels but no predictions" in capsys.readouterr().err

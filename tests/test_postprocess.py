@@ -1,0 +1,148 @@
+import cv2
+import numpy as np
+import pytest
+import shapely
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hmean import geometry
+from hmean.data.annotations import UfoLabels
+from hmean.data.transforms import letterbox
+from hmean.metrics.hmean import Scorer
+from hmean.postprocess import detect, growth_distance
+from hmean.targets import make_targets
+from hmean.types import Polygons, PostprocessParams
+
+EXACT = PostprocessParams(thresh=0.5, box_thresh=0.5, growth="inverse", inverse_r=0.6, min_size=1)
+NOTHING = PostprocessParams(thresh=0.5, box_thresh=0.0, growth="ratio", unclip_ratio=0.0, min_size=0)
+
+
+def found(probability, params, to_page=None, size=None):
+    height, width = probability.shape
+    page_width, page_height = size or (width, height)
+    return detect(
+        probability,
+        params,
+        to_page=np.eye(3) if to_page is None else to_page,
+        page_width=page_width,
+        page_height=page_height,
+    )
+
+
+def blocks(*boxes, shape=(100, 200), value=0.9):
+    probability = np.zeros(shape, np.float32)
+    for i, (x0, y0, x1, y1) in enumerate(boxes):
+        probability[y0:y1, x0:x1] = value[i] if isinstance(value, list) else value
+    return probability
+
+
+@pytest.mark.parametrize("use_polygon", [False, True])
+def test_a_block_of_pixels_comes_back_as_its_outline(use_polygon):
+    regions = found(blocks((20, 10, 60, 30)), PostprocessParams(**{**NOTHING.to_dict(), "use_polygon": use_polygon}))
+    assert shapely.Polygon(regions.polygons[0]).bounds == pytest.approx((20, 10, 60, 30), abs=1e-6)
+    assert regions.scores.tolist() == pytest.approx([0.9])
+
+
+@given(w=st.floats(5, 2000), h=st.floats(5, 200), r=st.floats(0.2, 0.9))
+def test_inverse_growth_undoes_the_shrink_exactly(w, h, r):
+    d = geometry.shrink_distance(geometry.rect_corners(0, 0, w, h, 0), r)
+    params = PostprocessParams(growth="inverse", inverse_r=r)
+    inner_w, inner_h = w - 2 * d, h - 2 * d
+    assert growth_distance(inner_w * inner_h, 2 * (inner_w + inner_h), params) == pytest.approx(d, rel=1e-6, abs=1e-9)
+
+
+def test_ratio_growth_is_the_papers():
+    regions = found(blocks((50, 40, 150, 60)), PostprocessParams(thresh=0.5, box_thresh=0, unclip_ratio=1.5))
+    d = 100 * 20 * 1.5 / 240
+    assert shapely.Polygon(regions.polygons[0]).bounds == pytest.approx((50 - d, 40 - d, 150 + d, 60 + d), abs=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(angle=st.floats(-40, 40), w=st.floats(40, 120), h=st.floats(12, 30), use_polygon=st.booleans())
+def test_perfect_maps_of_turned_words_come_back(angle, w, h, use_polygon):
+    word = geometry.rect_corners(100.3, 90.7, w, h, angle)
+    made = make_targets(Polygons.of([word]), np.zeros(1, bool), 200, 180, shrink_ratio=0.6, min_side=1)
+    regions = found(
+        made.shrink.astype(np.float32), PostprocessParams(**{**EXACT.to_dict(), "use_polygon": use_polygon})
+    )
+    assert len(regions) == 1
+    a, b = shapely.Polygon(word), shapely.Polygon(regions.polygons[0]).buffer(0)
+    assert a.intersection(b).area / a.union(b).area > (0.8 if h < 15 else 0.85)
+
+
+def test_perfect_maps_of_real_receipts_come_back_as_the_labels(sroie):
+    labels, scorer = UfoLabels(sroie / "labels.json"), Scorer("transcription")
+    for i in range(0, len(labels.names), 5):
+        page = labels.page(i)
+        view = letterbox(page.width, page.height, 960, "stride")
+        made = make_targets(
+            view.polygons(page.polygons), page.ignored, view.width, view.height, shrink_ratio=0.6, min_side=2
+        )
+        scorer.update(page, found(made.shrink.astype(np.float32), EXACT, view.to_page, (page.width, page.height)))
+    score = scorer.compute()
+    assert score.iou70.h >= 0.99
+    assert score.macro.h >= 0.99
+
+
+def test_the_best_candidates_are_kept_not_the_first():
+    value = [0.6, 0.95, 0.7, 0.8]
+    regions = found(
+        blocks((10, 5, 40, 15), (10, 25, 40, 35), (10, 45, 40, 55), (10, 65, 40, 75), value=value),
+        PostprocessParams(thresh=0.3, box_thresh=0.1, max_candidates=2),
+    )
+    assert regions.scores.tolist() == pytest.approx([0.95, 0.8])
+
+
+def test_holes_are_not_regions_but_text_inside_a_frame_is():
+    probability = blocks((10, 10, 190, 90))
+    probability[20:80, 20:180] = 0
+    probability[45:55, 60:140] = 0.8
+    regions = found(probability, NOTHING)
+    assert len(regions) == 2
+    bounds = sorted(shapely.Polygon(p).bounds for p in regions.polygons)
+    assert bounds[1] == pytest.approx((60, 45, 140, 55), abs=1e-4)
+
+
+def test_filters():
+    probability = blocks((10, 10, 60, 20), (10, 40, 60, 42), (100, 10, 150, 20), value=[0.9, 0.9, 0.4])
+    assert len(found(probability, PostprocessParams(thresh=0.3, box_thresh=0.3, min_size=3))) == 2
+    assert len(found(probability, PostprocessParams(thresh=0.3, box_thresh=0.5, min_size=1))) == 2
+    assert len(found(probability, PostprocessParams(thresh=0.3, box_thresh=0.5, min_size=3))) == 1
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_empty_and_full_maps(value):
+    regions = found(np.full((40, 60), value, np.float32), PostprocessParams())
+    assert len(regions) == int(value)
+    if len(regions):
+        assert shapely.Polygon(regions.polygons[0]).bounds == (0, 0, 60, 40)
+
+
+def test_noise_and_cached_maps():
+    noise = np.random.default_rng(0).random((300, 400)).astype(np.float32)
+    noise = cv2.GaussianBlur(noise, (9, 9), 3)
+    noise = (noise - noise.min()) / (noise.max() - noise.min())
+    for use_polygon in (False, True):
+        params = PostprocessParams(thresh=0.5, box_thresh=0.5, use_polygon=use_polygon)
+        exact, cached = found(noise, params), found(np.round(noise * 255).astype(np.uint8), params)
+        assert len(exact) > 20
+        assert abs(len(exact) - len(cached)) <= 2
+        for polygon in exact.polygons:
+            assert polygon.min() >= 0
+            assert (polygon <= (400, 300)).all()
+        assert (np.diff(exact.scores) <= 0).all()
+
+
+@given(
+    st.integers(50, 3000),
+    st.integers(50, 3000),
+    st.sampled_from([320, 640, 960]),
+    st.sampled_from(["square", "stride"]),
+)
+def test_map_pixels_go_back_to_the_page_without_drift(width, height, long_side, pad):
+    view = letterbox(width, height, long_side, pad)
+    corners = np.array([[0.0, 0], [width, 0], [width, height], [0, height]])
+    there = geometry.transform(view.matrix, corners)
+    assert np.abs(there - np.round(there)).max() < 1e-6
+    assert max(there.max(axis=0)) == pytest.approx(long_side)
+    assert np.abs(geometry.transform(view.to_page, there) - corners).max() < 1e-6
