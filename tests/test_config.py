@@ -7,11 +7,27 @@ from hmean.cli import main, split_arguments
 from hmean.config import check_components, choices, compose, config_dir, known_keys
 from hmean.errors import InputError
 
-SPEC_KEYS = """exp_name seed wandb checkpoint_path dataset_base_path trainer.max_epochs models.optimizer.lr
-    models.optimizer.weight_decay models.head.postprocess.thresh models.head.postprocess.box_thresh
-    models.head.postprocess.max_candidates models.head.postprocess.use_polygon models.head.postprocess.unclip_ratio
-    models.head.postprocess.growth models.encoder.model_name datasets.train_dataset.annotation_path
-    datasets.predict_dataset.image_path dataloaders.train_dataloader.batch_size transforms.long_side""".split()
+SPEC_KEYS = [
+    "exp_name",
+    "seed",
+    "wandb",
+    "checkpoint_path",
+    "dataset_base_path",
+    "trainer.max_epochs",
+    "models.optimizer.lr",
+    "models.optimizer.weight_decay",
+    "models.head.postprocess.thresh",
+    "models.head.postprocess.box_thresh",
+    "models.head.postprocess.max_candidates",
+    "models.head.postprocess.use_polygon",
+    "models.head.postprocess.unclip_ratio",
+    "models.head.postprocess.growth",
+    "models.encoder.model_name",
+    "datasets.train_dataset.annotation_path",
+    "datasets.predict_dataset.image_path",
+    "dataloaders.train_dataloader.batch_size",
+    "transforms.long_side",
+]
 
 
 @pytest.mark.parametrize("preset", choices("preset"))

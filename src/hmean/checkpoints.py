@@ -90,7 +90,7 @@ def restore_detector(config: Config, checkpoint: Checkpoint) -> Detector:
         raise InputError(f"{checkpoint.path}: its weights do not fit its config ({error})") from error
     device = "cuda" if torch.cuda.is_available() and config.trainer.accelerator in ("auto", "gpu") else "cpu"
     layout = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
-    detector = detector.to(device=device, memory_format=layout)  # type: ignore[call-overload]
+    detector.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack this pair
     return detector.eval()
 
 
@@ -111,5 +111,5 @@ def _load(path: Path) -> Any:
     except Exception as error:  # torch raises many kinds for a damaged or unsafe file
         reason = str(error).split("\n", 1)[0][:200]
         raise InputError(
-            f"{path}: is damaged, is no checkpoint, or holds code, which is never run ({type(error).__name__}: {reason})"
+            f"{path}: is damaged, no checkpoint, or holds code, which is never run ({type(error).__name__}: {reason})"
         ) from error

@@ -15,7 +15,7 @@ from hmean import __version__
 from hmean.errors import InputError
 
 OVERRIDES = """
-  preset=NAME       efficientnet_b4_lr_optimized, receipts_lite, resnet50, quickstart, or a file of yours in configs/preset
+  preset=NAME       efficientnet_b4_lr_optimized, receipts_lite, resnet50, quickstart, or your configs/preset/NAME.yaml
   key=value         any key of configs/base.yaml (docs/reference/config.md), such as models.optimizer.lr=0.0004
 """
 
@@ -166,10 +166,8 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         print(_score_table(evaluate.run(config, checkpoint)))
     else:
         record = tune.run(config, checkpoint)
-        low, high = record["gain_interval95"]
-        print(
-            f"{record['objective']} H +{100 * record['gain']:.2f} points [{100 * low:.2f}, {100 * high:.2f}] on the pages it was chosen on"
-        )
+        gain, low, high = (100 * value for value in (record["gain"], *record["gain_interval95"]))
+        print(f"{record['objective']} H +{gain:.2f} points [{low:.2f}, {high:.2f}] on the pages it was chosen on")
         print(" ".join(f"{k}={v}" for k, v in record["after"]["postprocess"].items()))
     return 0
 
@@ -197,7 +195,7 @@ def _report(paths: Sequence[str], overrides: Sequence[str]) -> int:
 
 def _score_table(record: dict[str, Any]) -> str:
     """Tab-separated: rule, P, R, H, interval of H."""
-    rows = [("", "P", "R", "H", "95 %")]
+    rows: list[tuple[str, ...]] = [("", "P", "R", "H", "95 %")]
     named = (
         ("macro", record["cleval"]["macro"]),
         ("pooled", record["cleval"]["pooled"]),

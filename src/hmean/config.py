@@ -480,7 +480,7 @@ def _check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], w
         return []
     faults = [f"{where}.{name}: there is no such key{_hint(name, known)}" for name in arguments if name not in known]
     own = getattr(target, "__module__", "").startswith("hmean.")
-    hints = typing.get_type_hints(target.__init__ if isinstance(target, type) else target)
+    hints = typing.get_type_hints(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]  # read, not called
     for name, value in arguments.items():
         # Elsewhere only plain annotations are reliable enough to refuse a value for.
         if name in hints and (own or hints[name] in (int, float, bool, str)):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 
+from hmean.files import write_with
 from hmean.geometry import Image
 from hmean.types import Detections, Page, Polygons
 
@@ -15,10 +18,10 @@ def draw_page(image: Image, detections: Detections | None, page: Page | None = N
     """A copy at most ``long_side`` long: labelled words green, ignored ones grey, regions found magenta."""
     height, width = image.shape[:2]
     scale = min(1.0, long_side / max(width, height))
-    canvas = cv2.resize(
+    shrunk = cv2.resize(
         image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
     )
-    canvas = np.ascontiguousarray(canvas)
+    canvas: Image = np.ascontiguousarray(shrunk, dtype=np.uint8)
     if page is not None and page.words_known:
         _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, 1)
         _outline(canvas, page.polygons.select(~page.ignored), scale, TRUTH, 2)
@@ -27,16 +30,13 @@ def draw_page(image: Image, detections: Detections | None, page: Page | None = N
     return canvas
 
 
-def encode(image: Image, suffix: str = ".jpg", quality: int = 82) -> bytes:
-    """RGB pixels as the bytes of an image file."""
-    options = [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else []
-    done, data = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise ValueError(f"cannot encode {image.shape} as {suffix}")
-    return bytes(data)
+def save_picture(path: Path, image: Image) -> None:
+    """Write RGB pixels as a JPEG file, atomically."""
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
+    write_with(path, lambda out: out.write(data.tobytes()))
 
 
 def _outline(canvas: Image, polygons: Polygons, scale: float, color: tuple[int, int, int], thickness: int) -> None:
     shift = 4  # OpenCV takes sixteenths of a pixel, and counts them from the first pixel's centre
     outlines = [np.round((p * scale - 0.5) * 2**shift).astype(np.int32) for p in polygons]
-    cv2.polylines(canvas, outlines, True, color, thickness, cv2.LINE_AA, shift)  # noqa: FBT003
+    cv2.polylines(canvas, outlines, True, color, thickness, cv2.LINE_AA, shift)

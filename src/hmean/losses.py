@@ -32,7 +32,7 @@ def masked_l1(value: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 
 
 def dice(value: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """1 - 2 |v t| / (|v| + |t|) over the whole batch, where ``mask`` is 1 (Milletari et al. 2016, eq. 3 without squares).
+    """1 - 2 |v t| / (|v| + |t|) over the whole batch, where ``mask`` is 1 (Milletari et al. 2016, without squares).
 
     The 1 added above and below makes it 0 for an empty map on an empty page.
     """

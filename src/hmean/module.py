@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -58,12 +60,6 @@ class DetectorModule(pl.LightningModule):
         self.carried = dict(carried)
         self._scored: list[tuple[int, PageScore]] = []
 
-    def transfer_batch_to_device(
-        self, batch: dict[str, Any], device: torch.device, dataloader_idx: int
-    ) -> dict[str, Any]:  # noqa: ARG002
-        """Tensors move, views stay."""
-        return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
-
     # --- training ---------------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
@@ -93,7 +89,7 @@ class DetectorModule(pl.LightningModule):
             self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
         return total
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Two parameter groups, encoder and the rest, and a schedule by step or by epoch."""
         encoder = list(self.detector.encoder.parameters())
         rest = [p for part in (self.detector.decoder, self.detector.head) for p in part.parameters()]
@@ -125,7 +121,8 @@ class DetectorModule(pl.LightningModule):
             shares = [None] * self.trainer.world_size
             torch.distributed.all_gather_object(shares, self._scored)
         scorer = Scorer(self.characters)
-        scorer.pages = [page for _, page in sorted(dict(sum(shares, [])).items())]
+        by_position = dict(itertools.chain.from_iterable(shares))  # a page that two ranks had counts once
+        scorer.pages = [by_position[position] for position in sorted(by_position)]
         self._scored = []
         score = scorer.compute()
         values = {

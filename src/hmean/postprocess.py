@@ -50,7 +50,7 @@ def detect(
     unit = 255.0 if probability.dtype == np.uint8 else 1.0
     bitmap = (probability > params.thresh * unit).astype(np.uint8)
     contours, hierarchy = cv2.findContours(bitmap, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    if hierarchy is None:
+    if not contours:
         return Detections.empty()
     found: list[tuple[float, Points]] = []
     for contour, links in zip(contours, hierarchy.reshape(-1, 4), strict=True):

@@ -24,7 +24,8 @@ from hmean.files import write_text
 
 # A resumed run may differ in these: how long and how it runs, not what it learns.
 MAY_CHANGE = (
-    "resume", "overwrite", "wandb", "output_dir", "checkpoint_path", "evaluate_on", "trusted_targets", "predict", "tune",
+    "resume", "overwrite", "wandb", "output_dir", "output", "checkpoint_path", "evaluate_on", "trusted_targets",
+    "predict", "tune",
     "dataloaders.val_dataloader", "dataloaders.test_dataloader", "dataloaders.predict_dataloader",
     "dataloaders.train_dataloader.num_workers", "datasets.test_dataset", "datasets.predict_dataset",
     "trainer.max_epochs", "trainer.check_val_every_n_epoch", "trainer.accelerator", "trainer.compile",

@@ -62,17 +62,17 @@ def make_targets(
 
 
 @njit(cache=True, nogil=True)
-def _draw(  # noqa: ANN202, C901, PLR0912, PLR0915 - one compiled pass
-    points,
-    offsets,
-    ignore,
-    r,
-    min_side,
-    shrink,
-    closeness,
-    band,
-    valid,  # noqa: ANN001
-):
+def _draw(  # noqa: C901, PLR0912 - one compiled pass
+    points: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    ignore: NDArray[np.bool_],
+    r: float,
+    min_side: float,
+    shrink: NDArray[np.uint8],
+    closeness: NDArray[np.float32],
+    band: NDArray[np.uint8],
+    valid: NDArray[np.uint8],
+) -> None:
     height, width = shrink.shape
     for drawing_words in (False, True):  # ignored regions first, so that text wins where the two overlap
         for k in range(len(offsets) - 1):
@@ -96,8 +96,8 @@ def _draw(  # noqa: ANN202, C901, PLR0912, PLR0915 - one compiled pass
             if is_word != drawing_words:
                 continue
             d = area * (1 - r * r) / length if is_word else 0.0
-            left, right = max(int(math.floor(x0 - d)), 0), min(int(math.ceil(x1 + d)) + 1, width)
-            top, bottom = max(int(math.floor(y0 - d)), 0), min(int(math.ceil(y1 + d)) + 1, height)
+            left, right = max(math.floor(x0 - d), 0), min(math.ceil(x1 + d) + 1, width)
+            top, bottom = max(math.floor(y0 - d), 0), min(math.ceil(y1 + d) + 1, height)
             for row in range(top, bottom):
                 py = row + 0.5
                 for column in range(left, right):

@@ -106,8 +106,7 @@ class Page:
     @property
     def ignored(self) -> NDArray[np.bool_]:
         """Ignore flag of each word (K,)."""
-        assert self.ignore is not None  # filled in __post_init__
-        return self.ignore
+        return np.zeros(len(self.polygons), dtype=np.bool_) if self.ignore is None else self.ignore
 
     def to_ufo(self) -> dict[str, Any]:
         """The page as the value of one UFO ``images`` entry."""
@@ -182,10 +181,8 @@ class PostprocessParams:
     use_polygon: bool = False
 
     def __post_init__(self) -> None:
-        faults = []
-        for name in ("thresh", "box_thresh"):
-            if not 0 <= getattr(self, name) <= 1:
-                faults.append(f"{name} must lie in [0, 1], got {getattr(self, name)}")
+        shares = {"thresh": self.thresh, "box_thresh": self.box_thresh}
+        faults = [f"{name} must lie in [0, 1], got {value}" for name, value in shares.items() if not 0 <= value <= 1]
         if self.growth not in ("ratio", "inverse"):
             faults.append(f"growth must be 'ratio' or 'inverse', got {self.growth!r}")
         if not self.unclip_ratio >= 0:

@@ -145,7 +145,7 @@ def test_evaluate_and_predict_need_only_the_checkpoint(copy_of_run, receipts, tm
 def test_predict_writes_a_row_for_every_image_and_skips_broken_ones(copy_of_run, receipts, tmp_path, capsys):
     folder = tmp_path / "스캔 1=2"
     folder.mkdir()
-    source = sorted((receipts / "images").glob("*.jpg"))[0]
+    source = min((receipts / "images").glob("*.jpg"))
     (folder / "a b=c.jpg").write_bytes(source.read_bytes())
     (folder / "broken.jpg").write_bytes(source.read_bytes()[:700])
     PIL.Image.new("L", (1, 1)).save(folder / "one.png")

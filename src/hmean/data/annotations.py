@@ -177,7 +177,7 @@ def _parse_text_page(name: str, width: int, height: int, lines: Sequence[str], f
         where = f"{name}: line {number}"
         numbers: list[float] = []
         rest = line.strip()
-        while len(numbers) < 8:  # noqa: PLR2004
+        while len(numbers) < 8:
             head, comma, tail = rest.partition(",")
             try:
                 numbers.append(float(head))
@@ -186,13 +186,13 @@ def _parse_text_page(name: str, width: int, height: int, lines: Sequence[str], f
             rest = tail
             if not comma:
                 break
-        if len(numbers) == 8:  # noqa: PLR2004
+        if len(numbers) == 8:
             corners: Any = np.reshape(numbers, (4, 2))
         elif len(numbers) in range(4, 8):
             # ICDAR 2013; a text that starts with a number looks like one more coordinate.
             left, top, right, bottom = numbers[:4]
             corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
-            rest = line.strip().split(",", 4)[4] if line.count(",") >= 4 else ""  # noqa: PLR2004
+            rest = line.strip().split(",", 4)[4] if line.count(",") >= 4 else ""
         else:
             faults.append(f"{where}: {line!r} is neither x1,y1,...,x4,y4,text nor left,top,right,bottom,text")
             continue

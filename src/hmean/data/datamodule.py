@@ -34,6 +34,15 @@ class PagesModule(pl.LightningDataModule):
         self.train_batch, self.val_batch = train_batch, val_batch
         self.train_workers, self.val_workers = train_workers, val_workers
 
+    def transfer_batch_to_device(
+        self,
+        batch: dict[str, Any],
+        device: torch.device,
+        dataloader_idx: int,  # noqa: ARG002 - Lightning's signature
+    ) -> dict[str, Any]:
+        """Tensors move, views stay."""
+        return {k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Full batches only: a last batch of one would disturb BatchNorm."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

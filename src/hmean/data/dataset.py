@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,7 @@ def collate_train(items: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def collate_eval(items: list[dict[str, Any]], fill: tuple[int, int, int]) -> dict[str, Any]:
-    """Pages of one batch, padded to its largest; their views tell where the page is. ``errors`` are (position, text)."""
+    """Pages of one batch, padded to its largest; their views say where the page is. ``errors``: (position, text)."""
     good = [item for item in items if "error" not in item]
     height = max((item["image"].shape[1] for item in good), default=0)
     width = max((item["image"].shape[2] for item in good), default=0)
@@ -150,7 +151,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self.pages * self.views_per_page // self.world)
+        return math.ceil(self.pages * self.views_per_page / self.world)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng([self.seed, self.epoch]).permutation(self.pages * self.views_per_page)

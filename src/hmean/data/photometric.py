@@ -98,11 +98,11 @@ def _shadow(rng: np.random.Generator, height: int, width: int) -> NDArray[np.flo
     x, y = np.arange(width) / width - rng.uniform(0.2, 0.8), np.arange(height) / height - rng.uniform(0.2, 0.8)
     distance = np.cos(angle) * x[None, :] + np.sin(angle) * y[:, None]
     depth = rng.uniform(0.15, 0.6)
-    return (1 - depth / (1 + np.exp(-distance / rng.uniform(0.005, 0.1)))).astype(np.float32)
+    return np.asarray(1 - depth / (1 + np.exp(-distance / rng.uniform(0.005, 0.1))), dtype=np.float32)
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
     """Opacity (H, W) of a smooth random haze, at most 0.5."""
     coarse = rng.random((rng.integers(2, 6), rng.integers(2, 6))).astype(np.float32)
     smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(smooth, 0, 1).astype(np.float32) * np.float32(rng.uniform(0.1, 0.5))
+    return np.asarray(np.clip(smooth, 0, 1) * rng.uniform(0.1, 0.5), dtype=np.float32)

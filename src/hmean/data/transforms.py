@@ -32,7 +32,7 @@ class View:
     @property
     def to_page(self) -> Matrix:
         """The inverse matrix: view pixels to page pixels."""
-        return np.linalg.inv(self.matrix)
+        return np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
 
     def image(self, page: Image, fill: tuple[int, int, int]) -> Image:
         """The page's pixels in this view (height, width, 3)."""

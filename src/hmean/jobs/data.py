@@ -12,9 +12,17 @@ from hmean.progress import track
 
 
 def synth(
-    out: Path, *, train: int, val: int, test: int, seed: int, level: Level, long_side: tuple[int, int], fonts: Path | None,
+    out: Path,
+    *,
+    train: int,
+    val: int,
+    test: int,
+    seed: int,
+    level: Level,
+    long_side: tuple[int, int],
+    fonts: Path | None,
     overwrite: bool,
-) -> None:  # fmt: skip
+) -> None:
     """Draw a data set of synthetic receipts in the layout that training reads."""
     faults = []
     if min(train, val, test) < 0 or train + val + test == 0:

@@ -14,9 +14,9 @@ from hmean.checkpoints import Checkpoint, restore_detector
 from hmean.config import Config
 from hmean.data.images import read_image
 from hmean.data.pages import LabelledImages, check_pages
-from hmean.drawing import draw_page, encode
+from hmean.drawing import draw_page, save_picture
 from hmean.errors import InputError
-from hmean.files import write_json, write_with
+from hmean.files import write_json
 from hmean.inference import run_detector
 from hmean.maps import MapStore, PageMap, quantise
 from hmean.metrics.hmean import Scorer, choose_characters
@@ -148,7 +148,6 @@ def draw_extremes(folder: Path, pages: LabelledImages, scorer: Scorer, found: li
     listing = []
     for rank, (kind, i) in enumerate(chosen):
         file = f"{kind}_{rank % PICTURES + 1}.jpg"
-        picture = draw_page(read_image(pages.file(i)), found[i], pages.page(i))
-        write_with(folder / file, lambda out, data=encode(picture): out.write(data))  # type: ignore[misc]
+        save_picture(folder / file, draw_page(read_image(pages.file(i)), found[i], pages.page(i)))
         listing.append({"file": file, "kind": kind, "page": pages.name(i), "h": scorer.pages[i].prh.h})
     write_json(folder / "pictures.json", listing)

@@ -10,9 +10,9 @@ from hmean.builders import open_pages
 from hmean.checkpoints import Checkpoint, restore_detector
 from hmean.config import Config
 from hmean.data.images import list_images, read_image
-from hmean.drawing import draw_page, encode
+from hmean.drawing import draw_page, save_picture
 from hmean.errors import InputError
-from hmean.files import write_json, write_with
+from hmean.files import write_json
 from hmean.inference import run_detector
 from hmean.postprocess import detect
 from hmean.progress import track
@@ -60,9 +60,8 @@ def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> P
                 found = detect(result.probability, params, to_page=result.to_page, page_width=width, page_height=height)
                 write(name, found, width, height)
                 if result.position < config.predict.overlays:
-                    picture = encode(draw_page(read_image(file), found))
                     target = folder / "overlays" / f"{result.position:06d}_{Path(name).stem}.jpg"
-                    write_with(target, lambda out, data=picture: out.write(data))  # type: ignore[misc]
+                    save_picture(target, draw_page(read_image(file), found))
             advance()
     write_json(
         folder / "manifest.json",

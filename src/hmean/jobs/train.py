@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
@@ -142,13 +141,7 @@ def build_trainer(config: Config, folder: RunFolder) -> pl.Trainer:
     callbacks.append(TQDMProgressBar() if sys.stderr.isatty() else EpochLines())
     if t.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=t.ema_decay))
-    # Warnings of Lightning's that advise against what is chosen here on purpose.
-    for message in (
-        ".*does not have many workers.*",
-        ".*exists and is not empty.*",
-        ".*smaller than the logging interval.*",
-    ):
-        warnings.filterwarnings("ignore", message)
+    _quiet()
     return pl.Trainer(
         max_epochs=t.max_epochs,
         accumulate_grad_batches=t.accumulate_grad_batches,
@@ -168,6 +161,15 @@ def build_trainer(config: Config, folder: RunFolder) -> pl.Trainer:
         log_every_n_steps=10,
         default_root_dir=folder.path,
     )
+
+
+def _quiet() -> None:
+    """Silence what Lightning says of itself, and its advice against what is chosen here on purpose."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    advice = ("does not have many workers", "exists and is not empty", "smaller than the logging interval", "LeafSpec")
+    for message in (f".*{text}.*" for text in advice):
+        warnings.filterwarnings("ignore", message)
 
 
 def _precision(wanted: str, accelerator: str) -> Any:
@@ -260,7 +262,7 @@ def _check_data(train_pages: LabelledImages, val_pages: LabelledImages) -> None:
         blank = [i for i in range(len(pages)) if not pages.page(i, []).words_known]
         if blank:
             faults.append(
-                f"{pages.labels.source}: {len(blank)} images have no words key (unlabelled), first {pages.name(blank[0])}"
+                f"{pages.labels.source}: {len(blank)} images are unlabelled (no words), first {pages.name(blank[0])}"
             )
     if faults:
         raise InputError.listing("The data set has faults (hmean data check lists all of them):", faults)

@@ -27,7 +27,7 @@ class TimmEncoder(nn.Module):
         drop_path_rate: stochastic depth; 0 switches it off.
     """
 
-    mean: Tensor
+    mean: Tensor  # of the pixels, 0..255, (1, 3, 1, 1)
     std: Tensor
 
     def __init__(
@@ -40,9 +40,9 @@ class TimmEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.lr_scale, self.freeze_bn = lr_scale, freeze_bn
-        options = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
+        options: dict[str, Any] = {"drop_path_rate": drop_path_rate} if drop_path_rate else {}
         try:
-            probe = timm.create_model(model_name, pretrained=False, features_only=True, **options)
+            probe: Any = timm.create_model(model_name, pretrained=False, features_only=True, **options)
             reductions = probe.feature_info.reduction()
             levels = [max(i for i, r in enumerate(reductions) if r == stride) for stride in STRIDES]
         except (RuntimeError, AttributeError, ValueError) as error:
@@ -56,7 +56,7 @@ class TimmEncoder(nn.Module):
                 f"models.encoder.pretrained=true: timm could not load weights for {model_name} ({error}); "
                 "set models.encoder.pretrained to a weights file, or to false"
             ) from error
-        self.channels: list[int] = self.body.feature_info.channels()
+        self.channels: list[int] = probe.feature_info.channels(levels)
         mean, std = probe.default_cfg["mean"], probe.default_cfg["std"]
         if isinstance(pretrained, str):
             load_backbone_weights(self.body, read_backbone_weights(model_name, pretrained), pretrained)
@@ -85,7 +85,7 @@ class TimmEncoder(nn.Module):
 
 
 def _no_encoder(model_name: str) -> str:
-    close = timm.list_models(f"*{model_name.split('.')[0]}*")[:5]
+    close = timm.list_models(f"*{model_name.partition('.')[0]}*")[:5]
     hint = f"; similar names: {', '.join(close)}" if close else "; hmean takes any name of timm.list_models()"
     return f"models.encoder.model_name={model_name}: timm has no such model with feature maps of stride 4 to 32{hint}"
 
