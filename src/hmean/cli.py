@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def guarded(job: Callable[[], int]) -> int:
     """Run ``job``; wrong input becomes one message and 2, an interruption 130, SIGTERM counts as one."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
     # On few cores OpenMP's threads must not spin at barriers while loader processes need the core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
@@ -78,6 +78,8 @@ def guarded(job: Callable[[], int]) -> int:
     except BrokenPipeError:  # the reader of our output has gone (| head)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(_signal: int, _frame: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -96,8 +97,19 @@ class DetectorModule(pl.LightningModule):
         optimizer = self.make_optimizer(
             [{"params": encoder, "lr": self.lr * self.detector.encoder.lr_scale}, {"params": rest, "lr": self.lr}]
         )
-        scheduler, interval = self.make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        scheduler, interval = self.make_scheduler(optimizer, self._total_steps())
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
+
+    def _total_steps(self) -> int:
+        """Optimizer steps of the whole run.
+
+        Lightning's own estimate would start the loaders before a resumed run knows its epoch.
+        """
+        trainer: Any = self.trainer
+        batches = trainer.datamodule.train_batches(trainer.world_size)
+        if isinstance(trainer.limit_train_batches, int):
+            batches = min(batches, trainer.limit_train_batches)
+        return math.ceil(batches / trainer.accumulate_grad_batches) * int(trainer.max_epochs)
 
     # --- validation -------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 from typing import Any
 
@@ -23,16 +24,19 @@ class PagesModule(pl.LightningDataModule):
         val_batch: batch size of validation.
         train_workers: loader processes of training.
         val_workers: loader processes of validation.
+        first_epoch: 0, or where a resumed run goes on. Workers start to load before Lightning calls ``set_epoch``, so
+            they would begin with views of epoch 0.
     """
 
     def __init__(
         self, train: TrainDataset, val: EvalDataset, *, views_per_page: int, train_batch: int, val_batch: int,
-        train_workers: int, val_workers: int,
+        train_workers: int, val_workers: int, first_epoch: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         self.train, self.val, self.views_per_page = train, val, views_per_page
         self.train_batch, self.val_batch = train_batch, val_batch
         self.train_workers, self.val_workers = train_workers, val_workers
+        self.first_epoch = first_epoch
 
     def transfer_batch_to_device(
         self,
@@ -47,12 +51,26 @@ class PagesModule(pl.LightningDataModule):
         """Full batches only: a last batch of one would disturb BatchNorm."""
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         sampler = EpochSampler(
-            len(self.train), seed=self.train.seed, views_per_page=self.views_per_page, rank=rank, world=world
+            len(self.train),
+            seed=self.train.seed,
+            views_per_page=self.views_per_page,
+            rank=rank,
+            world=world,
+            epoch=self.first_epoch,
         )
         return DataLoader(
-            self.train, self.train_batch, sampler=sampler, drop_last=len(sampler) >= self.train_batch,
-            collate_fn=collate_train, **_workers(self.train_workers),
-        )  # fmt: skip
+            self.train,
+            self.train_batch,
+            sampler=sampler,
+            drop_last=len(sampler) >= self.train_batch,
+            collate_fn=collate_train,
+            **_workers(self.train_workers),
+        )
+
+    def train_batches(self, world: int) -> int:
+        """Batches of one epoch on each of ``world`` devices, without starting a loader."""
+        items = math.ceil(len(self.train) * self.views_per_page / world)
+        return max(1, items // self.train_batch)
 
     def val_dataloader(self) -> DataLoader[Any]:
         """Every page once, over all ranks."""

@@ -142,9 +142,11 @@ class EpochSampler(Sampler[tuple[int, int]]):
     with the item. All ranks get the same number of items; the last ones are repeated from the front.
     """
 
-    def __init__(self, pages: int, *, seed: int, views_per_page: int = 1, rank: int = 0, world: int = 1) -> None:
+    def __init__(
+        self, pages: int, *, seed: int, views_per_page: int = 1, rank: int = 0, world: int = 1, epoch: int = 0
+    ) -> None:
         self.pages, self.seed, self.views_per_page = pages, seed, views_per_page
-        self.rank, self.world, self.epoch = rank, world, 0
+        self.rank, self.world, self.epoch = rank, world, epoch
 
     def set_epoch(self, epoch: int) -> None:
         """Called by Lightning before each epoch."""

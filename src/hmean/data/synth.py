@@ -15,6 +15,7 @@ from configparser import ConfigParser
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
+from importlib.resources import files
 from itertools import groupby
 from multiprocessing import get_context
 from pathlib import Path
@@ -70,115 +71,6 @@ _SHIPPED = (
     ("cmr10", "cmb10", "cmti10"),
 )
 
-# Per language; alternatives stand between bars. ``money`` is prefix~suffix~decimal mark of a price, _ for a space; in
-# braces: a number of digits, L for a letter, or a value by name.
-_LEXICON = """
-[en]
-money = $~~.|~~.|~~.|£~~.|USD_~~.|S$~~.
-shop = Market|Hardware|Coffee House|Bakery & Deli|Stores|Pharmacy|Grill|Books|& Sons Ltd|Trading Co.|Bistro
-street = 12 High Street|48 Station Road|Unit 3, Mill Lane|7 Orchard Avenue|1501 Oak Blvd, Suite 20|Level 2, 19 Pier St
-city = Northfield NF4 2QD|Port Ellis 20417|Greenhill, Harrow|Lakeview, OH 44107|Westbridge 068811
-ids = VAT No. GB {9}|Co. Reg. No: {9}{L}|TEL: ({3}) {3}-{4}|Phone {3} {4} {4}|www.{name}.example|GST ID: {12}
-title = TAX INVOICE|RECEIPT|Sales Receipt|CASH BILL|Guest Check|ORDER #{3}|Customer Copy
-meta = Date: {date}|Time: {time}|Receipt#: {6}|Cashier: {who}|Table: {2}|Terminal: {L}{2}|Server: {who}
-  |Member ID: {8}|Inv No: {L}{L}-{7}
-cols = Item|Qty|Price|Amount
-items = Whole Milk 2L|Brown Bread|Free Range Eggs x12|Flat White|Chicken Wrap|AA Batteries 4pk|Printer Paper A4
-  |Green Apples|Olive Oil 500ml|Cheddar Mild|Kitchen Towel|Iced Tea (L)|Fish & Chips|Wood Screws 40mm|Notebook Ruled
-  |Shampoo 400ml|Beef Burger|Side Salad|Still Water|LED Bulb 9W
-sums = Subtotal|Sub-Total (2 items)|Sales Tax 8.25%|Service Charge 10%|Discount|Rounding|VAT 20%|Net Amount
-total = TOTAL|Total Due|Grand Total|AMOUNT DUE|Balance
-pay = CASH|Change|VISA ****{4}|Card Sale|Tendered|Auth Code {6}|Points earned {2}|Debit Card
-foot = Thank you for shopping with us!|Please come again|Goods sold are not returnable
-  |Exchange within 14 days with this receipt|Have a nice day|Follow us @{name}
-  |Prices include all taxes where applicable. Keep this slip as proof of purchase.|Open daily 8am-10pm
-[ms]
-money = RM_~~.|RM~~.|~~.|~~.
-shop = Kedai Runcit|Sdn Bhd|Restoran|Perniagaan|Kopitiam|Trading Sdn. Bhd.|Pasar Mini|Enterprise
-street = No. 17, Jalan Bunga 3/2,|Lot 21-A, Jalan Teratai 8,|25 & 27, Lorong Kenari,|G-05, Blok C, Jalan Rimba 1/7,
-city = 47300 Taman Damai, Selangor|81200 Kampung Baharu, Johor|Seksyen 14, 46100 Bandar Lama|11900 Pulau Tikus
-ids = (Co. No. {6}-{L})|GST Reg No: {12}|Tel: 0{1}-{4} {4}|FAX: 03-{8}|No. SST: {L}{2}-{4}-{8}
-title = INVOIS CUKAI|TAX INVOICE|RESIT|Bil Tunai|SIMPLIFIED TAX INVOICE
-meta = Tarikh: {date}|Masa: {time}|No. Resit: {7}|Juruwang: {who}|Meja: {2}|Cashier: {who}|Doc No.: {L}{L}{8}
-  |Pax(s): {1}
-cols = Keterangan|Kuantiti|Harga|Jumlah
-items = Nasi Goreng Kampung|Teh Tarik Ais|Roti Canai Telur|Beras Wangi 5KG|Minyak Masak 1KG|Gula Pasir|Kopi O Panas
-  |Mee Rebus Special|Ayam Goreng Berempah|Sabun Pencuci|Paku 2 Inci|Kertas Pasir #120|Air Mineral 500ML|Kicap Manis
-  |Telur Gred A 30|Biskut Kelapa
-sums = Jumlah Kecil|Cukai GST @6%|Pelarasan Penggenapan|Caj Perkhidmatan 10%|Total Excl. GST|Diskaun|Rounding Adj.
-total = JUMLAH|Jumlah Besar|Total (RM)|NETT TOTAL
-pay = TUNAI|Baki|Kad Kredit ****{4}|CASH|CHANGE|e-Dompet
-foot = Terima kasih, sila datang lagi|Barang yang dijual tidak boleh dipulangkan|Simpan resit ini untuk rujukan
-  |*Selamat Datang*|Sebarang pertukaran mesti dibuat dalam tempoh 7 hari bersama resit asal.
-  |Waktu operasi 9.00 pagi-10.00
-[de]
-money = ~~,|~~,|_~€~,|~_EUR~,|€_~~,
-shop = Bäckerei|Getränkemarkt|Apotheke|Drogerie|Baumarkt GmbH|Gasthaus zum Löwen|Metzgerei|Blumen & Mehr|Elektro KG
-street = Lindenstraße 14|Königsallee 3a|Am Mühlenbach 27|Große Gasse 112|Bahnhofstr. 8-10
-city = 33100 Neustätten|80995 Grünau|04109 Altlöbnitz|D-50321 Brühlheim
-ids = Tel. 0{4}/{6}|USt-IdNr. DE{9}|St.-Nr. {3}/{4}/{4}|www.{name}.example|Geschäftsführer: {who}
-title = Kassenbon|RECHNUNG|Kundenbeleg|Quittung|Bon-Nr. {5}
-meta = Datum: {date}|Uhrzeit: {time} Uhr|Bon-Nr.: {6}|Es bediente Sie: {who}|Kasse: {2}|Tisch {2}|TSE-Signatur: {8}
-  |Beleg {4} Filiale {3}
-cols = Bezeichnung|Menge|Preis|Betrag
-items = Vollmilch 3,5%|Roggenbrötchen|Gurken Stück|H-Sahne 200g|Apfelschorle 0,5l|Spülmittel Zitrone|Käse Scheiben
-  |Weißwein trocken|Kürbiskernöl|Schrauben 4x40|Pfand 0,25 EUR|Müllbeutel 35L|Hähnchenbrust|Mehrkorn-Toast
-  |Zahnpasta Kräuter|Butter mild gesäuert|Wiener Schnitzel|Kännchen Kaffee
-sums = Zwischensumme|MwSt 19,00 %|MwSt 7,00 %|Netto|Rabatt|Brutto Gesamt|Leergut
-total = SUMME|Summe EUR|Gesamtbetrag|Zu zahlen|BETRAG EUR
-pay = BAR|Rückgeld|Geg. Girocard|EC-Karte {4}|Terminal-ID {8}|Genehmigungs-Nr. {6}|gegeben Kreditkarte|Trace-Nr. {6}
-foot = Vielen Dank für Ihren Einkauf!|Auf Wiedersehen|Umtausch nur mit Kassenbon
-  |Öffnungszeiten Mo-Fr 8-19 Uhr, Sa 9-13 Uhr|Bitte Beleg aufbewahren
-  |Rücknahme von Altgeräten und leeren Batterien ist in allen Filialen kostenlos möglich.|Zahlung erfolgt
-[fr]
-money = ~~,|~_€~,|~€~,|€~~.
-shop = Boulangerie|Épicerie Fine|Café de la Gare|Librairie|Pharmacie|Fromagerie|SARL|& Fils
-street = 3 rue de l'Église|118, avenue des Tilleuls|Z.A. du Vieux Chêne|27 bis, quai Sainte-Hélène
-city = 35400 Saint-Rémy|69009 Côteville|1204 Genève-Plage|75021 Montclair Cedex
-ids = Tél: 0{1} {2} {2} {2} {2}|SIRET {3} {3} {3} {5}|N° TVA FR{2}{9}|APE {4}{L}
-title = TICKET DE CAISSE|FACTURE|Reçu client|Note N° {4}
-meta = Date: {date}|Heure: {time}|Caisse n° {2}|Ticket {6}|Servi par {who}|Couverts: {1}|Hôtesse: {who}
-cols = Désignation|Qté|P.U.|Montant
-items = Baguette tradition|Café crème|Pâté de campagne|Crème fraîche 20cl|Pêches plates|Eau gazeuse 1L
-  |Jambon supérieur|Tarte aux fraises|Thé à la menthe|Piles LR6 x4|Fromage de chèvre|Salade niçoise|Bœuf haché 350g
-  |Lessive liquide|Cahier 96 pages|Crêpe sucrée
-sums = Sous-total|Dont TVA 5,50%|TVA 20,00%|Total HT|Remise fidélité|Arrondi
-total = TOTAL TTC|À PAYER|Total EUR|NET À PAYER
-pay = Espèces|Rendu monnaie|Carte bancaire|CB ****{4}|N° auto {6}
-foot = Merci de votre visite|À bientôt!|Ticket à conserver|Échange sous 30 jours sur présentation du ticket
-  |Prix nets, service compris|Vos points fidélité sont disponibles dès demain sur votre compte client.
-[es]
-money = ~_€~,|~~,|$~~.|~€~,
-shop = Panadería|Ferretería|Supermercado|Cafetería|Papelería|Farmacia|e Hijos S.L.
-street = Calle del Río 22|Avda. de la Constitución, 5|Plaza Mayor, 1 bajo|C/ Peñalara 140
-city = 28950 Villanueva|46003 Castañar|08021 Sant Martí|Cañada Real 1204
-ids = CIF: B-{8}|Tlf. {3} {3} {3}|R.F.C. {L}{L}{L}{6}|Atención: 900 {3} {3}
-title = FACTURA SIMPLIFICADA|TICKET|Comprobante|Recibo N.º {5}
-meta = Fecha: {date}|Hora: {time}|Cajero: {who}|Mesa: {2}|Nº Ticket {7}|Le atendió {who}
-cols = Descripción|Cant.|Precio|Importe
-items = Jamón serrano 100g|Café con leche|Piña natural|Aceite de oliva 1L|Tortilla española|Champú niños|Agua mineral
-  |Queso añejo|Leña 10kg|Pimentón dulce|Limón kg|Calamares|Cuaderno A5|Detergente|Azúcar moreno|Plátano de Canarias
-sums = Base imponible|IVA 21%|IVA 10%|Descuento|Subtotal
-total = TOTAL|Total a pagar|IMPORTE TOTAL
-pay = Efectivo|Cambio|Tarjeta ****{4}|Entregado|Op. {6}
-foot = Gracias por su visita|¡Vuelva pronto!|No se admiten devoluciones sin ticket|I.V.A. incluido
-  |Conserve este comprobante para cualquier reclamación.
-[ko]
-money = ~~|~원~|₩~~
-shop = 마트|식당|편의점|약국|문구점|베이커리
-street = 서울시 가온구 나래로 12|부산광역시 다솔동 345-6|경기도 새별시 한빛길 78
-city = 1층 103호|본점|2호점
-ids = 사업자번호: {3}-{2}-{5}|TEL: 02-{4}-{4}|대표자: 홍길동
-title = 영수증|[매출전표]|신용승인|고객용
-meta = 판매일: {date}|시간: {time}|계산원: {3}|주문번호 {4}|테이블 {2}
-cols = 상품명|수량|단가|금액
-items = 흰우유 1L|김치찌개|아메리카노|삼각김밥 참치|생수 2L|바나나|된장찌개|공기밥|초코과자|두부 300g|라면 5입|종이컵
-  |볼펜 검정|비빔밥
-sums = 부가세|과세물품가액|할인|면세물품|소계
-total = 합계|결제금액|받을금액|총 합계
-pay = 현금|거스름돈|카드 ****{4}|승인번호 {8}|포인트 {3}
-foot = 감사합니다|교환 및 환불은 7일 이내 영수증 지참시 가능합니다|또 오세요|정상상품에 한함
-"""
 _SYLLABLES = re.findall(
     r"\w+",
     "ba be bo da del fen gar hal in jo ka kel la lor ma mer mon na nor ol pe por qui ra ros sa sen ta tor ul va ver yo",
@@ -485,7 +377,7 @@ def _letters(path: Path) -> frozenset[int]:
 @lru_cache(maxsize=1)
 def _languages() -> dict[str, dict[str, str]]:
     parser = ConfigParser(interpolation=None, delimiters=("=",))
-    parser.read_string(_LEXICON)
+    parser.read_string((files("hmean.data") / "synth_words.ini").read_text(encoding="utf-8"))
     return {name: {key: text.replace("\n", "") for key, text in parser[name].items()} for name in parser.sections()}
 
 

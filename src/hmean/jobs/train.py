@@ -56,6 +56,7 @@ def run(config: Config) -> RunFolder:
     trainer = build_trainer(config, folder)
     resumed = folder.last if folder.last.exists() else None
     data = build_data(config, module, train_pages, val_pages)
+    data.first_epoch = load_checkpoint(resumed).epoch + 1 if resumed else 0
     print(f"training {folder.path} on {_machine(trainer)}, {len(train_pages)} pages, validating on {len(val_pages)}")
     if resumed:
         print(f"going on from {resumed}")
