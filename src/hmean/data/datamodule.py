@@ -6,11 +6,15 @@ import math
 from functools import partial
 from typing import Any
 
+import cv2
 import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader, Subset
 
 from hmean.data.dataset import EpochSampler, EvalDataset, TrainDataset, collate_eval, collate_train
+
+# OpenCV's threads do not survive a fork: a loader process forked after their first use would wait for them for ever.
+cv2.setNumThreads(0)
 
 
 class PagesModule(pl.LightningDataModule):
@@ -95,8 +99,5 @@ def _workers(count: int) -> dict[str, Any]:
 
 
 def _single_threaded(_: int) -> None:
-    """Workers share the processor with the training; OpenCV's own threads would fight over it."""
-    import cv2  # noqa: PLC0415
-
-    cv2.setNumThreads(1)
+    """Workers share the processor with the training; threads of their own would fight over it."""
     torch.set_num_threads(1)
