@@ -109,7 +109,8 @@ class DetectorModule(pl.LightningModule):
         batches = trainer.datamodule.train_batches(trainer.world_size)
         if isinstance(trainer.limit_train_batches, int):
             batches = min(batches, trainer.limit_train_batches)
-        return math.ceil(batches / trainer.accumulate_grad_batches) * int(trainer.max_epochs)
+        steps: int = math.ceil(batches / trainer.accumulate_grad_batches) * trainer.max_epochs
+        return steps
 
     # --- validation -------------------------------------------------------------------------------------------------
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import inspect
 import logging
+import netrc
 import os
 import sys
 import time
 import warnings
 from functools import partial
+from importlib.util import find_spec
 from typing import Any
+from urllib.parse import urlparse
 
 import lightning.pytorch as pl
 import torch
@@ -192,17 +195,28 @@ def _loggers(config: Config, folder: RunFolder) -> Any:
         return False
     from lightning.pytorch.loggers import WandbLogger  # noqa: PLC0415 - an extra
 
-    try:
-        import wandb  # noqa: PLC0415
-    except ImportError:
-        raise InputError("wandb=true: install it with pip install 'hmean[wandb]'") from None
-    if "WANDB_MODE" not in os.environ and not os.environ.get("WANDB_API_KEY") and not wandb.api.api_key:
+    if find_spec("wandb") is None:
+        raise InputError("wandb=true: install it with pip install 'hmean[wandb]'")
+    if "WANDB_MODE" not in os.environ and not _has_wandb_key():
         os.environ["WANDB_MODE"] = "offline"
         print("wandb: no API key, so this run is logged offline; send it later with: wandb sync", folder.path / "wandb")
     try:
-        return WandbLogger(name=config.exp_name, save_dir=folder.path, project="hmean", config=config.to_dict())
+        logger = WandbLogger(name=config.exp_name, save_dir=folder.path, project="hmean", config=config.to_dict())
+        _ = logger.experiment  # connects now, so that a failure is met here
     except Exception as error:  # noqa: BLE001 - whatever a tracker raises must not end a training
         print(f"wandb: could not start ({error}); going on without it")
+        return False
+    return logger
+
+
+def _has_wandb_key() -> bool:
+    """Whether ``wandb login`` was done; asking wandb itself may prompt."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
+    except (OSError, netrc.NetrcParseError):
         return False
 
 
