@@ -147,7 +147,8 @@ class DetectorModule(pl.LightningModule):
             "val/iou70_hmean": score.iou70.h,
         }
         # float64: a float32 would round a score of 99 pages in its 8th digit, and ties would be lost or made.
-        self.log_dict({k: torch.tensor(v, dtype=torch.float64, device=self.device) for k, v in values.items()})
+        exact = {k: torch.tensor(v, dtype=torch.float64, device=self.device) for k, v in values.items()}
+        self.log_dict(exact, sync_dist=True)  # the same on every rank
 
     # --- checkpoints ------------------------------------------------------------------------------------------------
 

@@ -41,7 +41,14 @@ def test_an_item_is_a_function_of_seed_epoch_and_position(dataset):
 def test_text_is_dark_where_the_map_says_text(tmp_path):
     """Targets lie on the ink: a word's core is darker than the rim around it, on nearly every view."""
     write_dataset(tmp_path / "large", train=8, seed=3, long_side=(640, 640))
-    config = compose([*TINY, f"dataset_base_path={tmp_path / 'large'}", "transforms.train.long_side=[640,640]", "transforms.train.crop=256"])
+    config = compose(
+        [
+            *TINY,
+            f"dataset_base_path={tmp_path / 'large'}",
+            "transforms.train.long_side=[640,640]",
+            "transforms.train.crop=256",
+        ]
+    )
     pages = open_pages(config.datasets.train_dataset)
     dataset = TrainDataset(pages, build_train_view(config), seed=1, shrink_ratio=0.6, min_side=2, fill=(1, 2, 3))
     darker = []

@@ -61,7 +61,7 @@ def open_labels(path: Path, image_path: Path) -> Labels:
     raise InputError(
         f"{path}: there are no labels here. Lay a data set out as <dataset_base_path>/images/... and "
         "<dataset_base_path>/jsons/{train,val,test}.json (docs/reference/data.md), or draw one to try: "
-        "hmean data synth out=data/synthetic"
+        "hmean data synth data"
     )
 
 

@@ -11,12 +11,14 @@ import time
 import warnings
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.utilities import rank_zero_only
 from torch.optim import Optimizer
 
 from hmean import runs
@@ -50,18 +52,22 @@ def run(config: Config) -> RunFolder:
     train_pages, val_pages = open_pages(config.datasets.train_dataset), open_pages(config.datasets.val_dataset)
     _check_data(train_pages, val_pages)
     module = build_module(config, val_pages)
-    folder = runs.open_run(
-        config.output_dir, config.exp_name, config.to_dict(), resume=config.resume == "auto", overwrite=config.overwrite
-    )
-    data_hash = {"train": train_pages.fingerprint(), "val": val_pages.fingerprint()}
-    write_json(folder.path / "manifest.json", runs.manifest(config.to_dict(), data_hash, config.seed))
+    folder = RunFolder(Path(config.output_dir) / config.exp_name)
+    if rank_zero_only.rank == 0:  # other processes of DDP find the folder made
+        resume = config.resume == "auto"
+        runs.open_run(config.output_dir, config.exp_name, config.to_dict(), resume=resume, overwrite=config.overwrite)
+        data_hash = {"train": train_pages.fingerprint(), "val": val_pages.fingerprint()}
+        write_json(folder.path / "manifest.json", runs.manifest(config.to_dict(), data_hash, config.seed))
 
     trainer = build_trainer(config, folder)
     resumed = folder.last if folder.last.exists() else None
     data = build_data(config, module, train_pages, val_pages)
     data.first_epoch = load_checkpoint(resumed).epoch + 1 if resumed else 0
-    print(f"training {folder.path} on {_machine(trainer)}, {len(train_pages)} pages, validating on {len(val_pages)}")
-    if resumed:
+    if trainer.is_global_zero:
+        print(
+            f"training {folder.path} on {_machine(trainer)}, {len(train_pages)} pages, validating on {len(val_pages)}"
+        )
+    if resumed and trainer.is_global_zero:
         print(f"going on from {resumed}")
     try:
         trainer.fit(module, data, ckpt_path=resumed, weights_only=True)
