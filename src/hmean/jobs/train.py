@@ -53,7 +53,7 @@ def run(config: Config) -> RunFolder:
     _check_data(train_pages, val_pages)
     module = build_module(config, val_pages)
     folder = RunFolder(Path(config.output_dir) / config.exp_name)
-    if rank_zero_only.rank == 0:  # other processes of DDP find the folder made
+    if getattr(rank_zero_only, "rank", 0) == 0:  # other processes of DDP find the folder made
         resume = config.resume == "auto"
         runs.open_run(config.output_dir, config.exp_name, config.to_dict(), resume=resume, overwrite=config.overwrite)
         data_hash = {"train": train_pages.fingerprint(), "val": val_pages.fingerprint()}
