@@ -72,6 +72,8 @@ def main() -> None:
     result = {
         "command": "bash scripts/train_receipts_lite_sroie.sh DATA/sroie",
         "seed": manifest["seed"],
+        "note": note.read_text(encoding="utf-8").strip() if (note := run.path / "NOTE.txt").exists() else "",
+        "learning_rates": [row["lr"] for row in epochs],
         "epochs": len(epochs),
         "training_minutes": round(sum(row["seconds"] for row in epochs) / 60, 1),
         "versions": manifest["versions"],
@@ -129,7 +131,7 @@ Tuned values: thresh {params["thresh"]}, box_thresh {params["box_thresh"]}, grow
 
 - Command: `{result["command"]}`, seed {result["seed"]}, {result["epochs"]} epochs, {result["training_minutes"]} minutes of training
   on {result["processor"]}, 2 cores (shared with other work).
-- Versions: {", ".join(f"{k} {v}" for k, v in result["versions"].items() if v)}.
+{"- " + result["note"] + chr(10) if result["note"] else ""}- Versions: {", ".join(f"{k} {v}" for k, v in result["versions"].items() if v)}.
 """
 
 
