@@ -172,3 +172,10 @@ def test_head_comment_and_values_agree():
         for line in file.read_text().splitlines():
             if line.startswith("#"):
                 assert not re.search(r"(thresh|lr|unclip\w*)\s*[=:]?\s*0\.\d", line), f"{file}: {line}"
+
+
+@pytest.mark.parametrize(("choice", "target"), [("dbnetpp", "DBNetPP"), ("unet", "UNet"), ("unet_slim", "UNet")])
+def test_parts_are_chosen_by_group(choice, target):
+    config = compose(["preset=resnet50", f"preset/models/decoder={choice}"])
+    assert config.models.decoder.target.endswith(f".{target}")
+    check_components(config)

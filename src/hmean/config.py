@@ -369,9 +369,15 @@ def _compose_groups(groups: Mapping[str, str]) -> DictConfig:
     search = [f"hydra.searchpath=[{','.join(f'file://{root}' for root in _group_dirs()[1:])}]"]
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            return hydra_compose("base", [*search, *(f"{group}={choice}" for group, choice in groups.items())])
+            return hydra_compose("base", [*search, *(f"{_packaged(g)}={choice}" for g, choice in groups.items())])
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"config: {error}") from error
+
+
+def _packaged(group: str) -> str:
+    """Hydra's name of a group: preset/models/decoder fills models.decoder."""
+    package = group.removeprefix("preset/").replace("/", ".")
+    return group if group == "preset" else f"{group}@{package}"
 
 
 def _delete(node: DictConfig, key: str) -> None:
@@ -440,6 +446,8 @@ def resolve(component: Component, where: str) -> Callable[..., Any]:
         found: Callable[..., Any] = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
         raise InputError(f"{where}._target_: {component.target} cannot be imported ({error})") from error
+    if not callable(found):
+        raise InputError(f"{where}._target_: {component.target} is neither a class nor a function")
     return found
 
 
@@ -499,4 +507,7 @@ def build(component: Component, where: str, **given: Any) -> Any:
     """
     target = resolve(component, where)
     names = inspect.signature(target).parameters
-    return target(**{k: v for k, v in given.items() if k in names}, **component.arguments())
+    try:
+        return target(**{k: v for k, v in given.items() if k in names}, **component.arguments())
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{where}: {component.target} refuses its arguments ({error})") from error

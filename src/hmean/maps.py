@@ -63,6 +63,8 @@ class MapStore:
 
     def add(self, page: PageMap) -> None:
         """Keep one page's map; ``save`` makes it count."""
+        if not self._entries:  # maps of another key end here, before the first of their files is replaced
+            (self.folder / "maps.json").unlink(missing_ok=True)
         file = f"{len(self._entries):06d}.z"
         data = zlib.compress(np.ascontiguousarray(page.probability).tobytes(), level=1)
         write_with(self.folder / file, lambda out: out.write(data))

@@ -76,8 +76,11 @@ def read_predictions(path: Path) -> dict[str, Detections]:
     faults: list[str] = []
     for name, entry in images["images"].items():
         polygons, scores = [], []
-        words = entry.get("words") if isinstance(entry, dict) else None
-        for key, word in (words or {}).items():
+        words = (entry.get("words") or {}) if isinstance(entry, dict) else None
+        if not isinstance(words, dict):
+            faults.append(f"{name}: is not an object with an object of words")
+            continue
+        for key, word in words.items():
             try:
                 polygon = Polygons.of([word["points"]])[0]
                 score = float(word.get("score", 1.0))

@@ -49,7 +49,9 @@ class Polygons:
     @classmethod
     def of(cls, polygons: Iterable[ArrayLike]) -> Self:
         """Make from a sequence of (n, 2) point lists."""
-        arrays = [np.asarray(p, dtype=np.float64).reshape(-1, 2) for p in polygons]
+        arrays = [np.asarray(p, dtype=np.float64) for p in polygons]
+        if any(a.ndim != 2 or a.shape[1] != 2 for a in arrays):
+            raise ValueError("a polygon is a list of [x, y] pairs")
         offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
         np.cumsum([len(a) for a in arrays], out=offsets[1:])
         return cls(np.concatenate(arrays) if arrays else np.zeros((0, 2)), offsets)

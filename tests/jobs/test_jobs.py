@@ -331,3 +331,44 @@ def test_data_check_and_synth(tmp_path, receipts, capsys):
 def test_score_refuses_other_images(receipts, trained, capsys):
     assert main(["score", str(receipts / "jsons/test.json"), str(trained / "predictions.json")]) == 2
     assert "has labels but no predictions" in capsys.readouterr().err
+
+
+def test_the_last_epoch_is_always_validated(tiny, tmp_path):
+    assert main(["train", *tiny, "trainer.max_epochs=3", "trainer.check_val_every_n_epoch=2"]) == 0
+    assert ["val/hmean" in row for row in rows(tmp_path / "outputs" / "tiny")] == [False, True, True]
+
+
+def test_predictions_do_not_go_into_a_run(copy_of_run, receipts, capsys):
+    checkpoint = copy_of_run / "checkpoints/best.ckpt"
+    before = (copy_of_run / "manifest.json").read_text()
+    image = str(next((receipts / "images").glob("*.jpg")))
+    (copy_of_run / "predictions.json").unlink()
+    assert main(["predict", image, f"checkpoint_path={checkpoint}", f"output={copy_of_run}"]) == 2
+    assert "run folder of a training" in capsys.readouterr().err
+    assert (copy_of_run / "manifest.json").read_text() == before
+
+
+@pytest.mark.parametrize("job", ["evaluate", "tune"])
+@pytest.mark.parametrize("fault", ["missing", "unlabelled"])
+def test_wrong_pages_are_told_before_the_network_runs(copy_of_run, receipts, tmp_path, capsys, job, fault):
+    import shutil
+
+    data = Path(shutil.copytree(receipts, tmp_path / "data"))
+    labels = json.loads((data / "jsons/val.json").read_text())
+    name = next(iter(labels["images"]))
+    if fault == "missing":
+        (data / "images" / name).unlink()
+    else:
+        del labels["images"][name]["words"]
+        (data / "jsons/val.json").write_text(json.dumps(labels))
+    assert main([job, f"checkpoint_path={copy_of_run / 'checkpoints/best.ckpt'}", f"dataset_base_path={data}"]) == 2
+    assert name in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "images", ['{"a": null}', '{"a": {"words": [1]}}', '{"a": {"words": {"1": {"points": [[1,2,3],[4,5,6]]}}}}', "3"]
+)
+def test_wrong_prediction_files_are_told(receipts, tmp_path, capsys, images):
+    (tmp_path / "p.json").write_text(f'{{"images": {images}}}')
+    assert main(["score", str(receipts / "jsons/test.json"), str(tmp_path / "p.json")]) == 2
+    assert capsys.readouterr().err.startswith("error: ")

@@ -27,6 +27,8 @@ def synth(
     faults = []
     if min(train, val, test) < 0 or train + val + test == 0:
         faults.append(f"--train {train} --val {val} --test {test}: at least one page must be asked for")
+    if seed < 0:
+        faults.append(f"--seed {seed}: must not be negative")
     if not 128 <= long_side[0] <= long_side[1] <= 4096:
         faults.append(f"--long-side {long_side[0]} {long_side[1]}: two numbers from 128 to 4096, the smaller first")
     extra = font_files(fonts) if fonts is not None and fonts.is_dir() else ()
@@ -42,6 +44,8 @@ def synth(
             )  # fmt: skip
         except FileExistsError as error:
             raise InputError(str(error)) from error
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
 
 
 def check(labels: Path, images: Path) -> tuple[int, list[str]]:

@@ -41,10 +41,7 @@ def run(config: Config, checkpoint: Checkpoint, folder: Path | None = None) -> d
     """
     folder = folder or output_folder(config, checkpoint)
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
-    with track("checking labels", len(pages)) as advance:
-        faults = check_pages(pages, on_page=advance)
-    if faults:
-        raise InputError.listing("The data set has faults (hmean data check lists all of them):", faults)
+    require_sound(pages)
     started = time.monotonic()
     store = make_maps(config, checkpoint, pages, folder / "maps")
     seconds = time.monotonic() - started
@@ -69,16 +66,49 @@ def run(config: Config, checkpoint: Checkpoint, folder: Path | None = None) -> d
     return record
 
 
+def require_sound(pages: LabelledImages) -> None:
+    """Check labels and images before any long work.
+
+    Raises:
+        InputError: listing every fault.
+    """
+    faults = label_faults(pages)
+    if faults:
+        raise InputError.listing("The data set has faults (hmean data check lists all of them):", faults)
+
+
+def label_faults(pages: LabelledImages) -> list[str]:
+    """Every fault of the pages, unlabelled ones among them."""
+    with track("checking labels", len(pages)) as advance:
+        faults = check_pages(pages, on_page=advance)
+    blank = [i for i in range(len(pages)) if not pages.page(i, []).words_known]
+    if blank:
+        first = pages.name(blank[0])
+        faults.append(f"{pages.labels.source}: {len(blank)} images are unlabelled (no words), first {first}")
+    return faults
+
+
 def output_folder(config: Config, checkpoint: Checkpoint) -> Path:
     """Where an evaluation is written; it must not hold another one.
 
     Raises:
         InputError: if there is one and ``overwrite`` is not set.
     """
-    folder = Path(config.output) if config.output else checkpoint.path.parent.parent / f"evaluate_{config.evaluate_on}"
+    folder = Path(config.output) if config.output else run_of(checkpoint) / f"evaluate_{config.evaluate_on}"
     if (folder / "scores.json").exists() and not config.overwrite:
         raise InputError(f"{folder}: holds an evaluation already; set output=ANOTHER_FOLDER or overwrite=true")
     return folder
+
+
+def run_of(checkpoint: Checkpoint) -> Path:
+    """The run folder that a checkpoint lies in.
+
+    Raises:
+        InputError: if it lies elsewhere, so that results have no natural place.
+    """
+    if checkpoint.path.resolve().parent.name != "checkpoints":
+        raise InputError(f"{checkpoint.path}: lies in no run folder; say where results go with output=FOLDER")
+    return checkpoint.path.parent.parent
 
 
 def about(config: Config, checkpoint: Checkpoint, pages: LabelledImages, seconds: float) -> dict[str, Any]:
@@ -114,9 +144,10 @@ def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, fol
         return store
     detector = restore_detector(config, checkpoint)
     files = [pages.file(position) for position in missing]
+    loader = getattr(config.dataloaders, f"{config.evaluate_on}_dataloader")
     try:
         with track("detecting", len(files)) as advance:
-            for result in run_detector(detector, files, config, config.dataloaders.val_dataloader):
+            for result in run_detector(detector, files, config, loader):
                 if result.probability is None or result.to_page is None:
                     raise InputError(str(result.error))
                 store.add(

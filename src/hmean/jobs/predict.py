@@ -40,6 +40,8 @@ def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> P
     folder = Path(config.output) if config.output else Path(config.output_dir) / str(config.exp_name)
     if (folder / "predictions.json").exists() and not config.overwrite:
         raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output or exp_name")
+    if (folder / "config.yaml").exists():
+        raise InputError(f"{folder}: is the run folder of a training; choose another output or exp_name")
     detector = restore_detector(config, checkpoint)
     params = config.models.head.postprocess.params()
     files = [file for _, file in asked]

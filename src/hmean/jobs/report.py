@@ -69,6 +69,8 @@ def read_scores(folder: Path) -> list[dict[str, Any]]:
     for path in sorted([folder / "scores.json", *folder.glob("*/scores.json")]):
         if path.exists():
             record = read_json(path)
+            if not isinstance(record, dict) or "data_hash" not in record or "cleval" not in record:
+                raise InputError(f"{path}: was not written by hmean evaluate")
             record["folder"] = str(path.parent.relative_to(folder.parent))
             found.append(record)
     return found

@@ -27,13 +27,12 @@ from hmean.checkpoints import load_checkpoint
 from hmean.config import Config, build, check_components, resolve
 from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EvalDataset, TrainDataset
-from hmean.data.pages import LabelledImages, check_pages, shared_images
+from hmean.data.pages import LabelledImages, shared_images
 from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.jobs import evaluate, report
 from hmean.metrics.hmean import choose_characters
 from hmean.module import DetectorModule
-from hmean.progress import track
 from hmean.runs import RunFolder
 
 
@@ -75,7 +74,12 @@ def run(config: Config) -> RunFolder:
         raise KeyboardInterrupt(f"stopped; the same command with resume=auto goes on from {folder.last}") from stop
     if trainer.is_global_zero:
         checkpoint = load_checkpoint(folder.best)
-        evaluate.run(config.model_copy(update={"evaluate_on": "val"}), checkpoint, folder.path)
+        values = {
+            **config.to_dict(),
+            "evaluate_on": "val",
+            "models": checkpoint.config["models"],
+        }  # thresholds, if tuned
+        evaluate.run(Config.model_validate(values), checkpoint, folder.path)
         print(report.run([folder.path]))
     return folder
 
@@ -234,8 +238,10 @@ class EpochRows(Callback):
         self._started = 0.0
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Start the clock."""
+        """Start the clock; the last epoch is always validated, else it could never be the best."""
         self._started = time.monotonic()
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Write the row."""
@@ -278,12 +284,6 @@ def _check_data(train_pages: LabelledImages, val_pages: LabelledImages) -> None:
             f"{len(both)} images are in both training and validation, first {both[0]}; the score would be a lie"
         )
     for pages in (train_pages, val_pages):
-        with track("checking labels", len(pages)) as advance:
-            faults += check_pages(pages, on_page=advance)
-        blank = [i for i in range(len(pages)) if not pages.page(i, []).words_known]
-        if blank:
-            faults.append(
-                f"{pages.labels.source}: {len(blank)} images are unlabelled (no words), first {pages.name(blank[0])}"
-            )
+        faults += evaluate.label_faults(pages)
     if faults:
         raise InputError.listing("The data set has faults (hmean data check lists all of them):", faults)

@@ -12,7 +12,7 @@ from hmean.builders import open_pages
 from hmean.checkpoints import Checkpoint, write_postprocess
 from hmean.config import Config, TuneConfig
 from hmean.files import write_json
-from hmean.jobs.evaluate import detect_page, make_maps
+from hmean.jobs.evaluate import detect_page, make_maps, require_sound, run_of
 from hmean.maps import MapStore
 from hmean.metrics.hmean import Scorer, Statistic, bootstrap_interval, choose_characters
 from hmean.progress import track
@@ -25,9 +25,11 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     Returns:
         The content of ``tuned.json``: values before and after, and every point of the grid, best first.
     """
-    folder = checkpoint.path.parent.parent
+    folder = run_of(checkpoint)
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
-    store = make_maps(config, checkpoint, pages, folder / "maps")
+    require_sound(pages)
+    maps = "maps" if config.evaluate_on == "val" else f"maps_{config.evaluate_on}"
+    store = make_maps(config, checkpoint, pages, folder / maps)
     truth = [pages.page(position) for position in range(len(pages))]
     before = config.models.head.postprocess.params()
     points = grid(before, config.tune)
