@@ -1,6 +1,6 @@
 """Probability maps on disk, so that post-processing is tuned without running the network again.
 
-One zlib file a page (uint8, about 30 KB) and ``maps.json``: the key they were made with, and for each page its name,
+One zlib file a page (uint8) and ``maps.json``: the key they were made with, and for each page its name,
 file, map size and matrix. Another key (other weights, preprocessing or pages) never reads them.
 """
 

@@ -3,7 +3,7 @@
 Liao et al. 2020, "Real-time Scene Text Detection with Differentiable Binarization" (AAAI), section "Label generation".
 One pass of signed distance sd (negative inside) per word gives all three exactly: with D = A (1 - r^2) / L the shrunk
 text is {sd <= -D}, the threshold map is 1 - |sd| / D, and its band is {sd <= D}. The usual route (integer polygon
-offsets, distances to the nearest edge's end points) makes shrink maps 21-30 % too large and is wrong near corners.
+offsets, distances to the nearest edge's end points) makes shrink maps too large and is wrong near corners.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Label files in, ``Page`` records out, one page at a time.
 
-A label set holds an index (names and byte offsets), never the labels themselves: 100,000 pages of 115 words cost about
-20 MB instead of 20 GB. A page is parsed again each time it is asked for, which is cheaper than reading its image.
+A label set holds an index (names and byte offsets), never the labels themselves. A page is parsed again each time it is
+asked for, which is cheaper than reading its image.
 
 To add a format: a class with ``names`` and ``page``, and a line in ``open_labels``.
 """

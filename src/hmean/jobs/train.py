@@ -151,7 +151,7 @@ def build_trainer(config: Config, folder: RunFolder) -> pl.Trainer:
         folder.last.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
     callbacks: list[Callback] = [best, last, EpochRows(folder)]
-    # Not Lightning's RichProgressBar: its refreshing thread slows OpenMP down 4 times on 2 cores.
+    # Not Lightning's RichProgressBar: its refreshing thread and OpenMP's wait for each other on few cores.
     callbacks.append(TQDMProgressBar() if sys.stderr.isatty() else EpochLines())
     if t.ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=t.ema_decay))
@@ -190,7 +190,7 @@ def _precision(wanted: str, accelerator: str) -> Any:
     if wanted != "auto":
         return wanted
     if accelerator == "cpu" or not torch.cuda.is_available():
-        return "32-true"  # bf16 is emulated, 12 times slower, on processors without it
+        return "32-true"  # bf16 is emulated, and slow, on processors without it
     return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
 
 
