@@ -43,18 +43,6 @@ class MapStore:
             if stored.get("key") == key:
                 self._entries = stored["pages"]
 
-    @classmethod
-    def open(cls, folder: Path) -> MapStore:
-        """The maps that are there, whatever their key.
-
-        Raises:
-            InputError: if there are none.
-        """
-        index = folder / "maps.json"
-        if not index.exists():
-            raise InputError(f"{folder}: holds no maps; make them with hmean evaluate checkpoint_path=...")
-        return cls(folder, str(read_json(index)["key"]))
-
     def __len__(self) -> int:
         return len(self._entries)
 

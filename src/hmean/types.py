@@ -6,8 +6,8 @@ continuous: the centre of the first pixel is (0.5, 0.5) and the page spans [0, w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -234,8 +234,3 @@ class Score:
             "iou50": asdict(self.iou50),
             "iou70": asdict(self.iou70),
         }
-
-
-def field_names(record: type) -> Sequence[str]:
-    """Names of a dataclass's fields, in order."""
-    return [f.name for f in fields(record)]
