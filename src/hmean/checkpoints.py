@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hmean.builders import build_detector
@@ -19,6 +21,7 @@ from hmean.files import write_with
 from hmean.models.detector import Detector
 from hmean.types import PostprocessParams
 
+CHECKPOINT_FORMAT = 2
 _PREFIX = "detector."
 
 
@@ -31,7 +34,8 @@ class Checkpoint:
         config: the resolved config of its training, with the post-processing values that hold now.
         weights: tensors of the detector (the moving average, where the run kept one).
         epoch: epochs trained, less one.
-        history: earlier post-processing values, oldest first, each with when and why it was replaced.
+        history: earlier post-processing values, oldest first, each with when, why and on which pages it was replaced.
+        pages: the page keys (``LabelledImages.page_keys``) that were trained on, ``train``, and validated on, ``val``.
     """
 
     path: Path
@@ -39,6 +43,7 @@ class Checkpoint:
     weights: Mapping[str, Tensor]
     epoch: int
     history: Sequence[Mapping[str, Any]]
+    pages: Mapping[str, Tensor]
 
     def weights_hash(self) -> str:
         """Hash of all weights: equal only for the same model."""
@@ -46,6 +51,24 @@ class Checkpoint:
         for name, tensor in sorted(self.weights.items()):
             digest.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
         return digest.hexdigest()
+
+    def influenced_by(self, keys: NDArray[np.int64]) -> dict[str, int]:
+        """How many of these pages the model was trained on, its epoch and its thresholds were chosen on."""
+        chosen = self.pages["val"] if self.path.name != "last.ckpt" else torch.zeros(0)
+        tuned = [entry["pages"] for entry in self.history]
+        used = {"trained": self.pages["train"], "epoch_chosen": chosen, "tuned": torch.cat(tuned) if tuned else chosen[:0]}
+        return {name: int(np.isin(keys, pages.numpy()).sum()) for name, pages in used.items()}
+
+
+def carry(config: Config, pages: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
+    """What a checkpoint carries beside weights and epoch: config, post-processing, and the pages it has seen."""
+    return {
+        "format": CHECKPOINT_FORMAT,
+        "config": config.to_dict(),
+        "postprocess": config.models.head.postprocess.model_dump(),
+        "history": [],
+        "pages": {part: torch.from_numpy(keys) for part, keys in pages.items()},
+    }
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -57,10 +80,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
     raw = _load(path)
     try:
         own = raw["hmean"]
+        if own["format"] != CHECKPOINT_FORMAT:
+            raise InputError(f"{path}: has format {own['format']}, this hmean reads {CHECKPOINT_FORMAT}: train it again")
         config = {**own["config"]}
         config["models"] = {**config["models"], "head": {**config["models"]["head"], "postprocess": own["postprocess"]}}
         weights = {k.removeprefix(_PREFIX): v for k, v in raw["state_dict"].items() if k.startswith(_PREFIX)}
-        return Checkpoint(path, config, weights, int(own["epoch"]), list(own["history"]))
+        return Checkpoint(path, config, weights, int(own["epoch"]), list(own["history"]), own["pages"])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is not a checkpoint of hmean's (it has no {error})") from error
 
@@ -94,11 +119,13 @@ def restore_detector(config: Config, checkpoint: Checkpoint) -> Detector:
     return detector.eval()
 
 
-def write_postprocess(path: Path, params: PostprocessParams, why: str) -> None:
-    """Put post-processing values into a checkpoint, atomically; the earlier ones are kept in its history."""
+def write_postprocess(path: Path, params: PostprocessParams, why: str, keys: NDArray[np.int64]) -> None:
+    """Put values chosen on the pages of these keys into a checkpoint, atomically; its history keeps the earlier ones."""
     raw = _load(path)
     own = raw["hmean"]
-    own["history"].append({"postprocess": own["postprocess"], "until": time.strftime("%Y-%m-%dT%H:%M:%S"), "why": why})
+    until = time.strftime("%Y-%m-%dT%H:%M:%S")
+    entry = {"postprocess": own["postprocess"], "until": until, "why": why, "pages": torch.from_numpy(keys)}
+    own["history"].append(entry)
     own["postprocess"] = params.to_dict()
     write_with(path, lambda file: torch.save(raw, file))
 

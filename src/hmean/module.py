@@ -23,8 +23,6 @@ from hmean.models.detector import Detector
 from hmean.postprocess import detect
 from hmean.types import Characters, PostprocessParams
 
-CHECKPOINT_FORMAT = 1
-
 
 class DetectorModule(pl.LightningModule):
     """Trains a ``Detector`` and scores it on whole pages.
@@ -38,7 +36,7 @@ class DetectorModule(pl.LightningModule):
         postprocess: knobs of validation.
         val_pages: labels that validation scores against.
         characters: character convention of the score.
-        carried: what a checkpoint carries beside weights: config and post-processing, as plain values.
+        carried: what a checkpoint carries beside weights and epoch: see ``checkpoints.carry``.
     """
 
     def __init__(
@@ -154,7 +152,7 @@ class DetectorModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Config, preprocessing and post-processing travel with the weights."""
-        checkpoint["hmean"] = {"format": CHECKPOINT_FORMAT, "epoch": self.current_epoch, **self.carried}
+        checkpoint["hmean"] = {"epoch": self.current_epoch, **self.carried}
 
     def _layout(self) -> torch.memory_format:
         channels_last = bool(self.carried["config"]["trainer"]["channels_last"])

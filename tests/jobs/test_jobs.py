@@ -53,7 +53,7 @@ def test_a_run_leaves_what_was_promised(trained):
     assert "=" not in "".join(p.name for p in trained.rglob("*"))
     scores = json.loads((trained / "scores.json").read_text())
     assert scores["images"] == 3
-    assert scores["epoch_chosen_on_these_pages"] is True
+    assert scores["influenced_by"] == {"trained": 0, "epoch_chosen": 3, "tuned": 0}
     assert scores["interval95"]["macro"][0] <= scores["cleval"]["macro"]["h"] <= scores["interval95"]["macro"][1]
 
 
@@ -135,7 +135,7 @@ def test_evaluate_and_predict_need_only_the_checkpoint(copy_of_run, receipts, tm
     assert capsys.readouterr().out.splitlines()[-4].startswith("macro\t")
     scores = json.loads((copy_of_run / "evaluate_test/scores.json").read_text())
     assert scores["long_side"] == 160  # the training's, not the preset's
-    assert scores["epoch_chosen_on_these_pages"] is False
+    assert scores["influenced_by"] == {"trained": 0, "epoch_chosen": 0, "tuned": 0}
     assert main(["evaluate", checkpoint, f"dataset_base_path={receipts}", "evaluate_on=test"]) == 2
     assert "overwrite=true" in capsys.readouterr().err
     assert main(["evaluate", checkpoint, f"dataset_base_path={tmp_path}"]) == 2

@@ -7,6 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hmean.data.annotations import Labels
 from hmean.data.images import image_size, read_image
 from hmean.errors import InputError
@@ -51,15 +54,20 @@ class LabelledImages:
             raise InputError(fault)
         return image, page
 
-    def fingerprint(self) -> str:
-        """Hash of names, sizes of image files, and labels: two members of an ensemble must not share one."""
-        digest = hashlib.sha256()
+    def page_keys(self) -> NDArray[np.int64]:
+        """A number for each page (N,): of its size, labels and bytes in its image file, so the same under any name."""
+        keys = np.empty(len(self), dtype=np.int64)
         for position in range(len(self)):
             page = self.page(position, [])
-            digest.update(f"{page.name}\0{page.width}\0{page.height}\0{page.texts}\0".encode())
-            digest.update(page.polygons.points.tobytes() + page.ignored.tobytes())
-            digest.update(str(self.file(position).stat().st_size).encode())
-        return digest.hexdigest()
+            about = f"{page.width} {page.height} {page.texts} {self.file(position).stat().st_size} "
+            digest = hashlib.sha256(about.encode() + page.polygons.points.tobytes() + page.ignored.tobytes())
+            keys[position] = int.from_bytes(digest.digest()[:8], "little", signed=True)
+        return keys
+
+    def fingerprint(self) -> str:
+        """Hash of all names and page keys, in order: equal only for the same data set."""
+        names = "\0".join(self.name(position) for position in range(len(self)))
+        return hashlib.sha256(names.encode() + self.page_keys().tobytes()).hexdigest()
 
 
 def size_fault(file: Path, page: Page, width: int, height: int) -> str | None:

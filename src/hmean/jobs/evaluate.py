@@ -113,14 +113,13 @@ def run_of(checkpoint: Checkpoint) -> Path:
 
 def about(config: Config, checkpoint: Checkpoint, pages: LabelledImages, seconds: float) -> dict[str, Any]:
     """What was scored, with what: enough to refuse a comparison of different pages."""
-    chosen = "best.ckpt" in checkpoint.path.name and config.evaluate_on == "val"
     return {
         "exp_name": checkpoint.config["exp_name"],
         "part": config.evaluate_on,
         "data_hash": pages.fingerprint(),
         "weights_hash": checkpoint.weights_hash(),
         "epoch": checkpoint.epoch,
-        "epoch_chosen_on_these_pages": chosen,
+        "influenced_by": checkpoint.influenced_by(pages.page_keys()),
         "long_side": config.transforms.long_side,
         "postprocess": config.models.head.postprocess.model_dump(),
         "tuned": [entry["why"] for entry in checkpoint.history],

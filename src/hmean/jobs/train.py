@@ -23,7 +23,7 @@ from torch.optim import Optimizer
 
 from hmean import runs
 from hmean.builders import build_detector, build_train_view, open_pages
-from hmean.checkpoints import load_checkpoint
+from hmean.checkpoints import carry, load_checkpoint
 from hmean.config import Config, build, check_components, resolve
 from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EvalDataset, TrainDataset
@@ -50,7 +50,7 @@ def run(config: Config) -> RunFolder:
         raise InputError("exp_name: give the run a name, such as exp_name=first_try")
     train_pages, val_pages = open_pages(config.datasets.train_dataset), open_pages(config.datasets.val_dataset)
     _check_data(train_pages, val_pages)
-    module = build_module(config, val_pages)
+    module = build_module(config, train_pages, val_pages)
     folder = RunFolder(Path(config.output_dir) / config.exp_name)
     if getattr(rank_zero_only, "rank", 0) == 0:  # other processes of DDP find the folder made
         resume = config.resume == "auto"
@@ -84,7 +84,7 @@ def run(config: Config) -> RunFolder:
     return folder
 
 
-def build_module(config: Config, val_pages: LabelledImages) -> DetectorModule:
+def build_module(config: Config, train_pages: LabelledImages, val_pages: LabelledImages) -> DetectorModule:
     """Network, loss, optimizer and schedule of a config; nothing is read but weights."""
     pl.seed_everything(config.seed, verbose=False)
     detector = build_detector(config)
@@ -102,7 +102,7 @@ def build_module(config: Config, val_pages: LabelledImages) -> DetectorModule:
         postprocess=models.head.postprocess.params(),
         val_pages=val_pages,
         characters=choose_characters(val_pages.page(i) for i in range(len(val_pages))),
-        carried={"config": config.to_dict(), "postprocess": models.head.postprocess.model_dump(), "history": []},
+        carried=carry(config, {"train": train_pages.page_keys(), "val": val_pages.page_keys()}),
     )
 
 

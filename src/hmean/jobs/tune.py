@@ -58,9 +58,8 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     }
     write_json(folder / "tuned.json", record)
     if best != before:
-        write_postprocess(
-            checkpoint.path, best, f"tuned for {objective} hmean on {len(pages)} {config.evaluate_on} pages"
-        )
+        why = f"tuned for {objective} hmean on {len(pages)} {config.evaluate_on} pages"
+        write_postprocess(checkpoint.path, best, why, pages.page_keys())
     return record
 
 
