@@ -109,6 +109,30 @@ def test_arguments_of_components_are_checked_against_their_signature():
     assert "cannot be imported" in text
 
 
+def test_arguments_that_are_missing_or_not_a_configs_to_give():
+    config = compose([
+        "models.decoder.in_channels=[1]", "models.optimizer.params=3",
+        "models.scheduler={_target_: torch.optim.lr_scheduler.StepLR}", "~models.scheduler.warmup", "~models.scheduler.decay",
+    ])  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        check_components(config)
+    assert str(caught.value).splitlines()[1:] == [
+        "  - models.decoder.in_channels: is hmean's to give; leave it out",
+        "  - models.optimizer.params: is hmean's to give; leave it out",
+        "  - models.scheduler.step_size: is missing; StepLR needs it",
+    ]
+
+
+def test_paths_are_taken_as_they_are_typed():
+    config = compose([
+        "checkpoint_path=a=1, b (2)/best.ckpt", "dataset_base_path='x y'", "output=null",
+        "datasets.val_dataset.annotation_path=${dataset_base_path}/a=b.json",
+    ])  # fmt: skip
+    assert config.checkpoint_path == "a=1, b (2)/best.ckpt"
+    assert config.output is None
+    assert config.datasets.val_dataset.annotation_path == "x y/a=b.json"
+
+
 def test_a_checkpoint_may_not_name_any_function_it_likes():
     config = compose(["models.encoder._target_=os.system", "models.decoder._target_=hmean.files.write_text"])
     with pytest.raises(InputError, match=r"trusted_targets=\[os\]"):
@@ -149,7 +173,9 @@ def test_every_yaml_key_is_known_and_typed_keys_have_values():
     assert missing == []
 
 
-def test_user_presets_in_the_current_folder(tmp_path, monkeypatch):
+@pytest.mark.parametrize("where", ["plain", "a,b=(c) 'd'"])
+def test_user_presets_in_the_current_folder(tmp_path, monkeypatch, where):
+    tmp_path = tmp_path / where
     folder = tmp_path / "configs" / "preset"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(

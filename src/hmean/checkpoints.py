@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,11 @@ class Checkpoint:
         """How many of these pages the model was trained on, its epoch and its thresholds were chosen on."""
         chosen = self.pages["val"] if self.path.name != "last.ckpt" else torch.zeros(0)
         tuned = [entry["pages"] for entry in self.history]
-        used = {"trained": self.pages["train"], "epoch_chosen": chosen, "tuned": torch.cat(tuned) if tuned else chosen[:0]}
+        used = {
+            "trained": self.pages["train"],
+            "epoch_chosen": chosen,
+            "tuned": torch.cat(tuned) if tuned else chosen[:0],
+        }
         return {name: int(np.isin(keys, pages.numpy()).sum()) for name, pages in used.items()}
 
 
@@ -81,13 +86,22 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         own = raw["hmean"]
         if own["format"] != CHECKPOINT_FORMAT:
-            raise InputError(f"{path}: has format {own['format']}, this hmean reads {CHECKPOINT_FORMAT}: train it again")
+            raise InputError(
+                f"{path}: has format {own['format']}, this hmean reads {CHECKPOINT_FORMAT}: train it again"
+            )
         config = {**own["config"]}
         config["models"] = {**config["models"], "head": {**config["models"]["head"], "postprocess": own["postprocess"]}}
         weights = {k.removeprefix(_PREFIX): v for k, v in raw["state_dict"].items() if k.startswith(_PREFIX)}
         return Checkpoint(path, config, weights, int(own["epoch"]), list(own["history"]), own["pages"])
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is not a checkpoint of hmean's (it has no {error})") from error
+
+
+def save_checkpoint(path: Path, raw: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically; a full disk is an ``InputError``, which torch's own writer would hide."""
+    buffer = io.BytesIO()
+    torch.save(raw, buffer)
+    write_with(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def open_checkpoint(overrides: Sequence[str]) -> tuple[Config, Checkpoint]:
@@ -120,14 +134,14 @@ def restore_detector(config: Config, checkpoint: Checkpoint) -> Detector:
 
 
 def write_postprocess(path: Path, params: PostprocessParams, why: str, keys: NDArray[np.int64]) -> None:
-    """Put values chosen on the pages of these keys into a checkpoint, atomically; its history keeps the earlier ones."""
+    """Put values chosen on the pages of these keys into a checkpoint, whose history keeps the earlier ones."""
     raw = _load(path)
     own = raw["hmean"]
     until = time.strftime("%Y-%m-%dT%H:%M:%S")
     entry = {"postprocess": own["postprocess"], "until": until, "why": why, "pages": torch.from_numpy(keys)}
     own["history"].append(entry)
     own["postprocess"] = params.to_dict()
-    write_with(path, lambda file: torch.save(raw, file))
+    save_checkpoint(path, raw)
 
 
 def _load(path: Path) -> Any:

@@ -56,6 +56,15 @@ HELP = {
 }
 
 
+# Keys of the config that a job has no use for: set, they would be ignored.
+_UNREAD = {
+    "train": ("output", "checkpoint_path", "evaluate_on", "trusted_targets"),
+    "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
+    "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
+    "predict": ("resume", "wandb", "evaluate_on"),
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 our bug, 2 wrong input, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -147,6 +156,9 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     if command == "report":
         return _report(paths, overrides)
     _need_torch(command)
+    unread = [o for o in overrides if o.partition("=")[0] in _UNREAD[command]]
+    if unread:
+        raise InputError(f"hmean {command} does not read {', '.join(unread)}; hmean {command} --help says what it does")
     if command == "train":
         from hmean.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
         from hmean.jobs import train  # noqa: PLC0415
@@ -228,6 +240,9 @@ def _score_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("truth", type=Path, help="labels: UFO JSON, or a folder of ICDAR or SROIE txt files")
     parser.add_argument("predictions", type=Path, help="predictions.json (UFO with scores)")
     parser.add_argument(
+        "--images", type=Path, help="images of txt labels; by default images/ beside them, or the folder above them"
+    )
+    parser.add_argument(
         "--characters",
         choices=["transcription", "aspect"],
         help="how characters are counted; by default transcription if every word has one",
@@ -239,7 +254,7 @@ def _score_options(parser: argparse.ArgumentParser) -> None:
 def _run_score(options: argparse.Namespace) -> int:
     from hmean.results import intervals, score_files  # noqa: PLC0415
 
-    scorer = score_files(options.truth, options.predictions, options.characters)
+    scorer = score_files(options.truth, options.predictions, options.characters, options.images)
     record = scorer.compute().to_dict()
     print(json.dumps(record) if options.json else _score_table({**record, "interval95": intervals(scorer.pages)}))
     return 0

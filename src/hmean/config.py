@@ -18,7 +18,6 @@ import pydantic
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -276,6 +275,10 @@ class Config(_Strict):
         return self.model_dump(by_alias=True, mode="json")
 
 
+# Their text is taken as it is typed: a path may hold what is special in Hydra's grammar, such as "=" or a comma.
+_PATH_KEYS = ("checkpoint_path", "dataset_base_path", "output", "output_dir", "annotation_path", "image_path")
+_DELETED = object()
+
 # --- composing ------------------------------------------------------------------------------------------------------
 
 
@@ -303,13 +306,12 @@ def compose(overrides: Sequence[str], carried: Mapping[str, Any] | None = None) 
     for section, value in (carried or {}).items():
         node[section] = value
     faults = []
-    for override in values:
-        key = override.key_or_group
+    for key, value in values:
         try:
-            if override.is_delete():
+            if value is _DELETED:
                 _delete(node, key)
             else:
-                OmegaConf.update(node, key, override.value(), merge=True, force_add=True)
+                OmegaConf.update(node, key, value, merge=True, force_add=True)
         except (OmegaConfBaseException, HydraException, KeyError, TypeError, AttributeError) as error:
             faults.append(f"{key}: cannot be set ({error})")
     try:
@@ -321,12 +323,18 @@ def compose(overrides: Sequence[str], carried: Mapping[str, Any] | None = None) 
     return _check(plain, faults)
 
 
-def _parse(overrides: Sequence[str]) -> tuple[list[Override], dict[str, str]]:
-    values: list[Override] = []
+def _parse(overrides: Sequence[str]) -> tuple[list[tuple[str, Any]], dict[str, str]]:
+    """(key, value) of each override, ``_DELETED`` for ``~key``, and the choices of groups."""
+    values: list[tuple[str, Any]] = []
     groups: dict[str, str] = {}
     faults = []
     parser = OverridesParser.create()
     for line in overrides:
+        key, _, text = line.partition("=")
+        if key.rpartition(".")[2] in _PATH_KEYS:
+            quoted = len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+            values.append((key, text[1:-1] if quoted else None if text == "null" else text))
+            continue
         try:
             override = parser.parse_override(line)
         except HydraException:
@@ -339,7 +347,7 @@ def _parse(overrides: Sequence[str]) -> tuple[list[Override], dict[str, str]]:
         elif _is_group(override.key_or_group):
             groups[override.key_or_group] = str(override.value())
         else:
-            values.append(override)
+            values.append((override.key_or_group, _DELETED if override.is_delete() else override.value()))
     if faults:
         raise InputError.listing("These arguments cannot be read:", faults)
     return values, groups
@@ -366,7 +374,10 @@ def _compose_groups(groups: Mapping[str, str]) -> DictConfig:
             faults.append(f"{group}={choice}: there are {', '.join(choices(group))}{_hint(choice, choices(group))}")
     if faults:
         raise InputError.listing("The config has faults:", faults)
-    search = [f"hydra.searchpath=[{','.join(f'file://{root}' for root in _group_dirs()[1:])}]"]
+    quoted = ",".join(
+        "'file://" + str(root).replace("\\", "\\\\").replace("'", "\\'") + "'" for root in _group_dirs()[1:]
+    )
+    search = [f"hydra.searchpath=[{quoted}]"]
     try:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             return hydra_compose("base", [*search, *(f"{_packaged(g)}={choice}" for g, choice in groups.items())])
@@ -433,6 +444,13 @@ def known_keys(model: type[pydantic.BaseModel] = Config, prefix: str = "") -> It
 
 # Modules whose every callable only makes a part: what a checkpoint from elsewhere may name.
 OWN_TARGETS = ("hmean.models.", "hmean.losses.", "hmean.schedules.", "torch.optim.")
+# Arguments that the program gives, so that a config cannot.
+_GIVEN = {
+    "decoder": ("in_channels",),
+    "head": ("in_channels",),
+    "optimizer": ("params",),
+    "scheduler": ("optimizer", "total_steps"),
+}
 
 
 def resolve(component: Component, where: str) -> Callable[..., Any]:
@@ -474,19 +492,26 @@ def check_components(config: Config, trusted: Sequence[str] | None = None) -> No
             )
             continue
         try:
-            faults += _check_arguments(resolve(component, where), component.arguments(), where)
+            faults += _check_arguments(resolve(component, where), component.arguments(), where, _GIVEN.get(name, ()))
         except InputError as error:
             faults.append(str(error))
     if faults:
         raise InputError.listing("The config has faults:", faults)
 
 
-def _check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], where: str) -> list[str]:
-    signature = inspect.signature(target)
-    known = [name for name, p in signature.parameters.items() if p.kind is not inspect.Parameter.VAR_POSITIONAL]
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.parameters.values()):
-        return []
-    faults = [f"{where}.{name}: there is no such key{_hint(name, known)}" for name in arguments if name not in known]
+def _check_arguments(
+    target: Callable[..., Any], arguments: Mapping[str, Any], where: str, given: Sequence[str]
+) -> list[str]:
+    parameters = inspect.signature(target).parameters.values()
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    known = [p.name for p in parameters if p.kind not in variable and p.name not in given]
+    needed = [p.name for p in parameters if p.name in known and p.default is inspect.Parameter.empty]
+    faults = [f"{where}.{name}: is missing; {_name(target)} needs it" for name in needed if name not in arguments]
+    faults += [f"{where}.{name}: is hmean's to give; leave it out" for name in arguments if name in given]
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return faults
+    unknown = [name for name in arguments if name not in (*known, *given)]
+    faults += [f"{where}.{name}: there is no such key{_hint(name, known)}" for name in unknown]
     own = getattr(target, "__module__", "").startswith("hmean.")
     hints = typing.get_type_hints(target.__init__ if isinstance(target, type) else target)  # type: ignore[misc]  # read, not called
     for name, value in arguments.items():
@@ -500,6 +525,10 @@ def _check_arguments(target: Callable[..., Any], arguments: Mapping[str, Any], w
     return faults
 
 
+def _name(target: Callable[..., Any]) -> str:
+    return getattr(target, "__qualname__", str(target))
+
+
 def build(component: Component, where: str, **given: Any) -> Any:
     """Make the part: ``given`` (from the program, never the config) and the config's arguments.
 
@@ -509,5 +538,5 @@ def build(component: Component, where: str, **given: Any) -> Any:
     names = inspect.signature(target).parameters
     try:
         return target(**{k: v for k, v in given.items() if k in names}, **component.arguments())
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: torch, of a layer of impossible size
         raise InputError(f"{where}: {component.target} refuses its arguments ({error})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -10,6 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from hmean.errors import InputError
+
+_CANNOT_WRITE = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
+    errno.EISDIR, errno.EIO, errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 @contextmanager
@@ -25,6 +31,8 @@ def atomic(path: Path) -> Iterator[Path]:
         yield part
         part.replace(path)
     except OSError as error:
+        if error.errno not in _CANNOT_WRITE:  # of something else that the block did
+            raise
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from error
     finally:
         part.unlink(missing_ok=True)

@@ -98,13 +98,16 @@ def read_predictions(path: Path) -> dict[str, Detections]:
     return found
 
 
-def score_files(truth: Path, predictions: Path, characters: Characters | None = None) -> Scorer:
+def score_files(
+    truth: Path, predictions: Path, characters: Characters | None = None, images: Path | None = None
+) -> Scorer:
     """Score a prediction file against a label file, on the labelled images of the latter.
 
     Raises:
         InputError: if the images are not the same: a score of half a set, or of another, is no score.
     """
-    labels = open_labels(truth, truth.parent)
+    beside = truth.parent / "images"
+    labels = open_labels(truth, images or (beside if beside.is_dir() else truth.parent))
     pages = [page for page in (labels.page(i) for i in range(len(labels.names))) if page.words_known]
     found = read_predictions(predictions)
     missing = [page.name for page in pages if page.name not in found]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from hmean import __version__
 from hmean.errors import InputError
 from hmean.files import write_text
 
+_SECRET = re.compile(r"[^=]*(key|token|secret|passw|credential)[^=]*=", re.IGNORECASE)
 # A resumed run may differ in these: how long and how it runs, not what it learns.
 MAY_CHANGE = (
     "resume", "overwrite", "wandb", "output_dir", "output", "checkpoint_path", "evaluate_on", "trusted_targets",
@@ -134,7 +137,13 @@ def manifest(config: Mapping[str, Any], data: Mapping[str, str], seed: int) -> d
 
 
 def _command() -> list[str]:
-    return [Path(sys.argv[0]).name, *(arg for arg in sys.argv[1:] if "key" not in arg.lower())]
+    """The command line, secrets left out and absolute paths made relative to where it was typed."""
+    return [Path(sys.argv[0]).name, *(_relative(arg) for arg in sys.argv[1:] if not _SECRET.match(arg))]
+
+
+def _relative(argument: str) -> str:
+    key, equals, value = argument.rpartition("=") if Path(argument).anchor == "" else ("", "", argument)
+    return f"{key}{equals}{os.path.relpath(value)}" if Path(value).is_absolute() else argument
 
 
 def _version(package: str) -> str | None:

@@ -87,6 +87,7 @@ def test_labels_are_not_held_in_memory(tmp_path):
         ),
         (page({"w7": word([[30, 30], [40, 30], [40, 40]])}), r"a.jpg: word w7: lies outside of the page \(20 x 10\)"),
         (page({"w7": word([[1, 1], [5, 5], [9, 9]])}), "a.jpg: word w7: has no area"),
+        (page({"w7": word([[1, 1], [9, 1], [3, 9], [9, 9]])}), "a.jpg: word w7: its outline crosses itself"),
         (page({"w7": word([["x", 1], [5, 5], [9, 9]])}), "a.jpg: word w7: points is not a list"),
         (page({"w7": word([1, 2, 3])}), "a.jpg: word w7: points is not a list"),
         (page({"w7": {"transcription": "A"}}), "a.jpg: word w7: points is not a list"),
@@ -94,6 +95,7 @@ def test_labels_are_not_held_in_memory(tmp_path):
         (page({"w7": 3}), "a.jpg: word w7: is not an object"),
         (page([]), "a.jpg: words is not an object"),
         (page({}, w=0), "a.jpg: img_w is 0"),
+        (page({}, w=20.5), "a.jpg: img_w is 20.5, not the image's size in whole pixels"),
         (page({}, h="ten"), "a.jpg: img_h is 'ten'"),
         (4, "a.jpg: the entry is not an object"),
     ],
@@ -160,8 +162,11 @@ def test_sroie_and_icdar_text_files(tmp_path):
     assert b.polygons[0].tolist() == [[10, 5], [60, 5], [60, 25], [10, 25]]
     assert (b.width, b.height) == (100, 50)
     (labels / "a.txt").write_text("1,2,nothing\n")
-    with pytest.raises(InputError, match=r"a\.jpg: line 1: '1,2,nothing' is neither"):
+    with pytest.raises(InputError, match=r"a\.jpg: line 1: '1,2,nothing' is not left,top,right,bottom,text"):
         read.page(0)
+    (labels / "a.txt").write_text("1,2,30,2,30,12,1,12,A\n5,20,40,20,40,30,5,B\n1,32,30,32,30,42,1,42,7\n")
+    with pytest.raises(InputError, match=r"a\.jpg: line 2: '5,20,40,20,40,30,5,B' is not x1,y1,...,x4,y4,text"):
+        read.page(0)  # not a rectangle of an ICDAR 2013 file
     (labels / "c.txt").write_text("")
     with pytest.raises(InputError, match=r"c\.txt: no image"):
         open_labels(labels, images)

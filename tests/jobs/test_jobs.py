@@ -372,3 +372,113 @@ def test_wrong_prediction_files_are_told(receipts, tmp_path, capsys, images):
     (tmp_path / "p.json").write_text(f'{{"images": {images}}}')
     assert main(["score", str(receipts / "jsons/test.json"), str(tmp_path / "p.json")]) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize(
+    ("job", "override"),
+    [("train", "output=x"), ("train", "checkpoint_path=x"), ("evaluate", "exp_name=x"), ("tune", "output=x")],
+)
+def test_a_key_that_a_job_does_not_read_is_refused(job, override, capsys):
+    assert main([job, override]) == 2
+    assert f"hmean {job} does not read {override}" in capsys.readouterr().err
+
+
+def test_a_run_is_not_resumed_with_other_pages(copy_of_run, receipts, tmp_path, capsys):
+    import shutil
+
+    data = Path(shutil.copytree(receipts, tmp_path / "data"))
+    labels = json.loads((data / "jsons/train.json").read_text())
+    next(iter(labels["images"].values()))["words"].popitem()
+    (data / "jsons/train.json").write_text(json.dumps(labels))
+    before = (copy_of_run / "config.yaml").read_text().replace(str(receipts), str(data))
+    (copy_of_run / "config.yaml").write_text(before)  # as if labels were changed under a run
+    command = ["train", *TINY, f"dataset_base_path={data}", f"output_dir={copy_of_run.parent}", "exp_name=tiny"]
+    assert main([*command, "resume=auto", "trainer.max_epochs=3"]) == 2
+    assert "its train pages were others" in capsys.readouterr().err
+
+
+def test_values_that_an_optimizer_refuses_leave_no_folder(tiny, tmp_path, capsys):
+    assert main(["train", *tiny, "+models.optimizer.betas=[2,3]"]) == 2
+    assert "models.optimizer: torch.optim.AdamW refuses its arguments" in capsys.readouterr().err
+    assert main(["train", *tiny, "models.decoder.inner_channels=-3"]) == 2
+    assert "models.decoder" in capsys.readouterr().err
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_full_disk_ends_a_training_in_words(receipts, tmp_path):
+    """Checkpoints larger than the disk has room for: here, than a file may be."""
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); from hmean.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", code, "train", *TINY, f"dataset_base_path={receipts}", f"output_dir={tmp_path}", "exp_name=full"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "ckpt: cannot be written (File too large); nothing was changed" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list((tmp_path / "full/checkpoints").iterdir()) == []
+
+
+def test_two_processes_train_as_one_run(receipts, tmp_path):
+    """DDP: each rank its share of the pages, one set of files, every page scored once."""
+    command = [HMEAN, "train", *TINY, f"dataset_base_path={receipts}", f"output_dir={tmp_path}", "exp_name=two",
+               "trainer.devices=2", "trainer.strategy=ddp"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert [row["epoch"] for row in rows(tmp_path / "two")] == [0, 1]
+    assert rows(tmp_path / "two")[0]["step"] == 1  # 6 pages, 2 processes, whole batches of 2
+    assert json.loads((tmp_path / "two/scores.json").read_text())["images"] == 3
+
+
+def test_manifests_hold_no_secret_and_no_path_of_the_machine(copy_of_run, tmp_path, monkeypatch):
+    from hmean.runs import manifest
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [
+            "/usr/bin/hmean",
+            "train",
+            f"dataset_base_path={tmp_path}/data",
+            str(tmp_path / "x"),
+            "wandb_api_key=1",
+            "TOKEN=2",
+        ],
+    )
+    assert manifest({}, {}, 0)["machine"]["command"] == ["hmean", "train", "dataset_base_path=data", "x"]
+    assert (
+        main(
+            [
+                "predict",
+                f"checkpoint_path={copy_of_run / 'checkpoints/best.ckpt'}",
+                f"output={tmp_path / 'found'}",
+                str(copy_of_run / "pictures"),
+            ]
+        )
+        == 0
+    )
+    assert json.loads((tmp_path / "found/manifest.json").read_text())["checkpoint"][0] != "/"
+
+
+def test_an_image_named_twice_is_read_once(copy_of_run, receipts, tmp_path):
+    image = str(min((receipts / "images").glob("*.jpg")))
+    common = ["predict", f"checkpoint_path={copy_of_run / 'checkpoints/best.ckpt'}", f"output={tmp_path / 'a=b, c'}"]
+    assert main([*common, image, image, str(receipts / "images")]) == 0
+    names = list(read_predictions(tmp_path / "a=b, c/predictions.json"))
+    assert len(names) == len(set(names)) == 11
+    assert Path(names[0]).name == Path(image).name
+
+
+def test_scoring_a_folder_of_txt_labels(tmp_path, capsys):
+    for name in ("images", "gt"):
+        (tmp_path / name).mkdir()
+    PIL.Image.new("RGB", (100, 50)).save(tmp_path / "images/a.jpg")
+    (tmp_path / "gt/a.txt").write_text("10,10,60,10,60,30,10,30,TOTAL\n")
+    (tmp_path / "p.json").write_text(
+        '{"images": {"a.jpg": {"words": {"1": {"points": [[10,10],[60,10],[60,30],[10,30]]}}}}}'
+    )
+    assert main(["score", str(tmp_path / "gt"), str(tmp_path / "p.json"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["cleval"]["macro"]["h"] == 1.0
+    (tmp_path / "images").rename(tmp_path / "scans")
+    assert main(["score", str(tmp_path / "gt"), str(tmp_path / "p.json"), "--images", str(tmp_path / "scans")]) == 0

@@ -51,8 +51,6 @@ def test_pages_are_kept_with_what_they_scored():
     assert scorer.pages[1].counts == Counts(gt=8, tp=6, fp=1)
     assert scorer.pages[1].iou70 == MatchCounts(1, 2, 2)
     assert scorer.pages[2].prh == PRH(0.0, 0.0, 0.0)
-    scorer.reset()
-    assert scorer.pages == []
 
 
 def test_what_cannot_be_scored_is_refused():

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import shapely
 
 from hmean.data.images import image_size
 from hmean.errors import InputError
@@ -95,8 +96,8 @@ class UfoLabels:
 class TextLabels:
     """A folder of txt files, ``gt_NAME.txt``, ``NAME.txt`` or ``res_NAME.txt`` for the image ``NAME.*``.
 
-    A line is ``x1,y1,...,x4,y4,text`` (ICDAR 2015, SROIE) or ``left,top,right,bottom,text`` (ICDAR 2013); the text may
-    hold commas, and quotes around it are taken off.
+    A line is ``x1,y1,...,x4,y4,text`` (ICDAR 2015, SROIE) or ``left,top,right,bottom,text`` (ICDAR 2013), as most
+    lines of the file are: a text may itself begin with numbers. It may hold commas; quotes around it are taken off.
     """
 
     def __init__(self, path: Path, image_path: Path) -> None:
@@ -144,8 +145,8 @@ def parse_ufo_page(name: str, value: Any, faults: list[str]) -> Page:
     size = []
     for key in ("img_w", "img_h"):
         side = value.get(key)
-        if isinstance(side, bool) or not isinstance(side, int | float) or not 1 <= side < 1e6:
-            faults.append(f"{name}: {key} is {side!r}, not the image's size in pixels")
+        if isinstance(side, bool) or not isinstance(side, int | float) or not 1 <= side < 1e6 or side != int(side):
+            faults.append(f"{name}: {key} is {side!r}, not the image's size in whole pixels")
             side = 1e6  # the words are still checked
         size.append(int(side))
     words = value.get("words")
@@ -171,38 +172,37 @@ def parse_ufo_page(name: str, value: Any, faults: list[str]) -> Page:
 
 def _parse_text_page(name: str, width: int, height: int, lines: Sequence[str], faults: list[str]) -> Page:
     kept: list[tuple[str, Points, str | None, bool]] = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    numbered = [(number, line.strip().split(",")) for number, line in enumerate(lines, start=1) if line.strip()]
+    leading = [_leading_numbers(fields) for _, fields in numbered]
+    needed = 8 if 2 * sum(len(numbers) == 8 for numbers in leading) > len(leading) else 4
+    for (number, fields), numbers in zip(numbered, leading, strict=True):
         where = f"{name}: line {number}"
-        numbers: list[float] = []
-        rest = line.strip()
-        while len(numbers) < 8:
-            head, comma, tail = rest.partition(",")
-            try:
-                numbers.append(float(head))
-            except ValueError:
-                break
-            rest = tail
-            if not comma:
-                break
-        if len(numbers) == 8:
-            corners: Any = np.reshape(numbers, (4, 2))
-        elif len(numbers) in range(4, 8):
-            # ICDAR 2013; a text that starts with a number looks like one more coordinate.
+        if len(numbers) < needed:
+            form = "x1,y1,...,x4,y4,text" if needed == 8 else "left,top,right,bottom,text"
+            faults.append(f"{where}: {','.join(fields)!r} is not {form}, as most lines of the file are")
+            continue
+        corners: Any = np.reshape(numbers[:8], (-1, 2))
+        if needed == 4:
             left, top, right, bottom = numbers[:4]
             corners = [[left, top], [right, top], [right, bottom], [left, bottom]]
-            rest = line.strip().split(",", 4)[4] if line.count(",") >= 4 else ""
-        else:
-            faults.append(f"{where}: {line!r} is neither x1,y1,...,x4,y4,text nor left,top,right,bottom,text")
-            continue
         polygon = _check_points(where, corners, width, height, faults)
-        text = rest.strip()
+        text = ",".join(fields[needed:]).strip()
         if len(text) > 1 and text[0] == text[-1] == '"':
             text = text[1:-1]
         if polygon is not None:
             kept.append((f"{number:04d}", polygon, text or None, text in IGNORED_TEXTS))
     return _make_page(name, width, height, kept, None, known=True)
+
+
+def _leading_numbers(fields: Sequence[str]) -> list[float]:
+    """The first fields that are numbers, at most 8."""
+    numbers: list[float] = []
+    for field in fields[:8]:
+        try:
+            numbers.append(float(field))
+        except ValueError:
+            break
+    return numbers
 
 
 def _make_page(
@@ -243,6 +243,8 @@ def _check_points(where: str, points: Any, width: int, height: int, faults: list
         faults.append(f"{where}: lies outside of the page ({width} x {height}): {polygon.round(1).tolist()}")
     elif area(polygon) <= 0:
         faults.append(f"{where}: has no area: {polygon.round(1).tolist()}")
+    elif not shapely.LinearRing(polygon).is_simple:
+        faults.append(f"{where}: its outline crosses itself (corners in a wrong order?): {polygon.round(1).tolist()}")
     else:
         return polygon
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> P
     write_json(
         folder / "manifest.json",
         {
-            "checkpoint": str(checkpoint.path),
+            "checkpoint": os.path.relpath(checkpoint.path, folder),
             "weights_hash": checkpoint.weights_hash(),
             "postprocess": params.to_dict(),
             "long_side": config.transforms.long_side,
@@ -115,7 +116,7 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
             faults.append(f"{text}: no such file or folder")
     if faults:
         raise InputError.listing("Some inputs cannot be used:", faults)
-    names = [name for name, _ in asked]
-    if len(set(names)) < len(names):  # the same name in two folders
+    asked = list({file.resolve(): (name, file) for name, file in reversed(asked)}.values())[::-1]  # each file once
+    if len({name for name, _ in asked}) < len(asked):  # the same name in two folders
         asked = [(str(file), file) for _, file in asked]
     return asked

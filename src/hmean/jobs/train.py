@@ -9,6 +9,7 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,12 +19,14 @@ from urllib.parse import urlparse
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.plugins import TorchCheckpointIO
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
 from torch.optim import Optimizer
 
 from hmean import runs
 from hmean.builders import build_detector, build_train_view, open_pages
-from hmean.checkpoints import carry, load_checkpoint
+from hmean.checkpoints import carry, load_checkpoint, save_checkpoint
 from hmean.config import Config, build, check_components, resolve
 from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EvalDataset, TrainDataset
@@ -52,8 +55,10 @@ def run(config: Config) -> RunFolder:
     _check_data(train_pages, val_pages)
     module = build_module(config, train_pages, val_pages)
     folder = RunFolder(Path(config.output_dir) / config.exp_name)
+    resume = config.resume == "auto"
+    if resume and folder.last.exists():
+        _check_resumable(folder, module.carried["pages"])
     if getattr(rank_zero_only, "rank", 0) == 0:  # other processes of DDP find the folder made
-        resume = config.resume == "auto"
         runs.open_run(config.output_dir, config.exp_name, config.to_dict(), resume=resume, overwrite=config.overwrite)
         data_hash = {"train": train_pages.fingerprint(), "val": val_pages.fingerprint()}
         write_json(folder.path / "manifest.json", runs.manifest(config.to_dict(), data_hash, config.seed))
@@ -93,6 +98,9 @@ def build_module(config: Config, train_pages: LabelledImages, val_pages: Labelle
     if config.trainer.compile:
         detector.compile()
     models = config.models
+    # Made once for nothing, so that values that they refuse are told before a run folder is there.
+    trial = _make_optimizer(config, [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": models.optimizer.lr}])
+    _make_scheduler(config, trial, total_steps=100)
     return DetectorModule(
         detector,
         loss=build(models.loss, "models.loss"),
@@ -167,6 +175,7 @@ def build_trainer(config: Config, folder: RunFolder) -> pl.Trainer:
         devices=t.devices,
         strategy=t.strategy,
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         logger=_loggers(config, folder),
         num_sanity_val_steps=0,  # data and config were checked already
         use_distributed_sampler=False,  # the samplers know their rank
@@ -230,6 +239,14 @@ def _has_wandb_key() -> bool:
         return False
 
 
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are whole or not there: Lightning's own copies from the temporary folder, over the old one."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+        """Write beside its place, then move; a full disk is an ``InputError``."""
+        save_checkpoint(Path(path), checkpoint)
+
+
 class EpochRows(Callback):
     """Writes one row an epoch to ``metrics.jsonl``."""
 
@@ -274,6 +291,14 @@ class EpochLines(Callback):
                 f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} "
                 + " ".join(f"{k} {v:.4f}" for k, v in values.items())
             )
+
+
+def _check_resumable(folder: RunFolder, pages: Mapping[str, Tensor]) -> None:
+    """Refuse to go on with other pages: the run would be of no data set that anyone has."""
+    before = load_checkpoint(folder.last).pages
+    changed = [part for part in pages if not torch.equal(pages[part], before[part])]
+    if changed:
+        raise InputError(f"{folder.path}: its {' and '.join(changed)} pages were others; use another exp_name")
 
 
 def _check_data(train_pages: LabelledImages, val_pages: LabelledImages) -> None:

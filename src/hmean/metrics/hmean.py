@@ -83,10 +83,6 @@ class Scorer:
             iou70=sum((page.iou70 for page in self.pages), MatchCounts()).prh,
         )
 
-    def reset(self) -> None:
-        """Forget all pages."""
-        self.pages = []
-
 
 def bootstrap_interval(
     pages: Sequence[PageScore],
