@@ -150,6 +150,7 @@ def test_a_checkpoint_may_not_name_any_function_it_likes():
         ("datasets.val_dataset.split={k: 5, fold: 5, part: val, seed: 1}", "fold must be 0..4"),
         ("transforms.train.crop=100", "multiple of 32"),
         ("transforms.train.long_side=[640,320]", r"\[low, high\]"),
+        ("transforms.train={crop: null, long_side: [320, 640]}", "without crop"),
         ("models.head.postprocess.growth=double", "'ratio' or 'inverse'"),
         ("transforms.long_side=${nothing}", "nothing"),
     ],

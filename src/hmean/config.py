@@ -121,6 +121,8 @@ class TrainViews(_Strict):
         for name, (low, high) in (("long_side", self.long_side), ("augment.scale", self.augment.scale)):
             if low > high:
                 raise ValueError(f"{name} must be [low, high], got [{low}, {high}]")
+        if self.crop is None and self.long_side[0] < self.long_side[1]:
+            raise ValueError(f"without crop all pages are drawn at one size: long_side=[n, n], got {self.long_side}")
         return self
 
 

@@ -18,6 +18,7 @@ from hmean.errors import InputError
 from hmean.files import read_json, write_text
 from hmean.runs import RunFolder, load_yaml
 
+SETTINGS = ("models", "transforms", "trainer", "dataloaders", "seed")
 CURVES = (
     ("train/loss", "training loss"),
     ("val/hmean", "CLEval macro H"),
@@ -96,6 +97,9 @@ def rank(scores: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def describe(folder: Path) -> dict[str, Any]:
     """What the report shows of one run."""
     config = load_yaml(folder / "config.yaml")
+    missing = [key for key in SETTINGS if not isinstance(config, dict) or key not in config]
+    if missing:
+        raise InputError(f"{folder / 'config.yaml'}: is no resolved config of a run (it has no {', '.join(missing)})")
     rows = RunFolder(folder).read_metrics()
     tuned = read_json(folder / "tuned.json") if (folder / "tuned.json").exists() else None
     return {
@@ -105,7 +109,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "hours": sum(row["seconds"] for row in rows) / 3600,
         "tuned": tuned,
         "galleries": [gallery(path.parent) for path in sorted(folder.glob("**/pictures.json"))],
-        "settings": flatten({key: config[key] for key in ("models", "transforms", "trainer", "dataloaders", "seed")}),
+        "settings": flatten({key: config[key] for key in SETTINGS}),
         "manifest": flatten(read_json(folder / "manifest.json")) if (folder / "manifest.json").exists() else {},
     }
 
