@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from hmean.metrics.cleval import Counts, count_page
-from hmean.metrics.hmean import PageScore, Scorer, bootstrap_interval, choose_characters
+from hmean.metrics.hmean import PageScore, Scorer, bootstrap_interval, choose_characters, score_pages
 from hmean.metrics.iou import MatchCounts
 from hmean.types import PRH, Detections, Page, Polygons
 
@@ -122,3 +125,49 @@ def test_intervals_need_pages_and_pairs():
         bootstrap_interval([], "macro")
     with pytest.raises(ValueError, match="same pages"):
         bootstrap_interval(pages, "macro", minus=pages[::-1])
+
+
+def crowd(rng, index):
+    """A page and regions of every kind: quads and polygons, words that do not count, scores with ties."""
+    words = [rng.uniform(0, 150, 2) + np.array([[0, 0], [w, 3], [w, 15], [0, 12]]) for w in rng.uniform(10, 60, 12)]
+    if index % 3 == 1:
+        words.append(np.array([[5, 5], [60, 0], [90, 20], [60, 40], [10, 30]]))
+    page = Page(
+        f"{index}", 200, 200, Polygons.of(words if index % 5 else []),
+        texts=("TOTAL",) * len(words) if index % 5 else (), ignore=rng.random(len(words) if index % 5 else 0) < index % 2 * 0.3,
+    )  # fmt: skip
+    found = [w + rng.normal(0, 2, w.shape) for w in words[: index % 7 * 2]]
+    return page, Detections(Polygons.of(found), rng.integers(0, 5, len(found)) / np.float32(4))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_many_pages_and_least_scores_at_once_equal_one_by_one(threads):
+    rng = np.random.default_rng(1)
+    pages, found = zip(*(crowd(rng, i) for i in range(40)), strict=True)
+    limits = [0.0, 0.25, 0.3, 0.6, 1.0]
+    together = score_pages(pages, found, "transcription", min_scores=limits, threads=threads)
+    for page, regions, scored in zip(pages, found, together, strict=True):
+        for limit, at in zip(limits, scored, strict=True):
+            scorer = Scorer("transcription")
+            assert scorer.update(page, regions.select(regions.scores >= limit)) == at
+    assert len({at.prh.h for scored in together for at in scored}) > 30
+
+
+def test_scoring_hundreds_of_pages_holds_little_memory():
+    """In a process of its own: the peak of another test must not hide it."""
+    code = """
+import resource, numpy as np
+from hmean.metrics.hmean import score_pages
+from hmean.types import Detections, Page, Polygons
+rng = np.random.default_rng(0)
+corner = rng.uniform(0, 1000, (60, 1, 2))
+words = Polygons.of(corner + np.array([[0, 0], [90, 0], [90, 20], [0, 20]]))
+pages = [Page(str(i), 1100, 1100, words, texts=("TOTAL",) * 60) for i in range(400)]
+found = [Detections(words, np.ones(60, np.float32))] * 400
+score_pages(pages[:1], found[:1], "transcription")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+score_pages(pages, found, "transcription", min_scores=np.linspace(0, 1, 12).tolist())
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+    grown = float(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    assert grown < 200  # megabytes

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.metrics.cleval import Counts, count_page
-from hmean.metrics.iou import MatchCounts, match_counts
+from hmean.metrics.cleval import Counts, count_pages
+from hmean.metrics.iou import MatchCounts, match_pages
 from hmean.types import PRH, Characters, Detections, Page, Score
 
 Statistic = Literal["macro", "pooled", "iou50", "iou70"]
 Floats = NDArray[np.float64]
 
+PAGES_AT_ONCE = 16  # enough for a kernel to run long without the GIL, few enough to share among threads
 BLOCK = 4_000_000  # resampled page indices held at once: 32 MB
 
 
@@ -40,6 +42,43 @@ def choose_characters(pages: Iterable[Page]) -> Characters:
     return "transcription" if all(read) else "aspect"
 
 
+def score_pages(
+    pages: Sequence[Page],
+    detections: Sequence[Detections],
+    characters: Characters,
+    *,
+    min_scores: Sequence[float] = (0.0,),
+    threads: int = 1,
+) -> list[list[PageScore]]:
+    """Score each page (N), keeping the regions of at least each score (T).
+
+    Overlaps are found once for all T; ``threads`` share the pages.
+
+    Raises:
+        ValueError: if a page has no labels.
+    """
+    for page in pages:
+        if not page.words_known:
+            raise ValueError(f"{page.name} has no labels to score against")
+
+    def score(start: int) -> list[list[PageScore]]:
+        part = slice(start, start + PAGES_AT_ONCE)
+        counted = count_pages(pages[part], detections[part], characters, min_scores=min_scores)
+        matched = match_pages(pages[part], detections[part], (0.5, 0.7), min_scores=min_scores)
+        return [
+            [PageScore(page.name, counts, *ious) for counts, ious in zip(count, match, strict=True)]
+            for page, count, match in zip(pages[part], counted, matched, strict=True)
+        ]
+
+    starts = range(0, len(pages), PAGES_AT_ONCE)
+    if threads == 1 or len(starts) == 1:
+        parts = [score(start) for start in starts]
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(score, starts))
+    return [page for part in parts for page in part]
+
+
 class Scorer:
     """Adds up pages; ``characters`` holds for all of them, so choose it first (``choose_characters``)."""
 
@@ -55,12 +94,8 @@ class Scorer:
         Raises:
             ValueError: if the page has no labels.
         """
-        if not page.words_known:
-            raise ValueError(f"{page.name} has no labels to score against")
-        iou50, iou70 = match_counts(page, detections, (0.5, 0.7))
-        scored = PageScore(page.name, count_page(page, detections, self.characters), iou50, iou70)
-        self.pages.append(scored)
-        return scored
+        self.pages.append(score_pages([page], [detections], self.characters)[0][0])
+        return self.pages[-1]
 
     def compute(self) -> Score:
         """The score of all pages so far.

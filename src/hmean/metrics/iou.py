@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
-from numpy.typing import NDArray
 
-from hmean.metrics.cleval import Shapes, harmonic, overlap_areas
+from hmean.metrics import kernels
+from hmean.metrics.cleval import harmonic
+from hmean.metrics.kernels import Flags, Floats, Ints
+from hmean.metrics.shapes import Shapes, pack
 from hmean.types import PRH, Detections, Page
-
-IGNORED_SHARE = 0.5  # a region covered by an ignored word by more than this is ignored too
 
 
 @dataclass(frozen=True)
@@ -37,35 +36,42 @@ class MatchCounts:
         return harmonic(self.tp / self.det if self.det else 0.0, self.tp / self.gt if self.gt else 0.0)
 
 
-def match_counts(page: Page, detections: Detections, thresholds: Sequence[float]) -> tuple[MatchCounts, ...]:
-    """Counts of one page at each IoU threshold (T,), all in (0, 1], from one pass over the areas.
+def match_counts(page: Page, detections: Detections, thresholds: Sequence[float]) -> list[MatchCounts]:
+    """Counts of one page at each IoU threshold: see ``match_pages``."""
+    return match_pages([page], [detections], thresholds)[0][0]
+
+
+def match_pages(
+    pages: Sequence[Page],
+    detections: Sequence[Detections],
+    thresholds: Sequence[float],
+    *,
+    min_scores: Sequence[float] = (0.0,),
+) -> list[list[list[MatchCounts]]]:
+    """Counts of each page (N), keeping the regions of at least each score (T), at each IoU threshold in (0, 1].
 
     Raises:
         ValueError: if a threshold is not in (0, 1].
     """
     if not all(0 < t <= 1 for t in thresholds):
         raise ValueError(f"IoU thresholds must lie in (0, 1], got {list(thresholds)}")
-    gt, det = Shapes.of(page.polygons), Shapes.of(detections.polygons)
-    overlaps = overlap_areas(gt, det)
-    union = gt.areas[:, None] + det.areas - overlaps
-    iou = np.divide(overlaps, union, out=np.zeros_like(overlaps), where=union > 0)
-    care = ~page.ignored
-    det_care = ~(overlaps[page.ignored] > IGNORED_SHARE * det.areas).any(axis=0)
-    iou = iou[np.ix_(care, det_care)]
-    found = _greedy_pairs(iou, np.array(thresholds, dtype=np.float64))
-    return tuple(MatchCounts(int(tp), *iou.shape) for tp in found)
+    limits, least = np.array(thresholds, dtype=np.float64), np.array(min_scores, dtype=np.float32)
+    gt, det = pack([page.polygons for page in pages]), pack([found.polygons for found in detections])
+    care = ~np.concatenate([page.ignored for page in pages])
+    keep = np.concatenate([found.scores for found in detections]) >= least[:, None]
+    counts = np.zeros((len(pages), len(least), len(limits), 3), dtype=np.int64)
+    exotic = kernels.match_pages(*gt, care, *det, keep, limits, counts)
+    for i in np.flatnonzero(exotic).tolist():
+        words, found = Shapes.of(pages[i].polygons), Shapes.of(detections[i].polygons)
+        here = care[gt[2][i] : gt[2][i + 1]], keep[:, det[2][i] : det[2][i + 1]]
+        _match_exotic(words, here[0], found, here[1], limits, counts[i])
+    return [[[MatchCounts(*row) for row in at] for at in page] for page in counts.tolist()]
 
 
-@njit(cache=True, nogil=True)
-def _greedy_pairs(iou: NDArray[np.float64], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Number of pairs at each threshold (T,) for IoU of words and regions (K, D)."""
-    found = np.zeros(len(thresholds), dtype=np.int64)
-    for t in range(len(thresholds)):
-        free = np.ones(iou.shape[1], dtype=np.bool_)
-        for g in range(iou.shape[0]):
-            for d in range(iou.shape[1]):
-                if free[d] and iou[g, d] >= thresholds[t]:
-                    free[d] = False
-                    found[t] += 1
-                    break
-    return found
+def _match_exotic(words: Shapes, care: Flags, found: Shapes, keep: Flags, thresholds: Floats, counts: Ints) -> None:
+    """As ``kernels.match_pages``, of one page with any polygons."""
+    first, region, area = words.overlaps(found)
+    iou = kernels.ious(first, region, area, words.areas, found.areas)
+    counted = kernels.counted_regions(first, region, area, found.areas, care)
+    for t in range(len(keep)):
+        kernels.pair_up(first, region, iou, care, counted & keep[t], thresholds, counts[t])
