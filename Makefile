@@ -26,6 +26,7 @@ check: $(VENV)/installed
 	$(BIN)/mypy
 
 bench: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/requirements.txt
 	$(BIN)/python benchmarks/run.py
 
 clean:

@@ -18,10 +18,11 @@ from typing import Any
 from hmean.builders import open_pages
 from hmean.checkpoints import open_checkpoint
 from hmean.files import write_json, write_text
-from hmean.jobs.evaluate import detect_page, make_maps
+from hmean.jobs.evaluate import make_maps
 from hmean.jobs.tune import search
 from hmean.maps import MapStore
 from hmean.metrics.hmean import Scorer
+from hmean.postprocess import detect
 from hmean.results import intervals
 from hmean.runs import RunFolder
 from hmean.types import Page, PostprocessParams
@@ -48,7 +49,7 @@ def score(store: MapStore, truth: list[Page], params: PostprocessParams) -> dict
     """Scores with intervals."""
     scorer = Scorer("transcription")
     for page in truth:
-        scorer.update(page, detect_page(store.read(page.name), params))
+        scorer.update(page, detect(store.read(page.name), params))
     return {**scorer.compute().to_dict(), "interval95": intervals(scorer.pages), "postprocess": params.to_dict()}
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from hmean.errors import InputError
-from hmean.maps import MapStore, PageMap, quantise
+from hmean.maps import MapStore, quantise
+from hmean.postprocess import PageMap
 
 
 def page(name, value):

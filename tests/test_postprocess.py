@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmean import geometry
+from hmean.components import find_components
 from hmean.data.annotations import UfoLabels
 from hmean.data.transforms import letterbox
 from hmean.metrics.hmean import Scorer
-from hmean.postprocess import detect, growth_distance
+from hmean.postprocess import PageMap, detect, detect_each, detect_pages, growth_distance
 from hmean.targets import make_targets
 from hmean.types import Polygons, PostprocessParams
 
@@ -21,11 +22,7 @@ def found(probability, params, to_page=None, size=None):
     height, width = probability.shape
     page_width, page_height = size or (width, height)
     return detect(
-        probability,
-        params,
-        to_page=np.eye(3) if to_page is None else to_page,
-        page_width=page_width,
-        page_height=page_height,
+        PageMap("page", probability, np.eye(3) if to_page is None else to_page, page_width, page_height), params
     )
 
 
@@ -146,3 +143,100 @@ def test_map_pixels_go_back_to_the_page_without_drift(width, height, long_side, 
     assert np.abs(there - np.round(there)).max() < 1e-6
     assert max(there.max(axis=0)) == pytest.approx(long_side)
     assert np.abs(geometry.transform(view.to_page, there) - corners).max() < 1e-6
+
+
+def textbook_rectangles(probability, thresh):
+    """(score, rectangle of pixel centres, contour) of each component, by OpenCV's contours, one after another."""
+    bitmap = (probability > thresh * (255 if probability.dtype == np.uint8 else 1)).astype(np.uint8)
+    contours, hierarchy = cv2.findContours(bitmap, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    out = []
+    for contour, links in zip(contours, [] if hierarchy is None else hierarchy[0], strict=True):
+        if links[3] >= 0:
+            continue
+        mask = np.zeros(probability.shape, np.uint8)
+        cv2.drawContours(mask, [contour], -1, 1, cv2.FILLED)
+        score = probability[mask > 0].mean(dtype=np.float64) / (255 if probability.dtype == np.uint8 else 1)
+        out.append((score, cv2.minAreaRect(contour[:, 0].astype(np.float32)), contour[:, 0]))
+    return out
+
+
+@st.composite
+def maps(draw):
+    """Noise of any grain, blocks, holes, lines and lonely pixels; also maps of odd widths, empty and full ones."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    shape = draw(st.integers(1, 70)), draw(st.integers(1, 70))
+    probability = rng.random(shape)
+    grain = draw(st.sampled_from([0, 0.7, 1.5, 4]))
+    if grain:
+        probability = cv2.GaussianBlur(probability, (0, 0), grain).reshape(shape)
+        probability = (probability - probability.min()) / max(np.ptp(probability), 1e-9)
+    for _ in range(draw(st.integers(0, 6))):
+        (y0, y1), (x0, x1) = (np.sort(rng.integers(0, n + 1, 2)) for n in shape)
+        probability[y0:y1, x0:x1] = rng.choice([0.0, 0.6, 1.0])
+    if draw(st.booleans()):
+        return np.round(probability * 255).astype(np.uint8)
+    return probability.astype(np.float32)
+
+
+@settings(max_examples=300, deadline=None)
+@given(maps(), st.lists(st.sampled_from([0.0, 0.2, 0.3, 0.5, 0.61, 0.9, 1.0]), min_size=1, max_size=4))
+def test_components_equal_opencvs(probability, thresholds):
+    for thresh, ours in zip(thresholds, find_components(probability, thresholds), strict=True):
+        theirs = textbook_rectangles(probability, thresh)
+        assert len(ours) == len(theirs)
+        by_first_pixel = {min(map(tuple, contour[:, ::-1].tolist())): (s, r, contour) for s, r, contour in theirs}
+        for k in range(len(ours)):
+            runs = ours.runs[ours.owner == k]
+            score, (_, (w, h), _), contour = by_first_pixel[int(runs[0, 0]), int(runs[0, 1])]
+            assert ours.scores[k] == pytest.approx(score, rel=1e-6, abs=1e-9)
+            # The smallest area is one, though not always one rectangle; ours holds all pixels.
+            assert ours.sizes[k].prod() == pytest.approx(w * h, rel=1e-4, abs=1e-3)
+            axes = np.stack([ours.axes[k], ours.axes[k, ::-1] * (-1, 1)])
+            local = (contour + 0.5 - ours.centres[k]) @ axes.T
+            assert (np.abs(local) <= ours.sizes[k] / 2 + 1e-9).all()
+            assert abs(ours.axes[k, 0]) >= abs(ours.axes[k, 1]) - 1e-12
+            mask, left, top = ours.mask(k)
+            assert mask.sum() == (runs[:, 2] - runs[:, 1]).sum()
+            assert (left, top) == (contour[:, 0].min(), contour[:, 1].min())
+
+
+@settings(max_examples=60, deadline=None)
+@given(maps(), st.booleans(), st.randoms(use_true_random=False))
+def test_many_settings_at_once_equal_one_by_one(probability, use_polygon, random):
+    height, width = probability.shape
+    page = PageMap("page", probability, geometry.scaling(2.0, 3.0), 2 * width, 3 * height)
+    many = [
+        PostprocessParams(
+            thresh=random.choice([0.2, 0.5, 0.6]), box_thresh=random.choice([0.0, 0.5]), growth=random.choice(["ratio", "inverse"]),
+            min_size=random.choice([0, 3]), max_candidates=random.choice([2, 1000]), use_polygon=use_polygon,
+        )
+        for _ in range(5)
+    ]  # fmt: skip
+    for params, together in zip(many, detect_each(page, many), strict=True):
+        alone = detect_pages([page, page], params, threads=2)[1]
+        np.testing.assert_array_equal(together.polygons.points, alone.polygons.points)
+        np.testing.assert_array_equal(together.scores, alone.scores)
+        assert len(alone) <= params.max_candidates
+        assert (np.diff(alone.scores) <= 0).all()
+        assert (alone.polygons.points >= 0).all()
+        assert (alone.polygons.points <= (2 * width, 3 * height)).all()
+
+
+@pytest.mark.parametrize("angle", [0, 3, 17, 30, 44, 60])
+def test_growth_moves_every_side_by_the_exact_distance(angle):
+    corners = geometry.rect_corners(150.5, 120.5, 120, 40, angle)
+    probability = np.zeros((240, 300), np.float32)
+    cv2.fillConvexPoly(probability, np.floor(corners).astype(np.int32), 1.0)
+    _, (_, (w, h), _), _ = textbook_rectangles(probability, 0.5)[0]
+    w, h = w + 1, h + 1
+    d = w * h * 1.5 / (2 * (w + h))
+    grown = found(probability, PostprocessParams(thresh=0.5, box_thresh=0, min_size=0, unclip_ratio=1.5)).polygons[0]
+    sides = np.linalg.norm(grown - np.roll(grown, -1, axis=0), axis=1)
+    assert sorted(sides[:2]) == pytest.approx(sorted([w + 2 * d, h + 2 * d]), abs=0.01)
+
+
+def test_thousands_of_candidates():
+    probability = np.zeros((1024, 1024), np.float32)
+    probability[::4, ::4] = probability[1::4, ::4] = 0.9
+    regions = found(probability, PostprocessParams(thresh=0.5, box_thresh=0.5, min_size=0, max_candidates=100_000))
+    assert len(regions) == 256 * 256

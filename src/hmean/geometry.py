@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.types import Points
+from hmean.types import Points, Polygons
 
 Matrix = NDArray[np.float64]  # (3, 3)
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
@@ -104,6 +104,18 @@ def area(polygon: Points) -> float:
     """Unsigned area by the shoelace formula, in double precision."""
     x, y = polygon[:, 0] - polygon[0, 0], polygon[:, 1] - polygon[0, 1]
     return abs(float(np.dot(x[:-1], y[1:]) - np.dot(y[:-1], x[1:]))) / 2  # the first point, at 0, adds nothing
+
+
+def areas(polygons: Polygons) -> NDArray[np.float64]:
+    """``area`` of each of K polygons (K,)."""
+    if not len(polygons):
+        return np.zeros(0)
+    first, last = polygons.offsets[:-1], polygons.offsets[1:] - 1
+    local = polygons.points - np.repeat(polygons.points[first], np.diff(polygons.offsets), axis=0)
+    following = np.roll(local, -1, axis=0)
+    following[last] = local[first]
+    cross = local[:, 0] * following[:, 1] - local[:, 1] * following[:, 0]
+    return np.abs(np.add.reduceat(cross, first)) / 2
 
 
 def perimeter(polygon: Points) -> float:

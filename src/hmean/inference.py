@@ -6,16 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from hmean.config import Config, Dataloader
 from hmean.data.datamodule import eval_loader
 from hmean.data.dataset import EvalDataset
-from hmean.geometry import Matrix
 from hmean.models.detector import Detector
 from hmean.module import probability_maps
+from hmean.postprocess import PageMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,29 +21,28 @@ class MapOrError:
     """P of the image at ``position`` of the list asked for, or why there is none."""
 
     position: int
-    error: str | None = None
-    probability: NDArray[np.float32] | None = None
-    to_page: Matrix | None = None
-    page_width: int = 0
-    page_height: int = 0
+    found: PageMap | str
 
 
-def run_detector(detector: Detector, files: Sequence[Path], config: Config, loader: Dataloader) -> Iterator[MapOrError]:
-    """P of each file, in order; files that cannot be read give an error and the rest goes on."""
+def run_detector(
+    detector: Detector, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader
+) -> Iterator[MapOrError]:
+    """P of each (name, file), in order; files that cannot be read give an error and the rest goes on."""
     device = next(detector.parameters()).device
     layout = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
+    files = [file for _, file in asked]
     dataset = EvalDataset(
         files, long_side=config.transforms.long_side, pad=config.transforms.pad, fill=detector.encoder.fill
     )
     batches = eval_loader(dataset, loader.batch_size, min(loader.num_workers, len(files)), range(len(files)))
     for batch in batches:
-        results = [MapOrError(position, error=error) for position, error in batch["errors"]]
+        results = [MapOrError(position, error) for position, error in batch["errors"]]
         if batch["position"]:
             with torch.inference_mode():
                 images = batch["image"].to(device).contiguous(memory_format=layout)
                 maps = probability_maps(detector, images, batch["view"])
             results += [
-                MapOrError(position, None, probability, view.to_page, *size)
+                MapOrError(position, PageMap(asked[position][0], probability, view.to_page, *size))
                 for position, probability, view, size in zip(
                     batch["position"], maps, batch["view"], batch["size"], strict=True
                 )

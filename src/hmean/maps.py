@@ -8,27 +8,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hmean.components import MapArray
 from hmean.errors import InputError
 from hmean.files import read_json, write_json, write_with
-from hmean.geometry import Matrix
-
-
-@dataclass(frozen=True, eq=False)
-class PageMap:
-    """P of one page, uint8 (H, W) in 0..255, and the matrix from its pixels to the page's."""
-
-    name: str
-    probability: NDArray[np.uint8]
-    to_page: Matrix
-    page_width: int
-    page_height: int
+from hmean.postprocess import PageMap
 
 
 class MapStore:
@@ -50,11 +39,11 @@ class MapStore:
         return name in self._entries
 
     def add(self, page: PageMap) -> None:
-        """Keep one page's map; ``save`` makes it count."""
+        """Keep one page's map, in 8 bits; ``save`` makes it count."""
         if not self._entries:  # maps of another key end here, before the first of their files is replaced
             (self.folder / "maps.json").unlink(missing_ok=True)
         file = f"{len(self._entries):06d}.z"
-        data = zlib.compress(np.ascontiguousarray(page.probability).tobytes(), level=1)
+        data = zlib.compress(quantise(page.probability).tobytes(), level=1)
         write_with(self.folder / file, lambda out: out.write(data))
         self._entries[page.name] = {
             "file": file,
@@ -88,6 +77,6 @@ class MapStore:
         return (self.read(name) for name in self._entries)
 
 
-def quantise(probability: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """P in [0, 1] to 0..255, rounded."""
-    return np.round(probability * 255).astype(np.uint8)
+def quantise(probability: MapArray) -> NDArray[np.uint8]:
+    """P in [0, 1] to 0..255, rounded; 8 bits stay what they are."""
+    return probability if probability.dtype == np.uint8 else np.round(probability * 255).astype(np.uint8)  # type: ignore[return-value]  # numpy's types do not follow the dtype

@@ -20,7 +20,7 @@ from hmean.data.transforms import View
 from hmean.errors import InputError
 from hmean.metrics.hmean import PageScore, Scorer
 from hmean.models.detector import Detector
-from hmean.postprocess import detect
+from hmean.postprocess import PageMap, detect
 from hmean.types import Characters, PostprocessParams
 
 
@@ -120,9 +120,7 @@ class DetectorModule(pl.LightningModule):
         maps = probability_maps(self.detector, batch["image"].contiguous(memory_format=self._layout()), batch["view"])
         for position, view, probability in zip(batch["position"], batch["view"], maps, strict=True):
             page = self.val_pages.page(position)
-            found = detect(
-                probability, self.postprocess, to_page=view.to_page, page_width=page.width, page_height=page.height
-            )
+            found = detect(PageMap(page.name, probability, view.to_page, page.width, page.height), self.postprocess)
             self._scored.append((position, scorer.update(page, found)))
 
     def on_validation_epoch_end(self) -> None:

@@ -16,71 +16,93 @@ The knobs, in the order in which they act:
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
-from hmean.geometry import Matrix, area, clamp, min_area_rect, perimeter, rect_corners, transform
+from hmean.components import Components, MapArray, find_components
+from hmean.geometry import Matrix, area, areas, clamp, transform
 from hmean.types import Detections, Points, Polygons, PostprocessParams
 
 # Simplification of contours in polygon mode, as a share of their length (the value that PaddleOCR and docTR use).
 CONTOUR_TOLERANCE = 0.002
-MapArray = NDArray[np.float32] | NDArray[np.uint8]
+Floats = NDArray[np.float64]
 
 
-def detect(
-    probability: MapArray, params: PostprocessParams, *, to_page: Matrix, page_width: int, page_height: int
-) -> Detections:
-    """Find the text regions of one page.
+@dataclass(frozen=True, eq=False)
+class PageMap:
+    """The probability map of one page, with the way back to the page.
 
-    Args:
-        probability: (H, W), float32 in [0, 1] or uint8 in 0..255 (a cached map).
-        params: the knobs.
+    Attributes:
+        name: of the page's image.
+        probability: (H, W), float32 in [0, 1] or uint8 in 0..255.
         to_page: 3 x 3 matrix from map pixels to page pixels (the inverse of the page's view).
-        page_width: pixels; regions are clipped to the page.
+        page_width: pixels.
         page_height: pixels.
-
-    Returns:
-        Regions in falling order of score.
     """
-    unit = 255.0 if probability.dtype == np.uint8 else 1.0
-    bitmap = (probability > params.thresh * unit).astype(np.uint8)
-    contours, hierarchy = cv2.findContours(bitmap, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    if not contours:
+
+    name: str
+    probability: MapArray
+    to_page: Matrix
+    page_width: int
+    page_height: int
+
+
+def detect(page: PageMap, params: PostprocessParams) -> Detections:
+    """Text regions of one page, in falling order of score, clipped to the page."""
+    return detect_each(page, [params])[0]
+
+
+def detect_pages(pages: Sequence[PageMap], params: PostprocessParams, *, threads: int = 1) -> list[Detections]:
+    """``detect`` of many pages, shared among threads: nearly all of it runs without the GIL."""
+    if threads == 1 or len(pages) < 2:
+        return [detect(page, params) for page in pages]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda page: detect(page, params), pages))
+
+
+def detect_each(page: PageMap, many: Sequence[PostprocessParams]) -> list[Detections]:
+    """``detect`` at many settings (N): the map is read once, components are found once for each ``thresh``."""
+    thresholds = sorted({params.thresh for params in many})
+    found = dict(zip(thresholds, find_components(page.probability, thresholds), strict=True))
+    return [_regions(page, found[params.thresh], params) for params in many]
+
+
+def _regions(page: PageMap, found: Components, params: PostprocessParams) -> Detections:
+    large = found.sizes.min(axis=1, initial=np.inf) + 1 >= params.min_size
+    kept = np.flatnonzero(large & (found.scores >= params.box_thresh))
+    kept = kept[np.argsort(-found.scores[kept], kind="stable")][: params.max_candidates]
+    if not len(kept):
         return Detections.empty()
-    found: list[tuple[float, Points]] = []
-    for contour, links in zip(contours, hierarchy.reshape(-1, 4), strict=True):
-        if links[3] >= 0:  # the edge of a hole, not a component
-            continue
-        (cx, cy), (w, h), angle = min_area_rect(contour[:, 0])
-        if min(w, h) + 1 < params.min_size:
-            continue
-        score = _mean_inside(probability, contour) / unit
-        if score < params.box_thresh:
-            continue
-        # OpenCV's outline runs through pixel centres, counted from 0. The text's true edge lies, on average, half a
-        # pixel outside of the last centre that is text: + 0.5 to our frame, + 1 to each side of the rectangle.
-        if params.use_polygon:
-            outline = _grow_polygon(contour, params)
-        else:
-            d = growth_distance((w + 1) * (h + 1), 2 * (w + h + 2), params)
-            outline = rect_corners(cx + 0.5, cy + 0.5, w + 1 + 2 * d, h + 1 + 2 * d, angle)
-        if outline is not None:
-            found.append((score, outline))
-    found.sort(key=lambda item: -item[0])
-    kept = [(score, clamp(transform(to_page, outline), page_width, page_height))
-            for score, outline in found[: params.max_candidates]]  # fmt: skip
-    kept = [(score, outline) for score, outline in kept if area(outline) > 0]
-    scores = np.array([score for score, _ in kept], dtype=np.float32)
-    return Detections(Polygons.of([outline for _, outline in kept]), np.clip(scores, 0, 1))
+    if params.use_polygon:
+        outlines, kept = _grown_contours(found, kept, params)
+    else:
+        outlines = _grown_rectangles(found, kept, params)
+    points = clamp(transform(page.to_page, outlines.points), page.page_width, page.page_height)
+    outlines = outlines.with_points(points)
+    scores = np.clip(found.scores[kept], 0, 1).astype(np.float32)
+    alive = areas(outlines) > 0
+    return Detections(outlines, scores) if alive.all() else Detections(outlines.select(alive), scores[alive])
 
 
-def growth_distance(shrunk_area: float, shrunk_perimeter: float, params: PostprocessParams) -> float:
-    """Distance D' by which an outline of this area and perimeter grows (same unit).
+def _grown_rectangles(found: Components, kept: NDArray[np.int64], params: PostprocessParams) -> Polygons:
+    # A component's rectangle runs through pixel centres. The text's true edge lies, on average, half a pixel outside
+    # of the last centre that is text: + 1 to each side.
+    sizes = found.sizes[kept] + 1
+    half = sizes / 2 + growth_distance(sizes.prod(axis=1), 2 * sizes.sum(axis=1), params)[:, None]
+    along, axes = found.centres[kept], found.axes[kept]
+    w, h = axes * half[:, :1], np.stack([-axes[:, 1], axes[:, 0]], axis=1) * half[:, 1:]
+    corners = np.stack([along - w - h, along + w - h, along + w + h, along - w + h], axis=1)
+    return Polygons(corners.reshape(-1, 2), np.arange(len(kept) + 1) * 4)
+
+
+def growth_distance(shrunk_area: Floats, shrunk_perimeter: Floats, params: PostprocessParams) -> Floats:
+    """Distance D' by which outlines of these areas and perimeters (K,) grow (same unit).
 
     ``inverse`` solves D = A s / L with s = 1 - r^2 for the *grown* outline, whose corners are mitred: with
     A = A' + L' D + 4 D^2 and L = L' + 8 D it is the positive root of (8 - 4s) D^2 + (1 - s) L' D - s A' = 0.
@@ -89,30 +111,37 @@ def growth_distance(shrunk_area: float, shrunk_perimeter: float, params: Postpro
         return shrunk_area * params.unclip_ratio / shrunk_perimeter
     s = 1 - params.inverse_r**2
     a, b, c = 8 - 4 * s, (1 - s) * shrunk_perimeter, -s * shrunk_area
-    return (math.sqrt(b * b - 4 * a * c) - b) / (2 * a)
+    return (np.sqrt(b * b - 4 * a * c) - b) / (2 * a)
 
 
-def _mean_inside(probability: MapArray, contour: NDArray[Any]) -> float:
-    x, y, w, h = cv2.boundingRect(contour)
-    mask = np.zeros((h, w), dtype=np.uint8)
-    cv2.drawContours(mask, [contour], -1, 1, cv2.FILLED, offset=(-x, -y))
-    return float(cv2.mean(probability[y : y + h, x : x + w], mask)[0])
+def _grown_contours(
+    found: Components, kept: NDArray[np.int64], params: PostprocessParams
+) -> tuple[Polygons, NDArray[np.int64]]:
+    """Outlines of components, simplified and grown, and which of them are left: those with an area."""
+    simple = Polygons.of(_simple_contour(found, int(k)) for k in kept)
+    owner = np.repeat(np.arange(len(simple)), np.diff(simple.offsets))
+    polygons = shapely.polygons(shapely.linearrings(simple.points, indices=owner))
+    # The half pixel of the outline (see ``_grown_rectangles``), as an offset with mitred corners.
+    areas, lengths = shapely.area(polygons), shapely.length(polygons)
+    d = growth_distance(areas + lengths / 2 + 1, lengths + 4, params) + 0.5
+    grown = shapely.buffer(polygons, d, join_style="mitre", mitre_limit=2.0)
+    for i in np.flatnonzero(shapely.get_type_id(grown) != shapely.GeometryType.POLYGON):
+        grown[i] = max(grown[i].geoms, key=lambda part: part.area)
+    points, ring = shapely.get_coordinates(shapely.get_exterior_ring(grown), return_index=True)
+    counts = np.bincount(ring, minlength=len(grown))
+    last = np.cumsum(counts)[counts > 0] - 1  # of a ring, which is its first point again
+    offsets = np.concatenate([[0], np.cumsum(counts[counts > 0] - 1)])
+    return Polygons(np.delete(points, last, axis=0), offsets), kept[counts > 0]
 
 
-def _grow_polygon(contour: NDArray[Any], params: PostprocessParams) -> Points | None:
-    """The contour, simplified and grown; None if nothing with an area comes out of it."""
-    points = contour[:, 0].astype(np.float64) + 0.5
-    tolerance = CONTOUR_TOLERANCE * perimeter(points)
-    simple = cv2.approxPolyDP(contour, tolerance, closed=True)[:, 0].astype(np.float64) + 0.5
-    if len(simple) < 3 or area(simple) == 0:
-        (cx, cy), (w, h), angle = min_area_rect(contour[:, 0])
-        simple = rect_corners(cx + 0.5, cy + 0.5, max(w, 0.01), max(h, 0.01), angle)
-    inner_area, inner_perimeter = area(simple), perimeter(simple)
-    # The half pixel of the outline (see ``detect``), as an offset with mitred corners.
-    full_area, full_perimeter = inner_area + inner_perimeter / 2 + 1, inner_perimeter + 4
-    d = growth_distance(full_area, full_perimeter, params) + 0.5
-    grown = shapely.buffer(shapely.Polygon(simple), d, join_style="mitre", mitre_limit=2.0)
-    if grown.geom_type == "MultiPolygon":
-        grown = max(grown.geoms, key=lambda part: part.area)
-    outline = np.asarray(grown.exterior.coords)[:-1]
-    return np.ascontiguousarray(outline, dtype=np.float64) if len(outline) >= 3 else None
+def _simple_contour(found: Components, k: int) -> Points:
+    mask, left, top = found.mask(k)
+    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    tolerance = CONTOUR_TOLERANCE * cv2.arcLength(contours[0], closed=True)
+    simple: Points = cv2.approxPolyDP(contours[0], tolerance, closed=True)[:, 0].astype(np.float64)
+    if len(simple) >= 3 and area(simple) > 0:
+        simple += (left + 0.5, top + 0.5)
+        return simple
+    w, h = np.maximum(found.sizes[k], 0.01)[:, None] / 2 * [found.axes[k], found.axes[k, ::-1] * (-1, 1)]
+    corners: Points = found.centres[k] + np.stack([-w - h, w - h, w + h, h - w])
+    return corners

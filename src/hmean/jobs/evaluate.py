@@ -18,12 +18,12 @@ from hmean.drawing import draw_page, save_picture
 from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.inference import run_detector
-from hmean.maps import MapStore, PageMap, quantise
+from hmean.maps import MapStore
 from hmean.metrics.hmean import Scorer, choose_characters
 from hmean.postprocess import detect
 from hmean.progress import track
 from hmean.results import score_record, write_predictions
-from hmean.types import Detections, PostprocessParams
+from hmean.types import Detections
 
 PICTURES = 6  # worst pages, and best ones, that are drawn
 
@@ -55,7 +55,7 @@ def run(config: Config, checkpoint: Checkpoint, folder: Path | None = None) -> d
     ):
         for position in range(len(pages)):
             page = pages.page(position)
-            detections = detect_page(store.read(page.name), params)
+            detections = detect(store.read(page.name), params)
             scorer.update(page, detections)
             write(page.name, detections, page.width, page.height)
             found.append(detections)
@@ -142,33 +142,18 @@ def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, fol
     if not missing:
         return store
     detector = restore_detector(config, checkpoint)
-    files = [pages.file(position) for position in missing]
+    files = [(pages.name(position), pages.file(position)) for position in missing]
     loader = getattr(config.dataloaders, f"{config.evaluate_on}_dataloader")
     try:
         with track("detecting", len(files)) as advance:
             for result in run_detector(detector, files, config, loader):
-                if result.probability is None or result.to_page is None:
-                    raise InputError(str(result.error))
-                store.add(
-                    PageMap(
-                        pages.name(missing[result.position]),
-                        quantise(result.probability),
-                        result.to_page,
-                        result.page_width,
-                        result.page_height,
-                    )
-                )
+                if isinstance(result.found, str):
+                    raise InputError(result.found)
+                store.add(result.found)
                 advance()
     finally:
         store.save()  # what is done need not be done again
     return store
-
-
-def detect_page(page: PageMap, params: PostprocessParams) -> Detections:
-    """Regions of a cached map."""
-    return detect(
-        page.probability, params, to_page=page.to_page, page_width=page.page_width, page_height=page.page_height
-    )
 
 
 def draw_extremes(folder: Path, pages: LabelledImages, scorer: Scorer, found: list[Detections]) -> None:

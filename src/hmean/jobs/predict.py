@@ -45,23 +45,21 @@ def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> P
         raise InputError(f"{folder}: is the run folder of a training; choose another output or exp_name")
     detector = restore_detector(config, checkpoint)
     params = config.models.head.postprocess.params()
-    files = [file for _, file in asked]
     skipped: list[str] = []
     with (
         write_predictions(
             folder / "predictions.json", folder / "submission.csv" if config.predict.csv else None
         ) as write,
-        track("detecting", len(files)) as advance,
+        track("detecting", len(asked)) as advance,
     ):
-        for result in run_detector(detector, files, config, config.dataloaders.predict_dataloader):
+        for result in run_detector(detector, asked, config, config.dataloaders.predict_dataloader):
             name, file = asked[result.position]
-            if result.probability is None or result.to_page is None:
-                skipped.append(str(result.error))
+            if isinstance(result.found, str):
+                skipped.append(result.found)
                 write(name, Detections.empty(), 1, 1)  # a judge wants a row for every image asked for
             else:
-                width, height = result.page_width, result.page_height
-                found = detect(result.probability, params, to_page=result.to_page, page_width=width, page_height=height)
-                write(name, found, width, height)
+                found = detect(result.found, params)
+                write(name, found, result.found.page_width, result.found.page_height)
                 if result.position < config.predict.overlays:
                     target = folder / "overlays" / f"{result.position:06d}_{Path(name).stem}.jpg"
                     save_picture(target, draw_page(read_image(file), found))
@@ -73,7 +71,7 @@ def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> P
             "weights_hash": checkpoint.weights_hash(),
             "postprocess": params.to_dict(),
             "long_side": config.transforms.long_side,
-            "images": len(files),
+            "images": len(asked),
             "skipped": skipped,
             **{
                 k: v
@@ -82,7 +80,7 @@ def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> P
             },
         },
     )
-    print(f"{len(files) - len(skipped)} of {len(files)} images: {folder / 'predictions.json'}")
+    print(f"{len(asked) - len(skipped)} of {len(asked)} images: {folder / 'predictions.json'}")
     if skipped:
         raise InputError.listing(f"{len(skipped)} images were skipped, the others are written:", skipped)
     return folder

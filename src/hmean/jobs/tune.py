@@ -12,9 +12,10 @@ from hmean.builders import open_pages
 from hmean.checkpoints import Checkpoint, write_postprocess
 from hmean.config import Config, TuneConfig
 from hmean.files import write_json
-from hmean.jobs.evaluate import detect_page, make_maps, require_sound, run_of
+from hmean.jobs.evaluate import make_maps, require_sound, run_of
 from hmean.maps import MapStore
-from hmean.metrics.hmean import Scorer, Statistic, bootstrap_interval, choose_characters
+from hmean.metrics.hmean import Scorer, Statistic, bootstrap_interval, choose_characters, score_pages
+from hmean.postprocess import detect
 from hmean.progress import track
 from hmean.types import Page, PostprocessParams, Score
 
@@ -82,12 +83,12 @@ def search(
     for point in points:
         shared.setdefault(replace(point, box_thresh=0.0), []).append(point)
     for group in shared.values():
-        loosest = replace(group[0], box_thresh=min(point.box_thresh for point in group))
-        found = [detect_page(store.read(page.name), loosest) for page in truth]
+        limits = sorted({point.box_thresh for point in group})
+        found = [detect(store.read(page.name), replace(group[0], box_thresh=limits[0])) for page in truth]
+        scored = score_pages(truth, found, characters, min_scores=limits)
         for point in group:
             scorer = Scorer(characters)
-            for page, detections in zip(truth, found, strict=True):
-                scorer.update(page, detections.select(detections.scores >= point.box_thresh))
+            scorer.pages = [page[limits.index(point.box_thresh)] for page in scored]
             yield point, scorer
 
 
