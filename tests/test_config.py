@@ -206,3 +206,11 @@ def test_parts_are_chosen_by_group(choice, target):
     config = compose(["preset=resnet50", f"preset/models/decoder={choice}"])
     assert config.models.decoder.target.endswith(f".{target}")
     check_components(config)
+
+
+def test_a_checkpoint_from_before_a_key_has_its_default():
+    models = compose([]).to_dict()["models"]
+    targets = {"shrink_ratio": 0.5, "min_side": 1.0}
+    carried = {"models": {**models, "targets": targets}}
+    assert compose([], carried).models.targets.model_dump() == {**targets, "antialias": False, "device": "auto"}
+    assert compose(["models.targets.antialias=true"], carried).models.targets.antialias

@@ -7,9 +7,9 @@ from hmean.losses import DBLoss, balanced_bce, dice, masked_l1
 
 def maps(text=True, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    shrink = torch.zeros(2, 32, 32)
+    shrink = torch.zeros(2, 32, 32, dtype=torch.uint8)
     if text:
-        shrink[:, 8:16, 8:24] = 1
+        shrink[:, 8:16, 8:24] = 255
     band = (shrink + torch.roll(shrink, 2, 1) > 0).float()
     return {
         "shrink": shrink,
@@ -25,6 +25,14 @@ def test_balanced_bce_by_hand():
     target = torch.tensor([[[1.0, 1.0, 0, 0, 0, 0]]])
     softplus = lambda v: float(np.log1p(np.exp(v)))  # noqa: E731
     expected = (softplus(-2) + softplus(1) + softplus(3) + softplus(1)) / 4
+    assert balanced_bce(logits, target, torch.ones_like(target), 1.0, 0).item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_soft_targets_are_mined_as_what_they_are_nearer_to():
+    """1 positive (0.75), ratio 1: of the negatives (0.25, 0) the harder one, each with its own soft target."""
+    logits, target = torch.tensor([[[1.0, 2.0, -1.0]]]), torch.tensor([[[0.75, 0.25, 0.0]]])
+    bce = lambda v, t: float(np.log1p(np.exp(v)) - t * v)  # noqa: E731
+    expected = (bce(1, 0.75) + bce(2, 0.25)) / 2
     assert balanced_bce(logits, target, torch.ones_like(target), 1.0, 0).item() == pytest.approx(expected, rel=1e-6)
 
 
@@ -67,7 +75,7 @@ def test_extreme_logits_and_autocast_stay_finite(scale):
 
 def test_a_perfect_prediction_costs_almost_nothing():
     batch = maps()
-    p = 40 * (2 * batch["shrink"] - 1)
+    p = 40 * (2 * batch["shrink"].float() / 255 - 1)
     t = torch.logit(batch["threshold"])
     assert sum(DBLoss()(p, t, batch).values()).item() < 1e-3
 

@@ -59,9 +59,7 @@ def test_ratio_growth_is_the_papers():
 def test_perfect_maps_of_turned_words_come_back(angle, w, h, use_polygon):
     word = geometry.rect_corners(100.3, 90.7, w, h, angle)
     made = make_targets(Polygons.of([word]), np.zeros(1, bool), 200, 180, shrink_ratio=0.6, min_side=1)
-    regions = found(
-        made.shrink.astype(np.float32), PostprocessParams(**{**EXACT.to_dict(), "use_polygon": use_polygon})
-    )
+    regions = found(np.float32(made.shrink) / 255, PostprocessParams(**{**EXACT.to_dict(), "use_polygon": use_polygon}))
     assert len(regions) == 1
     a, b = shapely.Polygon(word), shapely.Polygon(regions.polygons[0]).buffer(0)
     assert a.intersection(b).area / a.union(b).area > (0.8 if h < 15 else 0.85)
@@ -75,7 +73,7 @@ def test_perfect_maps_of_real_receipts_come_back_as_the_labels(sroie):
         made = make_targets(
             view.polygons(page.polygons), page.ignored, view.width, view.height, shrink_ratio=0.6, min_side=2
         )
-        scorer.update(page, found(made.shrink.astype(np.float32), EXACT, view.to_page, (page.width, page.height)))
+        scorer.update(page, found(np.float32(made.shrink) / 255, EXACT, view.to_page, (page.width, page.height)))
     score = scorer.compute()
     assert score.iou70.h >= 0.99
     assert score.macro.h >= 0.99

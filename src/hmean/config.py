@@ -191,10 +191,12 @@ class HeadConfig(Component):
 
 
 class TargetsConfig(_Strict):
-    """Training targets: r of the paper, and the short side (pixels of the view) under which a word is ignored."""
+    """See ``hmean.targets``; ``device``: make the maps on the training device (auto: if that is CUDA)."""
 
     shrink_ratio: Annotated[float, Field(gt=0, lt=1)]
     min_side: NonNegative
+    antialias: bool = False  # these have defaults, since older checkpoints do not say
+    device: bool | Literal["auto"] = "auto"
 
 
 class OptimizerConfig(Component):

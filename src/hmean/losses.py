@@ -15,13 +15,14 @@ from torch.nn import functional as F  # noqa: N812
 def balanced_bce(logits: Tensor, target: Tensor, valid: Tensor, negative_ratio: float, min_negatives: int) -> Tensor:
     """Mean binary cross-entropy over all positives and the hardest ``negative_ratio`` times as many negatives.
 
-    All arguments (N, H, W). At least ``min_negatives`` negatives count, so that pages without text teach as well.
+    All arguments (N, H, W). ``target`` may be soft: a pixel is a positive from 0.5 on. At least ``min_negatives``
+    negatives count, so that pages without text teach as well.
     """
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
-    positive = target * valid
-    negatives = (loss * (1 - target) * valid).flatten()
+    positive, negative = (target >= 0.5) * valid, (target < 0.5) * valid
+    negatives = (loss * negative).flatten()
     wanted = torch.clamp(positive.sum() * negative_ratio, min=min_negatives)
-    count = int(torch.minimum(wanted, ((1 - target) * valid).sum()).item())
+    count = int(torch.minimum(wanted, negative.sum()).item())
     hard = negatives.topk(count, sorted=False).values.sum() if count else negatives.sum() * 0
     return ((loss * positive).sum() + hard) / (positive.sum() + count).clamp(min=1)
 
@@ -73,7 +74,7 @@ class DBLoss(nn.Module):
         """Logits (N, H, W) and the maps of ``Targets`` to weighted terms, whose sum is the loss."""
         with torch.autocast(probability.device.type, enabled=False):
             p_logits, t_logits = probability.float(), threshold.float()
-            shrink, valid = batch["shrink"].float(), batch["valid"].float()
+            shrink, valid = batch["shrink"].float() / 255, batch["valid"].float()
             band = batch["band"].float() * valid
             t = t_logits.sigmoid()
             binary = (self.k * (p_logits.sigmoid() - t)).sigmoid()

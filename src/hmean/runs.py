@@ -32,7 +32,7 @@ MAY_CHANGE = (
     "dataloaders.val_dataloader", "dataloaders.test_dataloader", "dataloaders.predict_dataloader",
     "dataloaders.train_dataloader.num_workers", "datasets.test_dataset", "datasets.predict_dataset",
     "trainer.max_epochs", "trainer.check_val_every_n_epoch", "trainer.accelerator", "trainer.compile",
-    "models.head.postprocess",
+    "models.head.postprocess", "models.targets.device",
 )  # fmt: skip
 
 

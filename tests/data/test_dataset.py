@@ -4,6 +4,7 @@ import torch
 
 from hmean.builders import build_train_view, open_pages
 from hmean.config import compose
+from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EpochSampler, EvalDataset, TrainDataset, collate_eval, collate_train
 from hmean.data.folds import fold_of
 from hmean.data.pages import shared_images
@@ -38,6 +39,25 @@ def test_an_item_is_a_function_of_seed_epoch_and_position(dataset):
     }
 
 
+@pytest.mark.parametrize("antialias", [False, True])
+def test_maps_made_after_the_transfer_are_the_loaders(dataset, antialias):
+    loaders = {"views_per_page": 1, "train_batch": 3, "val_batch": 1, "train_workers": 0, "val_workers": 0}
+    dataset.antialias = antialias
+    drawn = collate_train([dataset[(0, i)] for i in range(3)])
+    dataset.on_device = True
+    words = collate_train([dataset[(0, i)] for i in range(3)])
+    data = PagesModule(dataset, EvalDataset([], long_side=64, pad="stride", fill=(0, 0, 0)), **loaders)
+    made = data.on_after_batch_transfer(words, 0)
+    assert drawn.keys() == made.keys()
+    assert torch.equal(drawn["image"], made["image"])
+    for name in ("shrink", "threshold", "band", "valid"):
+        assert drawn[name].dtype == made[name].dtype
+        assert (drawn[name].float() - made[name].float()).abs().gt(1.5 if antialias else 1e-4).sum() <= 2, name
+    assert set(drawn["shrink"].unique().tolist()) == {0, 255} or antialias
+    error = {"error": "x"}
+    assert data.on_after_batch_transfer(error, 0) is error
+
+
 def test_text_is_dark_where_the_map_says_text(tmp_path):
     """Targets lie on the ink: a word's core is darker than the rim around it, on nearly every view."""
     write_dataset(tmp_path / "large", train=8, seed=3, long_side=(640, 640))
@@ -55,7 +75,7 @@ def test_text_is_dark_where_the_map_says_text(tmp_path):
     for position in range(24):
         item = dataset[(0, position)]
         grey = item["image"].float().mean(dim=0)
-        core, rim = item["shrink"] == 1, (item["band"] == 1) & (item["shrink"] == 0)
+        core, rim = item["shrink"] == 255, (item["band"] == 1) & (item["shrink"] == 0)
         if core.sum() > 500:
             darker.append(bool(grey[core].mean() < grey[rim].mean()))
     assert len(darker) > 15

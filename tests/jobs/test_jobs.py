@@ -73,6 +73,19 @@ def test_same_seed_same_losses(trained, tiny, tmp_path):
     assert [r["train/loss"] for r in again] == pytest.approx([r["train/loss"] for r in rows(trained)], rel=1e-5)
 
 
+def test_targets_made_on_the_device_teach_the_same(trained, tiny, tmp_path):
+    assert main(["train", *tiny, "models.targets.device=true"]) == 0
+    again = rows(tmp_path / "outputs" / "tiny")
+    assert [r["train/loss"] for r in again] == pytest.approx([r["train/loss"] for r in rows(trained)], rel=1e-3)
+
+
+def test_one_override_makes_targets_soft(trained, tiny, tmp_path):
+    assert main(["train", *tiny, "models.targets.antialias=true", "trainer.max_epochs=1"]) == 0
+    soft = rows(tmp_path / "outputs" / "tiny")[0]["train/loss"]
+    assert soft != pytest.approx(rows(trained)[0]["train/loss"], rel=1e-3)
+    assert np.isfinite(soft)
+
+
 def test_a_second_run_never_overwrites_a_first(copy_of_run, receipts, capsys):
     command = ["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={copy_of_run.parent}", "exp_name=tiny"]
     before = (copy_of_run / "checkpoints/best.ckpt").read_bytes()

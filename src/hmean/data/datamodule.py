@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from hmean.data.dataset import EpochSampler, EvalDataset, TrainDataset, collate_eval, collate_train
+from hmean.targets_torch import make_targets
 
 # OpenCV's threads do not survive a fork: a loader process forked after their first use would wait for them for ever.
 cv2.setNumThreads(0)
@@ -50,6 +51,19 @@ class PagesModule(pl.LightningDataModule):
     ) -> dict[str, Any]:
         """Tensors move, views stay."""
         return {k: v.to(device, non_blocking=True) if isinstance(v, torch.Tensor) else v for k, v in batch.items()}
+
+    def on_after_batch_transfer(
+        self,
+        batch: dict[str, Any],
+        dataloader_idx: int,  # noqa: ARG002 - Lightning's signature
+    ) -> dict[str, Any]:
+        """Words become maps here if the loader did not draw them."""
+        if "words" not in batch:
+            return batch
+        pages, _, height, width = batch["image"].shape
+        words = (batch[key] for key in ("words", "distances", "page"))
+        maps = make_targets(*words, shape=(pages, height, width), antialias=self.train.antialias)
+        return {"image": batch["image"], **maps}
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Full batches only: a last batch of one would disturb BatchNorm."""

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler, default_collate
 
+from hmean import targets_torch
 from hmean.data.images import read_image
 from hmean.data.pages import LabelledImages
 from hmean.data.photometric import Photometric
 from hmean.data.transforms import Augment, Pad, View, letterbox, training_crop, training_page
 from hmean.errors import InputError
 from hmean.geometry import Image
-from hmean.targets import make_targets
+from hmean.targets import make_targets, shrink_distances
 from hmean.types import Page
 
 
@@ -45,15 +46,16 @@ class TrainView:
 class TrainDataset(Dataset[dict[str, Any]]):
     """Random views with their targets; an item is asked for by (epoch, position).
 
-    An item holds ``image`` uint8 (3, H, W), ``shrink``, ``band``, ``valid`` uint8 (H, W) and ``threshold`` float32; or
-    ``error``, where the page cannot be read.
+    An item holds ``image`` uint8 (3, H, W), ``shrink``, ``band``, ``valid`` uint8 (H, W) and ``threshold`` float32, or,
+    if they are made ``on_device``, what ``targets_torch.pack`` returns; or ``error``, where the page cannot be read.
     """
 
     def __init__(
         self, pages: LabelledImages, view: TrainView, *, seed: int, shrink_ratio: float, min_side: float,
-        fill: tuple[int, int, int],
+        fill: tuple[int, int, int], antialias: bool = False, on_device: bool = False,
     ) -> None:  # fmt: skip
         self.pages, self.view, self.seed = pages, view, seed
+        self.antialias, self.on_device = antialias, on_device
         self.shrink_ratio, self.min_side, self.fill = shrink_ratio, min_side, fill
 
     def __len__(self) -> int:
@@ -68,10 +70,11 @@ class TrainDataset(Dataset[dict[str, Any]]):
             return {"error": str(error)}
         view = self.view.sample(rng, page)
         image = self.view.photometric(view.image(pixels, self.fill), rng)
-        targets = make_targets(
-            view.polygons(page.polygons), page.ignored, view.width, view.height,
-            shrink_ratio=self.shrink_ratio, min_side=self.min_side,
-        )  # fmt: skip
+        words, rule = view.polygons(page.polygons), {"shrink_ratio": self.shrink_ratio, "min_side": self.min_side}
+        if self.on_device:
+            packed = targets_torch.pack(words, shrink_distances(words, page.ignored, **rule))
+            return {"image": to_tensor(image), **packed}
+        targets = make_targets(words, page.ignored, view.width, view.height, antialias=self.antialias, **rule)
         return {
             "image": to_tensor(image),
             "shrink": torch.from_numpy(targets.shrink),
@@ -114,6 +117,8 @@ def collate_train(items: list[dict[str, Any]]) -> dict[str, Any]:
     for item in items:
         if "error" in item:
             return item
+    if "words" in items[0]:
+        return {"image": torch.stack([item["image"] for item in items]), **targets_torch.collate(items)}
     batch: dict[str, Any] = default_collate(items)
     return batch
 

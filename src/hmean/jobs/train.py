@@ -134,7 +134,8 @@ def build_data(
     fill = module.detector.encoder.fill
     train = TrainDataset(
         train_pages, build_train_view(config), seed=config.seed, shrink_ratio=targets.shrink_ratio,
-        min_side=targets.min_side, fill=fill,
+        min_side=targets.min_side, fill=fill, antialias=targets.antialias,
+        on_device=_on_cuda(config) if targets.device == "auto" else targets.device,
     )  # fmt: skip
     val_files = [val_pages.file(position) for position in range(len(val_pages))]
     val = EvalDataset(val_files, long_side=config.transforms.long_side, pad=config.transforms.pad, fill=fill)
@@ -147,6 +148,10 @@ def build_data(
         train_workers=loaders.train_dataloader.num_workers,
         val_workers=loaders.val_dataloader.num_workers,
     )
+
+
+def _on_cuda(config: Config) -> bool:
+    return config.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
 
 
 def build_trainer(config: Config, folder: RunFolder) -> pl.Trainer:
