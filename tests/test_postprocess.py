@@ -193,9 +193,14 @@ def test_components_equal_opencvs(probability, thresholds):
             local = (contour + 0.5 - ours.centres[k]) @ axes.T
             assert (np.abs(local) <= ours.sizes[k] / 2 + 1e-9).all()
             assert abs(ours.axes[k, 0]) >= abs(ours.axes[k, 1]) - 1e-12
-            mask, left, top = ours.mask(k)
-            assert mask.sum() == (runs[:, 2] - runs[:, 1]).sum()
-            assert (left, top) == (contour[:, 0].min(), contour[:, 1].min())
+            (outline,) = ours.contours(probability.shape, np.array([k]))
+            assert {*map(tuple, outline[:, 0].tolist())} <= {*map(tuple, contour.tolist())}
+            np.testing.assert_array_equal(cv2.boundingRect(outline), cv2.boundingRect(contour))
+        order = np.random.default_rng(0).permutation(len(ours))
+        if len(order):
+            together = ours.contours(probability.shape, order)
+            for k, outline in zip(order, together, strict=True):
+                np.testing.assert_array_equal(outline, ours.contours(probability.shape, np.array([k]))[0])
 
 
 @settings(max_examples=60, deadline=None)

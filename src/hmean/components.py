@@ -15,6 +15,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -53,13 +54,23 @@ class Components:
     def __len__(self) -> int:
         return len(self.scores)
 
-    def mask(self, k: int) -> tuple[Bytes, int, int]:
-        """Pixels of one component as 1 in a mask (h, w), and the mask's left and top in the map."""
-        runs = self.runs[self.owner == k]
-        left, top = int(runs[:, 1].min()), int(runs[0, 0])
-        mask = np.zeros((runs[-1, 0] - top + 1, runs[:, 2].max() - left), dtype=np.uint8)
-        _paint(mask, runs, left, top)
-        return mask, left, top
+    def contours(self, shape: tuple[int, ...], which: Ints) -> list[NDArray[np.int32]]:
+        """Corners (n, 1, 2) of the outer outlines of some components, through pixel centres counted from 0.
+
+        Args:
+            shape: of the map (H, W).
+            which: indices of components (N,).
+        """
+        bitmap = np.zeros(shape, dtype=np.uint8)
+        wanted = np.zeros(len(self), dtype=np.bool_)
+        wanted[which] = True
+        _paint(bitmap, self.runs, wanted[self.owner])
+        outlines, hierarchy = cv2.findContours(bitmap, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+        outer = [outline for outline, links in zip(outlines, hierarchy[0], strict=True) if links[3] < 0]
+        # Both start at the component's first pixel in reading order, and components are counted in that order.
+        outer.sort(key=lambda outline: (outline[0, 0, 1], outline[0, 0, 0]))
+        rank = np.cumsum(wanted) - 1
+        return [outer[r] for r in rank[which]]
 
 
 def find_components(probability: MapArray, thresholds: Sequence[float]) -> list[Components]:
@@ -144,9 +155,10 @@ def _runs_above(probability: MapArray, base: Runs, limit: float) -> Runs:
 
 
 @njit(cache=True, nogil=True)
-def _paint(mask: Bytes, runs: Runs, left: int, top: int) -> None:
-    for y, start, end in runs:
-        mask[y - top, start - left : end - left] = 1
+def _paint(bitmap: Bytes, runs: Runs, wanted: NDArray[np.bool_]) -> None:
+    for r in range(len(runs)):
+        if wanted[r]:
+            bitmap[runs[r, 0], runs[r, 1] : runs[r, 2]] = 1
 
 
 @njit(cache=True, nogil=True)

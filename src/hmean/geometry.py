@@ -108,14 +108,25 @@ def area(polygon: Points) -> float:
 
 def areas(polygons: Polygons) -> NDArray[np.float64]:
     """``area`` of each of K polygons (K,)."""
-    if not len(polygons):
-        return np.zeros(0)
-    first, last = polygons.offsets[:-1], polygons.offsets[1:] - 1
-    local = polygons.points - np.repeat(polygons.points[first], np.diff(polygons.offsets), axis=0)
-    following = np.roll(local, -1, axis=0)
-    following[last] = local[first]
-    cross = local[:, 0] * following[:, 1] - local[:, 1] * following[:, 0]
-    return np.abs(np.add.reduceat(cross, first)) / 2
+    first = np.repeat(polygons.points[polygons.offsets[:-1]], np.diff(polygons.offsets), axis=0)
+    local, following = polygons.points - first, _following(polygons) - first
+    return np.abs(_summed(local[:, 0] * following[:, 1] - local[:, 1] * following[:, 0], polygons)) / 2
+
+
+def perimeters(polygons: Polygons) -> NDArray[np.float64]:
+    """``perimeter`` of each of K polygons (K,)."""
+    return _summed(np.hypot(*(_following(polygons) - polygons.points).T), polygons)
+
+
+def _following(polygons: Polygons) -> Points:
+    """The next point of the same polygon for each point (P, 2)."""
+    following = np.roll(polygons.points, -1, axis=0)
+    following[polygons.offsets[1:] - 1] = polygons.points[polygons.offsets[:-1]]
+    return following
+
+
+def _summed(values: NDArray[np.float64], polygons: Polygons) -> NDArray[np.float64]:
+    return np.add.reduceat(values, polygons.offsets[:-1]) if len(polygons) else np.zeros(0)
 
 
 def perimeter(polygon: Points) -> float:

@@ -22,11 +22,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import shapely
 from numpy.typing import NDArray
 
 from hmean.components import Components, MapArray, find_components
-from hmean.geometry import Matrix, area, areas, clamp, transform
+from hmean.geometry import Matrix, areas, clamp, perimeters, transform
+from hmean.offsets import grow
 from hmean.types import Detections, Points, Polygons, PostprocessParams
 
 # Simplification of contours in polygon mode, as a share of their length (the value that PaddleOCR and docTR use).
@@ -80,7 +80,7 @@ def _regions(page: PageMap, found: Components, params: PostprocessParams) -> Det
     if not len(kept):
         return Detections.empty()
     if params.use_polygon:
-        outlines, kept = _grown_contours(found, kept, params)
+        outlines = _grown_contours(page.probability.shape, found, kept, params)
     else:
         outlines = _grown_rectangles(found, kept, params)
     points = clamp(transform(page.to_page, outlines.points), page.page_width, page.page_height)
@@ -115,32 +115,20 @@ def growth_distance(shrunk_area: Floats, shrunk_perimeter: Floats, params: Postp
 
 
 def _grown_contours(
-    found: Components, kept: NDArray[np.int64], params: PostprocessParams
-) -> tuple[Polygons, NDArray[np.int64]]:
-    """Outlines of components, simplified and grown, and which of them are left: those with an area."""
-    simple = Polygons.of(_simple_contour(found, int(k)) for k in kept)
-    owner = np.repeat(np.arange(len(simple)), np.diff(simple.offsets))
-    polygons = shapely.polygons(shapely.linearrings(simple.points, indices=owner))
+    shape: tuple[int, ...], found: Components, kept: NDArray[np.int64], params: PostprocessParams
+) -> Polygons:
+    """Outlines of components, simplified and grown."""
+    contours = found.contours(shape, kept)
+    simple = Polygons.of(_simplified(found, k, contour) for k, contour in zip(kept.tolist(), contours, strict=True))
     # The half pixel of the outline (see ``_grown_rectangles``), as an offset with mitred corners.
-    areas, lengths = shapely.area(polygons), shapely.length(polygons)
-    d = growth_distance(areas + lengths / 2 + 1, lengths + 4, params) + 0.5
-    grown = shapely.buffer(polygons, d, join_style="mitre", mitre_limit=2.0)
-    for i in np.flatnonzero(shapely.get_type_id(grown) != shapely.GeometryType.POLYGON):
-        grown[i] = max(grown[i].geoms, key=lambda part: part.area)
-    points, ring = shapely.get_coordinates(shapely.get_exterior_ring(grown), return_index=True)
-    counts = np.bincount(ring, minlength=len(grown))
-    last = np.cumsum(counts)[counts > 0] - 1  # of a ring, which is its first point again
-    offsets = np.concatenate([[0], np.cumsum(counts[counts > 0] - 1)])
-    return Polygons(np.delete(points, last, axis=0), offsets), kept[counts > 0]
+    inner, lengths = areas(simple), perimeters(simple)
+    return grow(simple, growth_distance(inner + lengths / 2 + 1, lengths + 4, params) + 0.5)
 
 
-def _simple_contour(found: Components, k: int) -> Points:
-    mask, left, top = found.mask(k)
-    contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    tolerance = CONTOUR_TOLERANCE * cv2.arcLength(contours[0], closed=True)
-    simple: Points = cv2.approxPolyDP(contours[0], tolerance, closed=True)[:, 0].astype(np.float64)
-    if len(simple) >= 3 and area(simple) > 0:
-        simple += (left + 0.5, top + 0.5)
+def _simplified(found: Components, k: int, contour: NDArray[np.int32]) -> Points:
+    tolerance = CONTOUR_TOLERANCE * cv2.arcLength(contour, closed=True)
+    simple: Points = cv2.approxPolyDP(contour, tolerance, closed=True)[:, 0].astype(np.float64) + 0.5
+    if len(simple) >= 3 and cv2.contourArea(contour) > 0:
         return simple
     w, h = np.maximum(found.sizes[k], 0.01)[:, None] / 2 * [found.axes[k], found.axes[k, ::-1] * (-1, 1)]
     corners: Points = found.centres[k] + np.stack([-w - h, w - h, w + h, h - w])
