@@ -43,7 +43,8 @@ def test_polygons_are_not_turned_again(tmp_path, orientation):
     exif[0x0112] = orientation
     stored.save(tmp_path / "a.png", exif=exif)
     pages = LabelledImages(open_labels(tmp_path / "labels.json", tmp_path), tmp_path, [0])
-    image, page = pages.read(0)
+    page = pages.page(0)
+    image = pages.pixels(0, page).image
     (x0, y0), (x1, y1) = page.polygons[0].min(axis=0).astype(int), page.polygons[0].max(axis=0).astype(int)
     assert (image[y0:y1, x0:x1] == 0).all()
     assert check_pages(pages, decode=True) == []

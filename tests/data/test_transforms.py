@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmean import geometry
+from hmean.data.images import Pixels
 from hmean.data.photometric import Photometric
 from hmean.data.transforms import Augment, letterbox, training_crop, training_page
 from hmean.types import Polygons
@@ -58,7 +59,7 @@ def test_pixels_and_polygons_move_together(kind, seed):
         page[y - 6 : y + 6, x - 6 : x + 6] = 255
     words = Polygons.of([[[x, y], [x + 1, y], [x, y + 1]] for x, y in centres])
     view = letterbox(width, height, 416, "stride") if kind == "letterbox" else sample(kind, seed, width, height, words)
-    ink = view.image(page, (0, 0, 0))[:, :, 0].astype(float)
+    ink = view.image(Pixels(page, width, height), (0, 0, 0))[:, :, 0].astype(float)
     ys, xs = np.mgrid[: view.height, : view.width] + 0.5
     seen = 0
     for x, y in geometry.transform(view.matrix, centres):
