@@ -86,7 +86,8 @@ def warp(image: Image, matrix: Matrix, width: int, height: int, fill: tuple[int,
     # 4 x 4 samples a pixel at scales 0.42 to 0.7: 39-40 dB, area averaging and interpolation 33, interpolation 34-39.
     variance = 4 / 3 * (1 / (scale * scale) - 1) / 12
     if variance > 0.01:
-        image = cv2.GaussianBlur(image, (0, 0), math.sqrt(variance))  # type: ignore[assignment]
+        side = 3 if variance < 0.4 else 5
+        image = cv2.GaussianBlur(image, (side, side), math.sqrt(variance))  # type: ignore[assignment]
     centred = translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)
     out = cv2.warpPerspective(
         image, centred, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=fill
