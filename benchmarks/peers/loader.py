@@ -39,7 +39,7 @@ class Loader:
         image, points = self.augment(image, page.polygons.points)
         words = [points[a:b] for a, b in zip(page.polygons.offsets[:-1], page.polygons.offsets[1:], strict=True)]
         return {
-            "image": np.ascontiguousarray(((image - MEAN) * (1 / STD)).transpose(2, 0, 1)),
+            "image": np.ascontiguousarray(image.transpose(2, 0, 1)),
             **targets(words, page.ignored, self.side, self.side, self.shrink_ratio),
         }
 
@@ -65,7 +65,7 @@ class Loader:
             image = np.clip(image + noise, 0, 255).astype(np.uint8)
         if self.rng.random() < 0.1:
             image = cv2.GaussianBlur(image, (5, 5), self.rng.uniform(0.1, 1.5))
-        return image, points
+        return (image - MEAN) * (1 / STD), points
 
 
 def _albumentations(side: int, crop_from: int | None) -> Callable[..., tuple[NDArray[Any], NDArray[Any]]]:
@@ -89,6 +89,7 @@ def _albumentations(side: int, crop_from: int | None) -> Callable[..., tuple[NDA
                 A.Sharpen(p=0.1),
                 A.RandomShadow(p=0.1),
                 A.RandomFog(p=0.05),
+                A.Normalize(),
             ],
             keypoint_params=A.KeypointParams(format="xy", remove_invisible=False),
         )
