@@ -23,17 +23,17 @@ def test_pixel_centres_survive_a_warp():
 
 @pytest.mark.parametrize("long_side", [97, 160, 333, 1000])
 def test_a_shrunk_edge_lies_where_the_matrix_says(long_side):
-    """The two ways to shrink (area averaging, and averaging with a warp) put an edge at the same place."""
+    """The two ways to shrink (area averaging, and interpolation of what is little finer) put it at the same place."""
     page = np.zeros((400, 500, 3), np.uint8)
     page[:, 203:] = 255
     scale = long_side / 500
     width, height = round(500 * scale), round(400 * scale)
     exact = geometry.scaling(width / 500, height / 400)
     turned = geometry.about(geometry.rotation(1e-4), 250, 200)  # no longer axis-aligned: the general route
-    for matrix in (exact, exact @ turned):
+    for matrix, nearly in ((exact, 0.1), (exact @ turned, 0.2)):
         row = geometry.warp(page, matrix, width, height)[height // 2, :, 0] / 255
         row[-2:] = 1  # the page's own border blends with what lies beside it
-        assert width - row.sum() == pytest.approx(203 * width / 500, abs=0.1)
+        assert width - row.sum() == pytest.approx(203 * width / 500, abs=nearly)
 
 
 @given(angle=angles, w=st.floats(1, 500), h=st.floats(1, 500))

@@ -141,9 +141,17 @@ class Dataloader(_Strict):
     num_workers: Annotated[int, Field(ge=0)]
 
 
+class CacheConfig(_Strict):
+    """See ``hmean.data.cache.PageCache``; off without a folder."""
+
+    folder: str | None
+    size_gb: Annotated[float, Field(gt=0)]
+
+
 class Dataloaders(_Strict):
     """One loader for each use."""
 
+    cache: CacheConfig
     train_dataloader: Dataloader
     val_dataloader: Dataloader
     test_dataloader: Dataloader
@@ -280,7 +288,9 @@ class Config(_Strict):
 
 
 # Their text is taken as it is typed: a path may hold what is special in Hydra's grammar, such as "=" or a comma.
-_PATH_KEYS = ("checkpoint_path", "dataset_base_path", "output", "output_dir", "annotation_path", "image_path")
+_PATH_KEYS = (
+    "checkpoint_path", "dataset_base_path", "output", "output_dir", "annotation_path", "image_path", "folder",
+)  # fmt: skip
 _DELETED = object()
 
 # --- composing ------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from hmean.types import Points, Polygons
 
 Matrix = NDArray[np.float64]  # (3, 3)
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
+FINER = 1.25  # a view is interpolated from pixels at least so much finer than its own, where the page has them
 
 
 def translation(dx: float, dy: float) -> Matrix:
@@ -57,8 +58,9 @@ def transform(matrix: Matrix, points: Points) -> Points:
 def warp(image: Image, matrix: Matrix, width: int, height: int, fill: tuple[int, int, int] = (0, 0, 0)) -> Image:
     """The view of ``image`` (H, W, 3) under ``matrix`` on a canvas (height, width, 3): resampled once.
 
-    Shrinking is done by area averaging first (no aliasing). A view that only scales by whole-pixel sizes and shifts by
-    whole pixels, which every letterbox does, is one ``cv2.resize`` and a paste.
+    A view that only scales by whole-pixel sizes and shifts by whole pixels, which every letterbox does, is one
+    ``cv2.resize`` by area averaging and a paste. Any other is interpolated, from an image first averaged over whole
+    blocks and blurred as far as aliasing asks: averaging to the view's scale first would blur it twice.
     """
     h, w = image.shape[:2]
     scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
@@ -71,15 +73,39 @@ def warp(image: Image, matrix: Matrix, width: int, height: int, fill: tuple[int,
         whole = np.array([rw, rh, dx, dy])
         if rw > 0 and rh > 0 and np.abs(whole - np.round(whole)).max() < 1e-6:
             return _paste(_resize(image, round(rw), round(rh)), round(dx), round(dy), width, height, fill)
-    if scale < 0.8:
-        rw, rh = max(1, round(w * scale)), max(1, round(h * scale))
-        image = _resize(image, rw, rh)
-        matrix = matrix @ scaling(w / rw, h / rh)
+    image, matrix = _visible(image, matrix, width, height)
+    if not image.size:
+        return _paste(image, 0, 0, width, height, fill)
+    blocks = max(1, int(1 / (scale * FINER)))
+    if blocks > 1:
+        h, w = image.shape[:2]
+        image = cv2.copyMakeBorder(image, 0, -h % blocks, 0, -w % blocks, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+        image = _resize(image, image.shape[1] // blocks, image.shape[0] // blocks)
+        matrix, scale = matrix @ scaling(blocks, blocks), scale * blocks
+    # The variance of a box as wide as a view's pixel, less that of an image's pixel; 4/3 is what measured best against
+    # 4 x 4 samples a pixel at scales 0.42 to 0.7: 39-40 dB, area averaging and interpolation 33, interpolation 34-39.
+    variance = 4 / 3 * (1 / (scale * scale) - 1) / 12
+    if variance > 0.01:
+        side = 3 if variance < 0.4 else 5
+        image = cv2.GaussianBlur(image, (side, side), math.sqrt(variance))  # type: ignore[assignment]
     centred = translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)
     out = cv2.warpPerspective(
         image, centred, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=fill
     )
     return np.asarray(out, dtype=np.uint8)
+
+
+def _visible(image: Image, matrix: Matrix, width: int, height: int) -> tuple[Image, Matrix]:
+    """The part of ``image`` that the view shows and what its pixels are blended with, and its matrix."""
+    corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]]) @ np.linalg.inv(matrix).T
+    if corners[:, 2].min() <= 1e-9:
+        return image, matrix
+    at = corners[:, :2] / corners[:, 2:]
+    margin = 4 + 2 * np.ptp(at, axis=0) / min(width, height)
+    size = image.shape[1::-1]
+    x0, y0 = np.clip(np.floor(at.min(axis=0) - margin), 0, size).astype(int)
+    x1, y1 = np.clip(np.ceil(at.max(axis=0) + margin), 0, size).astype(int)
+    return image[y0:y1, x0:x1], matrix @ translation(x0, y0)
 
 
 def _resize(image: Image, width: int, height: int) -> Image:

@@ -29,7 +29,8 @@ _SECRET = re.compile(r"[^=]*(key|token|secret|passw|credential)[^=]*=", re.IGNOR
 MAY_CHANGE = (
     "resume", "overwrite", "wandb", "output_dir", "output", "checkpoint_path", "evaluate_on", "trusted_targets",
     "predict", "tune",
-    "dataloaders.val_dataloader", "dataloaders.test_dataloader", "dataloaders.predict_dataloader",
+    "dataloaders.cache", "dataloaders.val_dataloader", "dataloaders.test_dataloader",
+    "dataloaders.predict_dataloader",
     "dataloaders.train_dataloader.num_workers", "datasets.test_dataset", "datasets.predict_dataset",
     "trainer.max_epochs", "trainer.check_val_every_n_epoch", "trainer.accelerator", "trainer.compile",
     "models.head.postprocess", "models.targets.device",

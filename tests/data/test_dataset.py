@@ -1,9 +1,15 @@
+import json
+import subprocess
+import sys
+
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 
 from hmean.builders import build_train_view, open_pages
 from hmean.config import compose
+from hmean.data.annotations import write_ufo
 from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EpochSampler, EvalDataset, TrainDataset, collate_eval, collate_train
 from hmean.data.folds import fold_of
@@ -137,3 +143,58 @@ def test_split_parts_are_disjoint_and_whole(sroie):
     assert shared_images(train, val) == []
     assert {train.page(i).group for i in range(len(train))}.isdisjoint({val.page(i).group for i in range(len(val))})
     assert shared_images(train, part("val", fold=1)) != []
+
+
+# Rows of resident memory, MB: of the main process and of its one worker after the first and the last batch.
+EPOCH = """
+import json, resource, sys
+from pathlib import Path
+import torch
+from torch.utils.data import DataLoader
+from hmean.data.annotations import open_labels
+from hmean.data.dataset import EpochSampler, TrainDataset, TrainView, collate_train
+from hmean.data.images import decode
+from hmean.data.pages import LabelledImages
+from hmean.data.photometric import Photometric
+from hmean.data.transforms import Augment
+
+folder, start = Path(sys.argv[1]), sys.argv[2]
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
+
+def decode_one(path, shrink):
+    return decode(folder / "one.png", shrink)
+
+class Watched(TrainDataset):
+    def __getitem__(self, key):
+        for index in range(400):  # 250 items touch what a whole epoch would
+            self.pages.name((400 * key[1] + index) % len(self)), self.pages.labels.groups[index]
+        return {**super().__getitem__(key), "resident": torch.tensor(resident())}
+
+if __name__ == "__main__":
+    labels = open_labels(folder / "labels.json", folder)
+    pages = LabelledImages(labels, folder, list(range(len(labels.names))), decode_one)
+    data = Watched(pages, TrainView((96, 96), None, 0.0, Augment(), Photometric()), seed=1, shrink_ratio=0.4, min_side=2, fill=(0, 0, 0))
+    loader = DataLoader(data, 50, sampler=[(0, i) for i in range(250)], num_workers=1, multiprocessing_context=start, collate_fn=collate_train)
+    rows = [batch["resident"][-1].item() for batch in loader]
+    list(EpochSampler(len(pages), seed=1))
+    print(json.dumps([resident(), rows[0], rows[-1]]))
+"""
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_a_hundred_thousand_pages_take_little_memory(tmp_path, start):
+    """The index, not the labels, lies in memory, and reading pages does not make a worker grow."""
+    PIL.Image.new("RGB", (96, 64), (250, 250, 250)).save(tmp_path / "one.png")
+    (tmp_path / "epoch.py").write_text(EPOCH)
+    word = {"points": [[10, 10], [60, 10], [60, 30], [10, 30]], "transcription": "TOTAL"}
+    entry = {"img_w": 96, "img_h": 64, "group": "shop", "words": {f"{i:04d}": word for i in range(1, 4)}}
+    found = []
+    for count in (1000, 100_000):
+        write_ufo(tmp_path / "labels.json", ((f"receipts/{i:06d}.jpg", entry) for i in range(count)))
+        command = [sys.executable, str(tmp_path / "epoch.py"), str(tmp_path), start]
+        found.append(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
+    small, large = np.array(found)
+    assert (large - small).max() < 60, found  # MB
+    assert large[2] - large[1] < 30, found

@@ -2,10 +2,11 @@ import io
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pytest
 
 from hmean.data.annotations import open_labels
-from hmean.data.images import image_size, list_images, read_image
+from hmean.data.images import decode, image_size, list_images, read_image
 from hmean.data.pages import LabelledImages, check_pages
 from hmean.errors import InputError
 
@@ -33,6 +34,40 @@ def test_exif_is_turned_upright_once(tmp_path, orientation):
     assert image_size(path) == (40, 24)
 
 
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"mode": "L"}, {"mode": "CMYK"}])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("width", "height"), [(203, 148), (160, 121), (7, 5), (8, 8)])
+def test_a_jpeg_is_shrunk_in_place(tmp_path, options, orientation, width, height):
+    """A pixel of the shrunk page stands for a block of the page's, whatever its size, kind and turn."""
+    grey = PIL.Image.fromarray(np.random.default_rng(0).integers(0, 255, (4, 5), dtype=np.uint8))
+    upright = grey.resize((width, height), PIL.Image.Resampling.BICUBIC).convert(options.get("mode", "RGB"))
+    undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
+    stored = upright if undo is None else upright.transpose(PIL.Image.Transpose(undo))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "photo.jpg"
+    stored.save(path, quality=95, exif=exif, **{k: v for k, v in options.items() if k != "mode"})
+    with PIL.Image.open(path) as image:  # Pillow's own way
+        whole = np.asarray(PIL.ImageOps.exif_transpose(image).convert("RGB"))
+    assert np.array_equal(read_image(path), whole)
+    for asked in (1, 2, 4, 8):
+        page = decode(path, asked)
+        k = page.shrink
+        assert (page.width, page.height) == (width, height)
+        assert page.image.shape == (-(-height // k), -(-width // k), 3)
+        if options.get("mode") == "CMYK" or (orientation == 3 and width % 2 and height % 2):
+            assert k == 1
+        if options.get("mode") != "CMYK" and orientation in (1, 5):
+            assert k == asked
+        means = whole[: height // k * k, : width // k * k].astype(float)
+        means = means.reshape(height // k, k, width // k, k, 3).mean(axis=(1, 3))
+        shown = page.image[: height // k, : width // k].astype(float)
+        if width > 100:  # on larger pages: half a pixel of the shrunk one out of place would show
+            assert np.abs(shown - means).mean() < 0.8
+            if shown.shape[1] > 40:
+                assert np.abs(shown[:, 1:] - means[:, :-1]).mean() > 2 * np.abs(shown - means).mean()
+
+
 @pytest.mark.parametrize("orientation", [3, 6, 8])
 def test_polygons_are_not_turned_again(tmp_path, orientation):
     (tmp_path / "labels.json").write_text(
@@ -43,7 +78,8 @@ def test_polygons_are_not_turned_again(tmp_path, orientation):
     exif[0x0112] = orientation
     stored.save(tmp_path / "a.png", exif=exif)
     pages = LabelledImages(open_labels(tmp_path / "labels.json", tmp_path), tmp_path, [0])
-    image, page = pages.read(0)
+    page = pages.page(0)
+    image = pages.pixels(0, page).image
     (x0, y0), (x1, y1) = page.polygons[0].min(axis=0).astype(int), page.polygons[0].max(axis=0).astype(int)
     assert (image[y0:y1, x0:x1] == 0).all()
     assert check_pages(pages, decode=True) == []
@@ -93,6 +129,8 @@ def test_damaged_missing_and_other_files_are_named(tmp_path):
     (tmp_path / "text.jpg").write_text("not an image")
     (tmp_path / "empty.png").write_bytes(b"")
     for name in ("cut.jpg", "text.jpg", "empty.png"):
+        with pytest.raises(InputError, match="damaged"):
+            decode(tmp_path / name, 2)
         with pytest.raises(InputError, match=rf"{name}: damaged, or not an image"):
             read_image(tmp_path / name)
     with pytest.raises(InputError, match=r"none\.jpg: no such image"):

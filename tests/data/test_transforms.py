@@ -1,11 +1,13 @@
 import numpy as np
+import PIL.Image
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmean import geometry
+from hmean.data.images import Pixels, decode
 from hmean.data.photometric import Photometric
-from hmean.data.transforms import Augment, letterbox, training_crop, training_page
+from hmean.data.transforms import Augment, View, letterbox, training_crop, training_page
 from hmean.types import Polygons
 
 STRONG = Augment(rotate=15, scale=(0.6, 1.6), shift=0.3, shear=8, perspective=0.1, stretch=0.5, hflip=0.5, vflip=0.5)
@@ -58,7 +60,7 @@ def test_pixels_and_polygons_move_together(kind, seed):
         page[y - 6 : y + 6, x - 6 : x + 6] = 255
     words = Polygons.of([[[x, y], [x + 1, y], [x, y + 1]] for x, y in centres])
     view = letterbox(width, height, 416, "stride") if kind == "letterbox" else sample(kind, seed, width, height, words)
-    ink = view.image(page, (0, 0, 0))[:, :, 0].astype(float)
+    ink = view.image(Pixels(page, width, height), (0, 0, 0))[:, :, 0].astype(float)
     ys, xs = np.mgrid[: view.height, : view.width] + 0.5
     seen = 0
     for x, y in geometry.transform(view.matrix, centres):
@@ -75,6 +77,64 @@ def test_pixels_and_polygons_move_together(kind, seed):
         assert (ys * weight).sum() / weight.sum() == pytest.approx(y, abs=0.5)
         seen += 1
     assert seen or kind != "letterbox"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("seed", range(3))
+def test_shrunk_jpegs_show_the_same_view(tmp_path, orientation, seed):
+    """Dots on an odd-sized page lie where the matrix says, when the page is decoded at the view's own choice."""
+    width, height = 2801, 2003
+    centres = np.array([[x, y] for x in range(200, 2700, 350) for y in range(200, 1900, 350)], float)
+    page = np.zeros((height, width, 3), np.uint8)
+    for x, y in centres.astype(int):
+        page[y - 24 : y + 24, x - 24 : x + 24] = 255
+    undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[orientation]
+    upright = PIL.Image.fromarray(page)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    stored = upright if undo is None else upright.transpose(PIL.Image.Transpose(undo))
+    stored.save(tmp_path / "a.jpg", quality=95, exif=exif)
+    view = training_page(np.random.default_rng(seed), width, height, 640, Augment(rotate=10, scale=(0.9, 1.1)))
+    pixels = decode(tmp_path / "a.jpg", view.shrink)
+    assert view.shrink == 2
+    assert pixels.shrink == (2 if orientation in (1, 5) else 1)  # both sides are odd
+    ink = view.image(pixels, (0, 0, 0))[:, :, 0].astype(float)
+    ys, xs = np.mgrid[: view.height, : view.width] + 0.5
+    for x, y in geometry.transform(view.matrix, centres):
+        if 20 < x < view.width - 20 and 20 < y < view.height - 20:
+            weight = ink * ((np.abs(xs - x) < 20) & (np.abs(ys - y) < 20))
+            assert (xs * weight).sum() / weight.sum() == pytest.approx(x, abs=0.1)
+            assert (ys * weight).sum() / weight.sum() == pytest.approx(y, abs=0.1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["page", "crop"]), st.integers(300, 6000), st.integers(300, 6000))
+def test_no_view_is_enlarged_from_a_shrunk_page(seed, kind, width, height):
+    view = sample(kind, seed, width, height, Polygons.of([]))
+    rng = np.random.default_rng(seed)
+    places = rng.uniform(0, (view.width - 1, view.height - 1), (40, 2))
+    try:
+        at = [geometry.transform(view.to_page, places + step) for step in ((0, 0), (1, 0), (0, 1))]
+    except ValueError:  # the view shows the page's horizon
+        assert view.shrink == 1
+        return
+    steps = np.stack([at[1] - at[0], at[2] - at[0]], axis=2)
+    fewest = np.linalg.svd(steps, compute_uv=False).min()
+    assert view.shrink == 1 or view.shrink < fewest
+
+
+def test_only_what_is_seen_is_read_and_nothing_of_it_changes(rng):
+    """A small window on a page equals the same place of a view of the whole page."""
+    page = Pixels(rng.integers(0, 255, (900, 700, 3), dtype=np.uint8), 700, 900)
+    for scale in (0.15, 0.37, 0.6, 0.9, 1.7):
+        matrix = geometry.scaling(scale, scale) @ geometry.about(geometry.rotation(7), 350, 450)
+        whole = View(matrix, 1300, 1600).image(page, (1, 2, 3))
+        x, y = 32, 64
+        part = View(geometry.translation(-x, -y) @ matrix, 64, 96).image(page, (1, 2, 3))
+        if scale * geometry.FINER > 0.5:  # else the blocks that are averaged begin elsewhere
+            assert np.abs(part.astype(int) - whole[y : y + 96, x : x + 64]).max() <= 1
+        beside = View(geometry.translation(5000, 0) @ matrix, 64, 96).image(page, (1, 2, 3))
+        assert (beside == (1, 2, 3)).all()
 
 
 @given(sizes, sizes, st.sampled_from([96, 320, 960]))
@@ -116,10 +176,9 @@ def test_defaults_change_nothing(rng):
     assert np.allclose(Augment().sample(rng, 300, 200), np.eye(3))
 
 
-def test_photometric_is_a_function_of_its_generator_and_keeps_torch_as_it_was(rng):
-    import torch
-
+def test_photometric_is_a_function_of_its_generator(rng):
     image = rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    before = image.copy()
     every = Photometric(
         brightness=0.3,
         contrast=0.3,
@@ -133,10 +192,43 @@ def test_photometric_is_a_function_of_its_generator_and_keeps_torch_as_it_was(rn
         p_shadow=1,
         p_fog=1,
     )
-    state = torch.random.get_rng_state()
     a, b = (every(image, np.random.default_rng(3)) for _ in range(2))
     assert np.array_equal(a, b)
     assert a.dtype == np.uint8
     assert a.shape == image.shape
     assert not np.array_equal(a, image)
-    assert torch.equal(torch.random.get_rng_state(), state)
+    assert np.array_equal(image, before)
+
+
+def test_each_colour_change_is_what_it_is_called(rng):
+    """Against torchvision's, but for hue: a turn about luma instead of one in HSV."""
+    import torch
+    from torchvision.transforms.v2 import functional as tv
+
+    image = rng.integers(60, 190, (32, 32, 3), dtype=np.uint8)  # nothing is cut off at 0 or 255
+    tensor = torch.from_numpy(image).permute(2, 0, 1)
+    kinds = {"brightness": tv.adjust_brightness, "contrast": tv.adjust_contrast, "saturation": tv.adjust_saturation}
+    for place, (name, theirs) in enumerate(kinds.items()):
+        ours = Photometric(**{name: 0.3})(image, np.random.default_rng(5))
+        draws = np.random.default_rng(5)
+        draws.random(4)
+        factor = draws.uniform(1 - 0.3 * np.eye(3)[place], 1 + 0.3 * np.eye(3)[place])[place]
+        assert factor != 1
+        expected = theirs(tensor, factor).permute(1, 2, 0).numpy().astype(int)
+        assert np.abs(ours - expected).max() <= 2
+    grey = Photometric(p_gray=1, p_color=0)(image, rng)
+    assert np.abs(grey.astype(int) - tv.rgb_to_grayscale(tensor, 3).permute(1, 2, 0).numpy()).max() <= 1
+    image = rng.integers(100, 150, (32, 32, 3), dtype=np.uint8)
+    turned = Photometric(hue=0.2)(image, np.random.default_rng(5))
+    assert np.abs(turned.astype(int) - image).mean() > 5
+    luma = np.array([0.299, 0.587, 0.114])
+    assert np.abs((turned - image.astype(float)) @ luma).max() < 1.5
+    flat = np.full((8, 8, 3), 77, np.uint8)
+    assert np.array_equal(Photometric(hue=0.5, saturation=1)(flat, rng), flat)
+
+
+def test_noise_has_the_spread_that_was_drawn(rng):
+    image = np.full((200, 200, 3), 128, np.uint8)
+    spreads = [Photometric(p_noise=1, noise=0.2)(image, rng).astype(float).std() / 255 for _ in range(200)]
+    assert max(spreads) == pytest.approx(0.2, abs=0.01)
+    assert np.mean(spreads) == pytest.approx(0.1, abs=0.015)

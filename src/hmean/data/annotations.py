@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -227,8 +228,27 @@ def _make_page(
     )
 
 
+def _is_good_quad(points: Any, width: int, height: int) -> bool:
+    """Whether these are the corners of a convex quad on the page, as of most words: quicker than the full check."""
+    try:
+        (ax, ay), (bx, by), (cx, cy), (dx, dy) = points
+        turns = (
+            (bx - ax) * (cy - by) - (by - ay) * (cx - bx),
+            (cx - bx) * (dy - cy) - (cy - by) * (dx - cx),
+            (dx - cx) * (ay - dy) - (dy - cy) * (ax - dx),
+            (ax - dx) * (by - ay) - (ay - dy) * (bx - ax),
+        )  # four turns to the same side go round once: convex, so nothing crosses
+        convex = bool(min(turns) > 0 or max(turns) < 0) and all(math.isfinite(turn) for turn in turns)
+        on_page = max(ax, bx, cx, dx) > 0 and max(ay, by, cy, dy) > 0
+        return convex and on_page and min(ax, bx, cx, dx) < width and min(ay, by, cy, dy) < height
+    except (TypeError, ValueError):
+        return False
+
+
 def _check_points(where: str, points: Any, width: int, height: int, faults: list[str]) -> Points | None:
     """The polygon (n, 2), or None and a line in ``faults``."""
+    if _is_good_quad(points, width, height):
+        return np.array(points, dtype=np.float64)
     try:
         polygon = np.asarray(points, dtype=np.float64)
     except (TypeError, ValueError):

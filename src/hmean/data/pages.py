@@ -11,19 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.data.annotations import Labels
-from hmean.data.images import image_size, read_image
+from hmean.data.images import Decoder, Pixels, decode, image_size, read_image
 from hmean.errors import InputError
-from hmean.geometry import Image
 from hmean.types import Page
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Some pages of a label set together with the folder of their images."""
+    """Some pages of a label set together with the folder of their images, and what decodes these."""
 
     labels: Labels
     image_path: Path
     indices: Sequence[int]
+    decode: Decoder = decode
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -42,17 +42,18 @@ class LabelledImages:
         path, nested = self.image_path / name, self.image_path / self.labels.source.stem / name
         return nested if not path.exists() and nested.exists() else path
 
-    def read(self, position: int) -> tuple[Image, Page]:
-        """Upright pixels and labels of one page.
+    def pixels(self, position: int, page: Page, shrink: int = 1) -> Pixels:
+        """Upright pixels of one page, whose labels are ``page``; shrunk as ``images.decode`` does.
 
         Raises:
-            InputError: if either is wrong, or the label's size is not the upright image's.
+            InputError: if the image cannot be read, or the label's size is not the upright image's.
         """
-        image, page = read_image(self.file(position)), self.page(position)
-        fault = size_fault(self.file(position), page, image.shape[1], image.shape[0])
+        file = self.file(position)
+        pixels = self.decode(file, shrink)
+        fault = size_fault(file, page, pixels.width, pixels.height)
         if fault:
             raise InputError(fault)
-        return image, page
+        return pixels
 
     def page_keys(self) -> NDArray[np.int64]:
         """A number for each page (N,): of its size, labels and bytes in its image file, so the same under any name."""

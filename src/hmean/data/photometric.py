@@ -1,16 +1,27 @@
-"""Photometric augmentation: torchvision's, and the two it lacks (shadow, fog). Pixels change, places do not."""
+"""Photometric augmentation on uint8 images: pixels change, places do not.
+
+Brightness, contrast, saturation, hue and the loss of all colour are linear, so they are one 3 x 4 matrix and one pass;
+values are cut to [0, 255] once, at its end.
+"""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torchvision.transforms import v2
 
 from hmean.geometry import Image
+
+_LUMA = np.array([0.299, 0.587, 0.114])
+# RGB to luma and the two chroma axes of NTSC: a turn of these two is a shift of hue.
+_YIQ = np.array([_LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
+_SHARPEN = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13  # what sharpening moves away from
+# Normal deviates at the middles of 256 equal shares: a random byte through this table is Gaussian noise.
+_NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)])
 
 
 @dataclass(frozen=True)
@@ -54,51 +65,68 @@ class Photometric:
     p_fog: float = 0.0
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
-        """Change an image (H, W, 3); all chance comes from ``rng``, torch's own state is left as it was."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**62)))
-            return self._apply(image, rng)
-
-    def _apply(self, image: Image, rng: np.random.Generator) -> Image:
+        """Change an image (H, W, 3); all chance comes from ``rng``."""
+        height, width = image.shape[:2]
         if rng.random() < self.p_shadow:
-            image = _shade(image, _shadow(rng, image.shape[0], image.shape[1]))
+            image = _scale(image, _shadow(rng, height, width))
         if rng.random() < self.p_fog:
-            haze = _clouds(rng, image.shape[0], image.shape[1])[:, :, None]
-            image = (image * (1 - haze) + 255 * haze).astype(np.uint8)
-        steps: list[torch.nn.Module] = []
-        if rng.random() < self.p_color and (self.brightness or self.contrast or self.saturation or self.hue):
-            steps.append(v2.ColorJitter(self.brightness, self.contrast, self.saturation, self.hue))
-        if rng.random() < self.p_gray:
-            steps.append(v2.Grayscale(3))
+            image = ~_scale(~image, 1 - _clouds(rng, height, width))
+        colour = rng.random() < self.p_color and any((self.brightness, self.contrast, self.saturation, self.hue))
+        grey = rng.random() < self.p_gray
+        if colour or grey:
+            image = _u8(cv2.transform(image, self._colour(rng, cv2.mean(image)[:3], colour=colour, grey=grey)))
         if rng.random() < self.p_blur:
             sigma = rng.uniform(0.1, self.blur)
-            steps.append(v2.GaussianBlur(2 * int(np.ceil(2 * sigma)) + 1, sigma))
+            side = 2 * math.ceil(2 * sigma) + 1
+            image = _u8(cv2.GaussianBlur(image, (side, side), sigma))
         if rng.random() < self.p_sharpen:
-            steps.append(v2.RandomAdjustSharpness(rng.uniform(1.0, self.sharpen), p=1.0))
-        tensor = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)
-        for step in steps:
-            tensor = step(tensor)
+            factor = rng.uniform(1.0, self.sharpen)
+            kernel = (1 - factor) * _SHARPEN
+            kernel[1, 1] += factor
+            image = _u8(cv2.filter2D(image, -1, kernel))
         if rng.random() < self.p_noise:
-            sigma = 255 * rng.uniform(0.0, self.noise)
-            tensor = (tensor + sigma * torch.randn(tensor.shape)).clamp(0, 255).to(torch.uint8)
-        out: Image = np.ascontiguousarray(tensor.permute(1, 2, 0).numpy())
-        if rng.random() < self.p_jpeg:  # torchvision's own codec is deprecated
+            deviates = np.round(255 * rng.uniform(0.0, self.noise) * _NORMAL).astype(np.int16)
+            bytes_ = np.frombuffer(rng.bytes(image.size), dtype=np.uint8).reshape(image.shape)
+            image = _u8(cv2.add(image, cv2.LUT(bytes_, deviates), dtype=cv2.CV_8U))
+        if rng.random() < self.p_jpeg:
             quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(self.jpeg, 96))]
-            out = np.asarray(cv2.imdecode(cv2.imencode(".jpg", out, quality)[1], cv2.IMREAD_COLOR), dtype=np.uint8)
-        return out
+            image = np.asarray(cv2.imdecode(cv2.imencode(".jpg", image, quality)[1], cv2.IMREAD_COLOR), dtype=np.uint8)
+        return image
+
+    def _colour(
+        self, rng: np.random.Generator, mean: tuple[float, ...], *, colour: bool, grey: bool
+    ) -> NDArray[np.float64]:
+        """The matrix (3, 4) of the colour changes on an image with this mean colour."""
+        strengths = np.array([self.brightness, self.contrast, self.saturation]) * colour
+        brightness, contrast, saturation = rng.uniform(1 - strengths, 1 + strengths)
+        angle = 2 * math.pi * rng.uniform(-self.hue, self.hue) * colour
+        chroma = 0.0 if grey else saturation
+        c, s = chroma * math.cos(angle), chroma * math.sin(angle)
+        turn = np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+        matrix = np.linalg.inv(_YIQ) @ turn @ _YIQ * contrast * brightness
+        offset = (1 - contrast) * brightness * float(_LUMA @ mean)  # contrast is about the mean luma
+        return np.column_stack([matrix, np.full(3, offset)])
 
 
-def _shade(image: Image, factor: NDArray[np.float32]) -> Image:
-    return (image * factor[:, :, None]).astype(np.uint8)
+def _u8(image: cv2.typing.MatLike) -> Image:
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _scale(image: Image, factor: NDArray[np.float32]) -> Image:
+    """Each pixel (H, W, 3) times a factor (H, W) in [0, 1]."""
+    bits = cv2.convertScaleAbs(factor, alpha=255)
+    return _u8(cv2.multiply(image, cv2.merge([bits] * 3), scale=1 / 255))
 
 
 def _shadow(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:
     """Brightness factors (H, W): a half-plane darkened to 0.4-0.85, with an edge of random softness."""
     angle = rng.uniform(0, 2 * np.pi)
     x, y = np.arange(width) / width - rng.uniform(0.2, 0.8), np.arange(height) / height - rng.uniform(0.2, 0.8)
-    distance = np.cos(angle) * x[None, :] + np.sin(angle) * y[:, None]
-    depth = rng.uniform(0.15, 0.6)
-    return np.asarray(1 - depth / (1 + np.exp(-distance / rng.uniform(0.005, 0.1))), dtype=np.float32)
+    depth, softness = rng.uniform(0.15, 0.6), rng.uniform(0.005, 0.1)
+    along_x = (-math.cos(angle) / softness * x).astype(np.float32)
+    along_y = (-math.sin(angle) / softness * y).astype(np.float32)
+    exponent = np.minimum(along_x[None, :] + along_y[:, None], 80)  # e^80 is within float32
+    return np.asarray(1 - np.float32(depth) / (1 + np.exp(exponent)), dtype=np.float32)
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float32]:

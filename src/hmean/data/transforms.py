@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from hmean import geometry
+from hmean.data.images import Pixels
 from hmean.geometry import Image, Matrix
 from hmean.types import Polygons
 
@@ -34,9 +35,24 @@ class View:
         """The inverse matrix: view pixels to page pixels."""
         return np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
 
-    def image(self, page: Image, fill: tuple[int, int, int]) -> Image:
+    @property
+    def shrink(self) -> int:
+        """How far a page may be shrunk when decoded (1, 2, 4 or 8) and still be finer than the view everywhere."""
+        inverse = self.to_page
+        corners = np.array([[0, 0, 1], [self.width, 0, 1], [self.width, self.height, 1], [0, self.height, 1]])
+        at = corners @ inverse.T
+        depth = at[:, 2, None, None]
+        if depth.min() <= 1e-9:
+            return 1
+        # Page pixels per view pixel in the direction where they are fewest, at each corner.
+        jacobian = (inverse[:2, :2] - at[:, :2, None] / depth * inverse[2, :2]) / depth
+        fewest = float(np.linalg.svd(jacobian, compute_uv=False).min()) / geometry.FINER
+        return next((shrink for shrink in (8, 4, 2) if shrink <= fewest), 1)
+
+    def image(self, page: Pixels, fill: tuple[int, int, int]) -> Image:
         """The page's pixels in this view (height, width, 3)."""
-        return geometry.warp(page, self.matrix, self.width, self.height, fill)
+        matrix = self.matrix @ geometry.scaling(page.shrink, page.shrink)
+        return geometry.warp(page.image, matrix, self.width, self.height, fill)
 
     def polygons(self, polygons: Polygons) -> Polygons:
         """The page's polygons in this view's pixels: as many, in the same order, also those outside of it."""

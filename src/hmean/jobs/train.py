@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,8 +29,10 @@ from hmean import runs
 from hmean.builders import build_detector, build_train_view, open_pages
 from hmean.checkpoints import carry, load_checkpoint, save_checkpoint
 from hmean.config import Config, build, check_components, resolve
+from hmean.data.cache import PageCache
 from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EvalDataset, TrainDataset
+from hmean.data.images import decode
 from hmean.data.pages import LabelledImages, shared_images
 from hmean.errors import InputError
 from hmean.files import write_json
@@ -132,13 +135,17 @@ def build_data(
     """Data sets and loaders of a config."""
     targets, loaders = config.models.targets, config.dataloaders
     fill = module.detector.encoder.fill
+    cache = loaders.cache
+    decoder = decode if cache.folder is None else PageCache(Path(cache.folder), int(cache.size_gb * 1e9))
     train = TrainDataset(
-        train_pages, build_train_view(config), seed=config.seed, shrink_ratio=targets.shrink_ratio,
-        min_side=targets.min_side, fill=fill, antialias=targets.antialias,
+        replace(train_pages, decode=decoder), build_train_view(config), seed=config.seed,
+        shrink_ratio=targets.shrink_ratio, min_side=targets.min_side, fill=fill, antialias=targets.antialias,
         on_device=_on_cuda(config) if targets.device == "auto" else targets.device,
     )  # fmt: skip
     val_files = [val_pages.file(position) for position in range(len(val_pages))]
-    val = EvalDataset(val_files, long_side=config.transforms.long_side, pad=config.transforms.pad, fill=fill)
+    val = EvalDataset(
+        val_files, long_side=config.transforms.long_side, pad=config.transforms.pad, fill=fill, decode=decoder
+    )
     return PagesModule(
         train,
         val,

@@ -1,0 +1,152 @@
+"""A training sample as DBNet repositories make it: cv2.imread, albumentations (or OpenCV's calls), standard targets.
+
+The targets follow the DB paper's "Label generation" as its public copies do: integer polygon offsets by pyclipper, and
+for each word the distance of every pixel of its box to each edge, in numpy.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pyclipper
+from numpy.typing import NDArray
+
+from hmean.types import Page
+
+MEAN = np.array([0.485, 0.456, 0.406], dtype=np.float32) * 255
+STD = np.array([0.229, 0.224, 0.225], dtype=np.float32) * 255
+ALBUMENTATIONS = importlib.util.find_spec("albumentations") is not None
+
+
+class Loader:
+    """Samples of ``side`` px: the whole page, or with ``crop_from`` a crop of the page drawn at that long side."""
+
+    def __init__(self, side: int, shrink_ratio: float, crop_from: int | None = None) -> None:
+        self.side, self.shrink_ratio, self.crop_from = side, shrink_ratio, crop_from
+        self.rng = np.random.default_rng(0)
+        self.augment = _albumentations(side, crop_from) if ALBUMENTATIONS else self._opencv
+
+    def __call__(self, file: Path, page: Page) -> dict[str, NDArray[Any]]:
+        """One sample: image float32 (3, side, side) and the maps of ``targets``."""
+        image = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
+        image, points = self.augment(image, page.polygons.points)
+        words = [points[a:b] for a, b in zip(page.polygons.offsets[:-1], page.polygons.offsets[1:], strict=True)]
+        return {
+            "image": np.ascontiguousarray(image.transpose(2, 0, 1)),
+            **targets(words, page.ignored, self.side, self.side, self.shrink_ratio),
+        }
+
+    def _opencv(self, image: NDArray[Any], points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        height, width = image.shape[:2]
+        scale = (self.crop_from or self.side) / max(height, width)
+        image = cv2.resize(image, (round(width * scale), round(height * scale)))
+        height, width = image.shape[:2]
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), self.rng.uniform(-10, 10), self.rng.uniform(0.85, 1.15))
+        x, y = (self.rng.integers(0, max(1, n - self.side)) if self.crop_from else 0 for n in (width, height))
+        image = cv2.warpAffine(image, turn, (width, height))[y : y + self.side, x : x + self.side]
+        image = cv2.copyMakeBorder(
+            image, 0, self.side - image.shape[0], 0, self.side - image.shape[1], cv2.BORDER_CONSTANT
+        )
+        points = (points * scale) @ turn[:, :2].T + turn[:, 2] - (x, y)
+        if self.rng.random() < 0.5:  # brightness, contrast, saturation, hue: as the textbook has it, in HSV
+            image = cv2.convertScaleAbs(image, alpha=self.rng.uniform(0.7, 1.3), beta=self.rng.uniform(-30, 30))
+            hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV).astype(np.float32) * (1, self.rng.uniform(0.8, 1.2), 1)
+            hsv[..., 0] += self.rng.uniform(-3, 3)
+            image = cv2.cvtColor(np.clip(hsv, 0, (179, 255, 255)).astype(np.uint8), cv2.COLOR_HSV2RGB)
+        if self.rng.random() < 0.15:
+            noise = self.rng.normal(0, self.rng.uniform(0, 12), image.shape)
+            image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        if self.rng.random() < 0.1:
+            image = cv2.GaussianBlur(image, (5, 5), self.rng.uniform(0.1, 1.5))
+        return (image - MEAN) * (1 / STD), points
+
+
+def _albumentations(side: int, crop_from: int | None) -> Callable[..., tuple[NDArray[Any], NDArray[Any]]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import albumentations as A  # noqa: N812, PLC0415 - its own way to be imported
+
+        place = (
+            [A.RandomCrop(side, side, pad_if_needed=True)]
+            if crop_from
+            else [A.PadIfNeeded(side, side, position="top_left")]
+        )
+        compose = A.Compose(
+            [
+                A.LongestMaxSize(crop_from or side),
+                A.Affine(rotate=(-10, 10), scale=(0.85, 1.15), translate_percent=(-0.05, 0.05), p=1.0),
+                *place,
+                A.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.2, hue=0.02, p=0.5),
+                A.GaussNoise(std_range=(0, 0.05), p=0.15),
+                A.GaussianBlur(sigma_limit=(0.1, 1.5), p=0.1),
+                A.Sharpen(p=0.1),
+                A.RandomShadow(p=0.1),
+                A.RandomFog(p=0.05),
+                A.Normalize(),
+            ],
+            keypoint_params=A.KeypointParams(format="xy", remove_invisible=False),
+        )
+
+    def augment(image: NDArray[Any], points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        out = compose(image=image, keypoints=points)
+        return out["image"], np.asarray(out["keypoints"]).reshape(-1, 2)
+
+    return augment
+
+
+def targets(
+    words: list[NDArray[Any]], ignore: NDArray[Any], width: int, height: int, r: float, smallest: float = 3
+) -> dict[str, NDArray[Any]]:
+    """Shrink map, its mask, threshold map, its mask: each (height, width), float32."""
+    shrink, valid = np.zeros((height, width), np.float32), np.ones((height, width), np.float32)
+    threshold, band = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
+    for word, skip in zip(words, ignore, strict=True):
+        word = np.clip(word, 0, (width - 1, height - 1))
+        area, length = cv2.contourArea(word.astype(np.float32)), cv2.arcLength(word.astype(np.float32), closed=True)
+        if skip or min(np.ptp(word, axis=0)) < smallest or area < 1:
+            cv2.fillPoly(valid, [word.astype(np.int32)], 0)
+            continue
+        distance = area * (1 - r * r) / length
+        inner, outer = (_offset(word, sign * distance) for sign in (-1, 1))
+        if not inner or not outer:
+            cv2.fillPoly(valid, [word.astype(np.int32)], 0)
+            continue
+        cv2.fillPoly(shrink, [inner[0]], 1)
+        _draw_border(word, outer[0], distance, threshold, band)
+    return {"shrink": shrink, "valid": valid, "threshold": 0.3 + 0.4 * threshold, "band": band}
+
+
+def _offset(word: NDArray[Any], distance: float) -> list[NDArray[Any]]:
+    offset = pyclipper.PyclipperOffset()
+    offset.AddPath([tuple(p) for p in word.astype(int)], pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
+    return [np.array(path) for path in offset.Execute(distance)]
+
+
+def _draw_border(
+    word: NDArray[Any], outer: NDArray[Any], distance: float, threshold: NDArray[Any], band: NDArray[Any]
+) -> None:
+    height, width = threshold.shape
+    cv2.fillPoly(band, [outer.astype(np.int32)], 1)
+    (x0, y0), (x1, y1) = outer.min(axis=0), outer.max(axis=0)
+    xs, ys = np.meshgrid(np.arange(x0, x1 + 1, dtype=np.float32), np.arange(y0, y1 + 1, dtype=np.float32))
+    near = np.ones((len(word), *xs.shape), np.float32)
+    for i, (a, b) in enumerate(zip(word, np.roll(word, -1, axis=0), strict=True)):
+        to_a, to_b = (xs - a[0]) ** 2 + (ys - a[1]) ** 2, (xs - b[0]) ** 2 + (ys - b[1]) ** 2
+        edge = (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2
+        cosine = (edge - to_a - to_b) / (2 * np.sqrt(to_a * to_b) + 1e-6)
+        across = np.sqrt(np.maximum(to_a * to_b * np.maximum(1 - cosine**2, 0) / max(edge, 1e-6), 0))
+        across[cosine < 0] = np.sqrt(np.minimum(to_a, to_b))[cosine < 0]
+        near[i] = np.clip(across / distance, 0, 1)
+    left, top = max(0, math.ceil(x0)), max(0, math.ceil(y0))
+    right, bottom = min(width, int(x1) + 1), min(height, int(y1) + 1)
+    if right > left and bottom > top:
+        part = 1 - near.min(axis=0)[top - int(y0) : bottom - int(y0), left - int(x0) : right - int(x0)]
+        here = threshold[top:bottom, left:right]
+        np.maximum(here, part, out=here)
