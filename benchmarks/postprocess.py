@@ -54,9 +54,9 @@ def maps(long_side: int, count: int = 12) -> list[Item]:
     )
     items = []
     for position in range(len(pages)):
-        image, page = pages.read(position)
+        page = pages.page(position)
         view = letterbox(page.width, page.height, long_side, "stride")
-        pixels = view.image(image, (255, 255, 255))[:, :, ::-1].astype(np.float32) / 127.5 - 1
+        pixels = view.image(pages.pixels(position, page), (255, 255, 255))[:, :, ::-1].astype(np.float32) / 127.5 - 1
         probability = session.run(None, {session.get_inputs()[0].name: pixels.transpose(2, 0, 1)[None]})[0][0, 0]
         items.append(
             (PageMap(page.name, np.ascontiguousarray(probability), view.to_page, page.width, page.height), page)

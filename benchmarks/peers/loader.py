@@ -1,13 +1,8 @@
-"""A training sample as DBNet repositories make it: cv2.imread, albumentations (or OpenCV's calls), standard targets.
-
-The targets follow the DB paper's "Label generation" as its public copies do: integer polygon offsets by pyclipper, and
-for each word the distance of every pixel of its box to each edge, in numpy.
-"""
+"""A training sample as DBNet repositories make it: cv2.imread, albumentations (or OpenCV's calls), textbook targets."""
 
 from __future__ import annotations
 
 import importlib.util
-import math
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +10,8 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pyclipper
 from numpy.typing import NDArray
+from peers.targets import make_targets
 
 from hmean.types import Page
 
@@ -33,15 +28,13 @@ class Loader:
         self.rng = np.random.default_rng(0)
         self.augment = _albumentations(side, crop_from) if ALBUMENTATIONS else self._opencv
 
-    def __call__(self, file: Path, page: Page) -> dict[str, NDArray[Any]]:
-        """One sample: image float32 (3, side, side) and the maps of ``targets``."""
+    def __call__(self, file: Path, page: Page) -> tuple[NDArray[Any], object]:
+        """One sample: image float32 (3, side, side) and its maps."""
         image = cv2.cvtColor(cv2.imread(str(file)), cv2.COLOR_BGR2RGB)
         image, points = self.augment(image, page.polygons.points)
-        words = [points[a:b] for a, b in zip(page.polygons.offsets[:-1], page.polygons.offsets[1:], strict=True)]
-        return {
-            "image": np.ascontiguousarray(image.transpose(2, 0, 1)),
-            **targets(words, page.ignored, self.side, self.side, self.shrink_ratio),
-        }
+        words = page.polygons.with_points(np.asarray(points, dtype=np.float64))
+        maps = make_targets(words, page.ignored, self.side, self.side, shrink_ratio=self.shrink_ratio, min_side=3.0)
+        return np.ascontiguousarray(image.transpose(2, 0, 1)), maps
 
     def _opencv(self, image: NDArray[Any], points: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         height, width = image.shape[:2]
@@ -99,54 +92,3 @@ def _albumentations(side: int, crop_from: int | None) -> Callable[..., tuple[NDA
         return out["image"], np.asarray(out["keypoints"]).reshape(-1, 2)
 
     return augment
-
-
-def targets(
-    words: list[NDArray[Any]], ignore: NDArray[Any], width: int, height: int, r: float, smallest: float = 3
-) -> dict[str, NDArray[Any]]:
-    """Shrink map, its mask, threshold map, its mask: each (height, width), float32."""
-    shrink, valid = np.zeros((height, width), np.float32), np.ones((height, width), np.float32)
-    threshold, band = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
-    for word, skip in zip(words, ignore, strict=True):
-        word = np.clip(word, 0, (width - 1, height - 1))
-        area, length = cv2.contourArea(word.astype(np.float32)), cv2.arcLength(word.astype(np.float32), closed=True)
-        if skip or min(np.ptp(word, axis=0)) < smallest or area < 1:
-            cv2.fillPoly(valid, [word.astype(np.int32)], 0)
-            continue
-        distance = area * (1 - r * r) / length
-        inner, outer = (_offset(word, sign * distance) for sign in (-1, 1))
-        if not inner or not outer:
-            cv2.fillPoly(valid, [word.astype(np.int32)], 0)
-            continue
-        cv2.fillPoly(shrink, [inner[0]], 1)
-        _draw_border(word, outer[0], distance, threshold, band)
-    return {"shrink": shrink, "valid": valid, "threshold": 0.3 + 0.4 * threshold, "band": band}
-
-
-def _offset(word: NDArray[Any], distance: float) -> list[NDArray[Any]]:
-    offset = pyclipper.PyclipperOffset()
-    offset.AddPath([tuple(p) for p in word.astype(int)], pyclipper.JT_ROUND, pyclipper.ET_CLOSEDPOLYGON)
-    return [np.array(path) for path in offset.Execute(distance)]
-
-
-def _draw_border(
-    word: NDArray[Any], outer: NDArray[Any], distance: float, threshold: NDArray[Any], band: NDArray[Any]
-) -> None:
-    height, width = threshold.shape
-    cv2.fillPoly(band, [outer.astype(np.int32)], 1)
-    (x0, y0), (x1, y1) = outer.min(axis=0), outer.max(axis=0)
-    xs, ys = np.meshgrid(np.arange(x0, x1 + 1, dtype=np.float32), np.arange(y0, y1 + 1, dtype=np.float32))
-    near = np.ones((len(word), *xs.shape), np.float32)
-    for i, (a, b) in enumerate(zip(word, np.roll(word, -1, axis=0), strict=True)):
-        to_a, to_b = (xs - a[0]) ** 2 + (ys - a[1]) ** 2, (xs - b[0]) ** 2 + (ys - b[1]) ** 2
-        edge = (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2
-        cosine = (edge - to_a - to_b) / (2 * np.sqrt(to_a * to_b) + 1e-6)
-        across = np.sqrt(np.maximum(to_a * to_b * np.maximum(1 - cosine**2, 0) / max(edge, 1e-6), 0))
-        across[cosine < 0] = np.sqrt(np.minimum(to_a, to_b))[cosine < 0]
-        near[i] = np.clip(across / distance, 0, 1)
-    left, top = max(0, math.ceil(x0)), max(0, math.ceil(y0))
-    right, bottom = min(width, int(x1) + 1), min(height, int(y1) + 1)
-    if right > left and bottom > top:
-        part = 1 - near.min(axis=0)[top - int(y0) : bottom - int(y0), left - int(x0) : right - int(x0)]
-        here = threshold[top:bottom, left:right]
-        np.maximum(here, part, out=here)

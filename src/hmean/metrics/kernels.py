@@ -1,8 +1,8 @@
 """The compiled part of both scores: overlaps of words and regions, CLEval's tally, IoU's pairs.
 
-Everything works on convex quads and says where it cannot (a self-crossing or concave quad, another polygon, a
-don't-care region with words inside): ``cleval`` and ``iou`` then put in what shapely says. All kernels stand in this
-one file, since numba's cache of a function does not notice that one it calls, from another file, has changed.
+Everything works on quads, as one convex part or two, and says where it cannot (a quad that touches itself, another
+polygon, a don't-care region with words inside): ``cleval`` and ``iou`` then put in what shapely says. All kernels stand
+in this one file, since numba's cache of a function does not notice that one it calls, from another file, has changed.
 
 A page's pairs are those whose bounds meet, word by word: pairs ``first[k]`` to ``first[k + 1]`` are those of word k,
 in the order of their regions. Everything that depends on which regions are kept is a pass over them.
@@ -26,14 +26,15 @@ EXOTIC = -1.0  # an area that shapely must find
 
 
 @njit(cache=True, nogil=True)
-def measure(points: Floats, offsets: Ints, whole: bool) -> tuple[Floats, Floats, Flags, Floats]:
-    """Corners (K, 4, 2), bounds (K, 4), convexity (K,) and shoelace area (K,) of K polygons.
+def measure(points: Floats, offsets: Ints, whole: bool) -> tuple[Floats, Floats, Floats, Ints, Floats]:
+    """Corners (K, 4, 2), bounds (K, 4), convex parts (K, 2, 4, 2), how many (K,), shoelace area (K,) of K polygons.
 
-    ``whole``: coordinates of quads are cut to whole pixels first. Corners and area are 0 for other polygons.
+    ``whole``: coordinates of quads are cut to whole pixels first. Corners and area are 0 for other polygons, which have
+    no parts either.
     """
     k_all = len(offsets) - 1
-    corners, bounds = np.zeros((k_all, 4, 2)), np.empty((k_all, 4))
-    convex, shoelace = np.zeros(k_all, dtype=np.bool_), np.zeros(k_all)
+    corners, bounds, shoelace = np.zeros((k_all, 4, 2)), np.empty((k_all, 4)), np.zeros(k_all)
+    parts, count = np.zeros((k_all, 2, 4, 2)), np.zeros(k_all, dtype=np.int64)
     for k in range(k_all):
         start, end = offsets[k], offsets[k + 1]
         quad = end - start == 4
@@ -48,14 +49,41 @@ def measure(points: Floats, offsets: Ints, whole: bool) -> tuple[Floats, Floats,
         bounds[k, 0], bounds[k, 1], bounds[k, 2], bounds[k, 3] = x0, y0, x1, y1
         if quad:
             p = corners[k]
-            least, most = np.inf, -np.inf
-            for c in range(4):
-                d, e = (c + 1) % 4, (c + 2) % 4
-                turn = (p[d, 0] - p[c, 0]) * (p[e, 1] - p[d, 1]) - (p[d, 1] - p[c, 1]) * (p[e, 0] - p[d, 0])
-                least, most = min(least, turn), max(most, turn)
-            convex[k] = least >= 0 or most <= 0  # four turns of one sign cannot wind twice
+            count[k] = _split(p, parts[k])
             shoelace[k] = abs((p[2, 0] - p[0, 0]) * (p[3, 1] - p[1, 1]) - (p[2, 1] - p[0, 1]) * (p[3, 0] - p[1, 0])) / 2
-    return corners, bounds, convex, shoelace
+    return corners, bounds, parts, count, shoelace
+
+
+@njit(cache=True, nogil=True)
+def _split(p: Floats, parts: Floats) -> int:
+    """Convex parts of a quad (4, 2) under the even-odd rule into ``parts``: 1, 2, or 0 where it touches itself."""
+    turns = np.empty(4)
+    for c in range(4):
+        d, e = (c + 1) % 4, (c + 2) % 4
+        turns[d] = (p[d, 0] - p[c, 0]) * (p[e, 1] - p[d, 1]) - (p[d, 1] - p[c, 1]) * (p[e, 0] - p[d, 0])
+    if turns.min() >= 0 or turns.max() <= 0:  # four turns of one sign cannot wind twice
+        parts[0] = p
+        return 1
+    if (turns == 0).any():
+        return 0
+    left = (turns > 0).sum()
+    if left == 2:  # two lobes, each a triangle at the point where two opposite edges cross
+        c = 0 if (turns[1] > 0) == (turns[2] > 0) else 1
+        a, b, d, e = p[c], p[c + 1], p[c + 2], p[(c + 3) % 4]
+        # Corners b and d turn alike, e and a the other way: the edges between those pairs cross, b to a and d to e.
+        cross = (b[0] - a[0]) * (e[1] - d[1]) - (b[1] - a[1]) * (e[0] - d[0])
+        t = ((d[0] - a[0]) * (e[1] - d[1]) - (d[1] - a[1]) * (e[0] - d[0])) / cross if cross != 0 else 0.0
+        x, y = a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])
+        parts[0, 0], parts[0, 1] = b, d
+        parts[1, 0], parts[1, 1] = e, a
+        parts[:, 2:, 0], parts[:, 2:, 1] = x, y
+        return 2 if cross != 0 else 0
+    for r in range(4):  # one corner points inward: cut from there to the opposite one
+        if (turns[r] > 0) == (left == 1):
+            parts[0, 0], parts[0, 1], parts[0, 2] = p[r], p[(r + 1) % 4], p[(r + 2) % 4]
+            parts[1, 0], parts[1, 1], parts[1, 2] = p[r], p[(r + 2) % 4], p[(r + 3) % 4]
+            parts[0, 3], parts[1, 3] = parts[0, 2], parts[1, 2]
+    return 2
 
 
 @njit(cache=True, nogil=True)
@@ -137,7 +165,7 @@ def reaches(bounds: Floats, centres: Floats, lengths: Ints) -> Floats:
 
 @njit(cache=True, nogil=True)
 def find_pairs(
-    reach: Floats, a: Floats, a_bounds: Floats, a_convex: Flags, b: Floats, b_bounds: Floats, b_convex: Flags
+    reach: Floats, a: Floats, a_count: Ints, a_bounds: Floats, b: Floats, b_count: Ints, b_bounds: Floats
 ) -> tuple[Ints, Ints, Floats]:
     """``first`` (K + 1,), ``region`` (N,) and the area of each overlap (N,), or ``EXOTIC``."""
     first = np.zeros(len(a) + 1, dtype=np.int64)
@@ -158,10 +186,25 @@ def find_pairs(
                 and a_bounds[i, 1] < b_bounds[j, 3]
                 and b_bounds[j, 1] < a_bounds[i, 3]
             ):
-                area[n] = clipped_area(a[i], b[j], work) if a_convex[i] and b_convex[j] else EXOTIC
+                if a_count[i] == 0 or b_count[j] == 0:
+                    area[n] = EXOTIC
+                for k in range(a_count[i] * b_count[j]):
+                    area[n] += clipped_area(a[i, k % a_count[i]], b[j, k // a_count[i]], work)
             n += 1
         first[i + 1] = n
     return first, region[:n], area[:n]
+
+
+@njit(cache=True, nogil=True)
+def part_areas(parts: Floats, count: Ints) -> Floats:
+    """Area of each shape (K,) from its convex parts; 0 without any."""
+    areas = np.zeros(len(parts))
+    for k in range(len(parts)):
+        for n in range(count[k]):
+            p = parts[k, n]
+            twice = (p[2, 0] - p[0, 0]) * (p[3, 1] - p[1, 1]) - (p[2, 1] - p[0, 1]) * (p[3, 0] - p[1, 0])
+            areas[k] += abs(twice) / 2
+    return areas
 
 
 @njit(cache=True, nogil=True)
@@ -375,18 +418,18 @@ def count_pages(
         if ((words[1:] - words[:-1]) != 4).any() or ((found[1:] - found[:-1]) != 4).any():
             exotic[page] = True
             continue
-        gt, gt_bounds, gt_convex, _ = measure(gt_points, words, True)
-        det, det_bounds, det_convex, det_areas = measure(det_points, found, True)
+        _, gt_bounds, gt, gt_count, _ = measure(gt_points, words, True)
+        corners, det_bounds, det, det_count, det_areas = measure(det_points, found, True)
         aspects = quad_aspects(gt_points, words)
         lengths = word_lengths(aspects, care[g0:g1], read[g0:g1])
         centres = quad_centres(gt_points, words, aspects, lengths)
         reach = reaches(gt_bounds, centres, lengths)
-        first, region, area = find_pairs(reach, gt, gt_bounds, gt_convex, det, det_bounds, det_convex)
+        first, region, area = find_pairs(reach, gt, gt_count, gt_bounds, det, det_count, det_bounds)
         if (area == EXOTIC).any() or has_ignored_words_inside(first, area, gt_bounds, care[g0:g1]):
             exotic[page] = True
             continue
         share = shares(region, area, det_areas)
-        inside = inclusion(centres, lengths, first, region, det, det_bounds)
+        inside = inclusion(centres, lengths, first, region, corners, det_bounds)
         stands_for = stand_ins(quad_aspects(det_points, found))
         for t in range(len(keep)):
             now = keep[t, d0:d1]
@@ -444,16 +487,17 @@ def match_pages(
     gt_points: Floats, gt_offsets: Ints, gt_starts: Ints, care: Flags,
     det_points: Floats, det_offsets: Ints, det_starts: Ints, keep: Flags, thresholds: Floats, counts: Ints,
 ) -> Flags:  # fmt: skip
-    """IoU pairs of N pages of convex quads into ``counts`` (N, T, thresholds, 3); arguments as ``count_pages``."""
+    """IoU pairs of N pages of quads into ``counts`` (N, T, thresholds, 3); arguments as ``count_pages``."""
     exotic = np.zeros(len(gt_starts) - 1, dtype=np.bool_)
     for page in range(len(exotic)):
         g0, g1, d0, d1 = gt_starts[page], gt_starts[page + 1], det_starts[page], det_starts[page + 1]
-        gt, gt_bounds, gt_convex, gt_areas = measure(gt_points, gt_offsets[g0 : g1 + 1], False)
-        det, det_bounds, det_convex, det_areas = measure(det_points, det_offsets[d0 : d1 + 1], False)
-        if not gt_convex.all() or not det_convex.all():
+        _, gt_bounds, gt, gt_count, _ = measure(gt_points, gt_offsets[g0 : g1 + 1], False)
+        _, det_bounds, det, det_count, _ = measure(det_points, det_offsets[d0 : d1 + 1], False)
+        if (gt_count == 0).any() or (det_count == 0).any():
             exotic[page] = True
             continue
-        first, region, area = find_pairs(gt_bounds, gt, gt_bounds, gt_convex, det, det_bounds, det_convex)
+        gt_areas, det_areas = part_areas(gt, gt_count), part_areas(det, det_count)
+        first, region, area = find_pairs(gt_bounds, gt, gt_count, gt_bounds, det, det_count, det_bounds)
         iou = ious(first, region, area, gt_areas, det_areas)
         det_care = counted_regions(first, region, area, det_areas, care[g0:g1])
         for t in range(len(keep)):

@@ -31,14 +31,15 @@ def pack(sets: Sequence[Polygons]) -> tuple[Floats, Ints, Ints]:
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """K polygons measured once: convex quads for the compiled kernels, any other as shapely regions.
+    """K polygons measured once: quads as convex parts for the compiled kernels, any other as shapely regions.
 
     Attributes:
         polygons: the coordinates that areas are taken of.
         quad: polygons with four points (K,), or those that the maker says.
         corners: corners of the quads (K, 4, 2), zeros elsewhere.
         bounds: x0, y0, x1, y1 of each (K, 4).
-        convex: convex quads (K,).
+        parts: convex parts of the quads (K, 2, 4, 2).
+        count: how many (K,): 0 for what is no quad, or touches itself.
         shoelace: unsigned shoelace area of the quads (K,), zeros elsewhere.
     """
 
@@ -46,7 +47,8 @@ class Shapes:
     quad: Flags
     corners: Floats
     bounds: Floats
-    convex: Flags
+    parts: Floats
+    count: Ints
     shoelace: Floats
 
     @classmethod
@@ -54,8 +56,8 @@ class Shapes:
         """Measure polygons; ``quad`` (K,) is by default where there are four points."""
         four = np.diff(polygons.offsets) == 4
         quad = four if quad is None else four & quad
-        corners, bounds, convex, shoelace = kernels.measure(polygons.points, polygons.offsets, False)
-        return cls(polygons, quad, corners, bounds, convex & quad, shoelace)
+        corners, bounds, parts, count, shoelace = kernels.measure(polygons.points, polygons.offsets, False)
+        return cls(polygons, quad, corners, bounds, parts, count * quad, shoelace)
 
     @cached_property
     @np.errstate(all="ignore")  # GEOS leaves floating-point flags behind, of which numpy would warn; so below
@@ -72,9 +74,9 @@ class Shapes:
     @cached_property
     def areas(self) -> Floats:
         """Area of each region (K,), square pixels."""
-        areas = self.shoelace.copy()
-        if not self.convex.all():
-            areas[~self.convex] = shapely.area(self.regions[~self.convex])
+        areas: Floats = kernels.part_areas(self.parts, self.count)
+        if not self.count.all():
+            areas[self.count == 0] = shapely.area(self.regions[self.count == 0])
         return areas
 
     @np.errstate(all="ignore")
@@ -85,7 +87,7 @@ class Shapes:
         """
         first, region, area = kernels.find_pairs(
             self.bounds if reach is None else reach,
-            self.corners, self.bounds, self.convex, other.corners, other.bounds, other.convex,
+            self.parts, self.count, self.bounds, other.parts, other.count, other.bounds,
         )  # fmt: skip
         exotic = np.flatnonzero(area == EXOTIC)
         if len(exotic):
