@@ -1,7 +1,7 @@
 """The compiled part of both scores: overlaps of words and regions, CLEval's tally, IoU's pairs.
 
-Everything works on quads, as one convex part or two, and says where it cannot (a quad that touches itself, another
-polygon, a don't-care region with words inside): ``cleval`` and ``iou`` then put in what shapely says. All kernels stand
+Everything works on quads, as one convex part or two, and says where it cannot (another polygon, a don't-care region
+with words inside): ``cleval`` and ``iou`` then put in what shapely says. All kernels stand
 in this one file, since numba's cache of a function does not notice that one it calls, from another file, has changed.
 
 A page's pairs are those whose bounds meet, word by word: pairs ``first[k]`` to ``first[k + 1]`` are those of word k,
@@ -56,7 +56,7 @@ def measure(points: Floats, offsets: Ints, whole: bool) -> tuple[Floats, Floats,
 
 @njit(cache=True, nogil=True)
 def _split(p: Floats, parts: Floats) -> int:
-    """Convex parts of a quad (4, 2) under the even-odd rule into ``parts``: 1, 2, or 0 where it touches itself."""
+    """Convex parts of a quad (4, 2) under the even-odd rule into ``parts``; returns their number, 1 or 2."""
     turns = np.empty(4)
     for c in range(4):
         d, e = (c + 1) % 4, (c + 2) % 4
@@ -64,20 +64,23 @@ def _split(p: Floats, parts: Floats) -> int:
     if turns.min() >= 0 or turns.max() <= 0:  # four turns of one sign cannot wind twice
         parts[0] = p
         return 1
-    if (turns == 0).any():
-        return 0
+    for c in range(4):
+        if turns[c] == 0:  # there and back on a line: what is left has an area only without this corner
+            parts[0, 0], parts[0, 1], parts[0, 2] = p[(c + 1) % 4], p[(c + 2) % 4], p[(c + 3) % 4]
+            parts[0, 3] = parts[0, 2]
+            return 1
     left = (turns > 0).sum()
     if left == 2:  # two lobes, each a triangle at the point where two opposite edges cross
         c = 0 if (turns[1] > 0) == (turns[2] > 0) else 1
         a, b, d, e = p[c], p[c + 1], p[c + 2], p[(c + 3) % 4]
         # Corners b and d turn alike, e and a the other way: the edges between those pairs cross, b to a and d to e.
         cross = (b[0] - a[0]) * (e[1] - d[1]) - (b[1] - a[1]) * (e[0] - d[0])
-        t = ((d[0] - a[0]) * (e[1] - d[1]) - (d[1] - a[1]) * (e[0] - d[0])) / cross if cross != 0 else 0.0
+        t = ((d[0] - a[0]) * (e[1] - d[1]) - (d[1] - a[1]) * (e[0] - d[0])) / cross
         x, y = a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])
         parts[0, 0], parts[0, 1] = b, d
         parts[1, 0], parts[1, 1] = e, a
         parts[:, 2:, 0], parts[:, 2:, 1] = x, y
-        return 2 if cross != 0 else 0
+        return 2
     for r in range(4):  # one corner points inward: cut from there to the opposite one
         if (turns[r] > 0) == (left == 1):
             parts[0, 0], parts[0, 1], parts[0, 2] = p[r], p[(r + 1) % 4], p[(r + 2) % 4]

@@ -39,7 +39,7 @@ class Shapes:
         corners: corners of the quads (K, 4, 2), zeros elsewhere.
         bounds: x0, y0, x1, y1 of each (K, 4).
         parts: convex parts of the quads (K, 2, 4, 2).
-        count: how many (K,): 0 for what is no quad, or touches itself.
+        count: how many (K,): 0 for what is no quad.
         shoelace: unsigned shoelace area of the quads (K,), zeros elsewhere.
     """
 
