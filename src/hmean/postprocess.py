@@ -22,10 +22,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from hmean.components import Components, MapArray, find_components
-from hmean.geometry import Matrix, areas, clamp, perimeters, transform
+from hmean.geometry import Matrix, areas, perimeters
 from hmean.offsets import grow
 from hmean.types import Detections, Points, Polygons, PostprocessParams
 
@@ -59,11 +60,13 @@ def detect(page: PageMap, params: PostprocessParams) -> Detections:
 
 
 def detect_pages(pages: Sequence[PageMap], params: PostprocessParams, *, threads: int = 1) -> list[Detections]:
-    """``detect`` of many pages, shared among threads: nearly all of it runs without the GIL."""
-    if threads == 1 or len(pages) < 2:
+    """``detect`` of many pages, shared among threads: most of it runs without the GIL."""
+    if threads == 1 or len(pages) < threads:
         return [detect(page, params) for page in pages]
+    shares = [pages[i * len(pages) // threads : (i + 1) * len(pages) // threads] for i in range(threads)]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(lambda page: detect(page, params), pages))
+        done = pool.map(lambda share: [detect(page, params) for page in share], shares)
+        return [found for share in done for found in share]
 
 
 def detect_each(page: PageMap, many: Sequence[PostprocessParams]) -> list[Detections]:
@@ -80,25 +83,54 @@ def _regions(page: PageMap, found: Components, params: PostprocessParams) -> Det
     if not len(kept):
         return Detections.empty()
     if params.use_polygon:
-        outlines = _grown_contours(page.probability.shape, found, kept, params)
+        grown = _grown_contours(page.probability.shape, found, kept, params)
+        outlines = grown.points, grown.offsets
     else:
-        outlines = _grown_rectangles(found, kept, params)
-    points = clamp(transform(page.to_page, outlines.points), page.page_width, page.page_height)
-    outlines = outlines.with_points(points)
-    scores = np.clip(found.scores[kept], 0, 1).astype(np.float32)
-    alive = areas(outlines) > 0
-    return Detections(outlines, scores) if alive.all() else Detections(outlines.select(alive), scores[alive])
+        # A component's rectangle runs through pixel centres. The text's true edge lies, on average, half a pixel
+        # outside of the last centre that is text: + 1 to each side.
+        sizes = found.sizes[kept] + 1
+        sizes += 2 * growth_distance(sizes[:, 0] * sizes[:, 1], 2 * (sizes[:, 0] + sizes[:, 1]), params)[:, None]
+        corners = _rectangle_corners(found.centres[kept], sizes, found.axes[kept])
+        outlines = corners, np.arange(len(kept) + 1) * 4
+    points, alive = _onto_page(*outlines, page.to_page, page.page_width, page.page_height)
+    scores = np.minimum(found.scores[kept], 1).astype(np.float32)
+    regions = Detections(Polygons(points, outlines[1]), scores)
+    return regions if alive.all() else regions.select(alive)
 
 
-def _grown_rectangles(found: Components, kept: NDArray[np.int64], params: PostprocessParams) -> Polygons:
-    # A component's rectangle runs through pixel centres. The text's true edge lies, on average, half a pixel outside
-    # of the last centre that is text: + 1 to each side.
-    sizes = found.sizes[kept] + 1
-    half = sizes / 2 + growth_distance(sizes.prod(axis=1), 2 * sizes.sum(axis=1), params)[:, None]
-    along, axes = found.centres[kept], found.axes[kept]
-    w, h = axes * half[:, :1], np.stack([-axes[:, 1], axes[:, 0]], axis=1) * half[:, 1:]
-    corners = np.stack([along - w - h, along + w - h, along + w + h, along - w + h], axis=1)
-    return Polygons(corners.reshape(-1, 2), np.arange(len(kept) + 1) * 4)
+@njit(cache=True, nogil=True)
+def _onto_page(
+    points: Points, offsets: NDArray[np.int64], to_page: Matrix, width: int, height: int
+) -> tuple[Points, NDArray[np.bool_]]:
+    """Outlines (P, 2) on the page, clipped to it, and which of them (K,) have an area there."""
+    out, alive = np.empty_like(points), np.zeros(len(offsets) - 1, dtype=np.bool_)
+    for k in range(len(alive)):
+        twice = 0.0
+        for i in range(offsets[k], offsets[k + 1]):
+            x, y = points[i, 0], points[i, 1]
+            depth = to_page[2, 0] * x + to_page[2, 1] * y + to_page[2, 2]
+            out[i, 0] = min(max((to_page[0, 0] * x + to_page[0, 1] * y + to_page[0, 2]) / depth, 0.0), width)
+            out[i, 1] = min(max((to_page[1, 0] * x + to_page[1, 1] * y + to_page[1, 2]) / depth, 0.0), height)
+        first, before = out[offsets[k]], out[offsets[k + 1] - 1]
+        for i in range(offsets[k], offsets[k + 1]):
+            twice += (before[0] - first[0]) * (out[i, 1] - first[1]) - (before[1] - first[1]) * (out[i, 0] - first[0])
+            before = out[i]
+        alive[k] = twice != 0
+    return out, alive
+
+
+@njit(cache=True, nogil=True)
+def _rectangle_corners(centres: Points, sizes: Floats, axes: Floats) -> Points:
+    """Corners (4 K, 2) of rectangles, clockwise on the screen, the one nearest the page's top-left first."""
+    out = np.empty((4 * len(centres), 2))
+    for k in range(len(centres)):
+        ux, uy = axes[k, 0], axes[k, 1]
+        for c in range(4):
+            w = sizes[k, 0] / 2 * (-1 if c in (0, 3) else 1)
+            h = sizes[k, 1] / 2 * (-1 if c < 2 else 1)
+            out[4 * k + c, 0] = centres[k, 0] + w * ux - h * uy
+            out[4 * k + c, 1] = centres[k, 1] + w * uy + h * ux
+    return out
 
 
 def growth_distance(shrunk_area: Floats, shrunk_perimeter: Floats, params: PostprocessParams) -> Floats:
