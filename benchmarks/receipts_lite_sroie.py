@@ -29,7 +29,12 @@ from hmean.types import Page, PostprocessParams
 
 ROOT = Path(__file__).parents[1]
 SIDES = (640, 960, 1280)
-GRID = [(t, b, r) for t in (0.15, 0.2, 0.25, 0.3) for b in (0.4, 0.5, 0.6) for r in (0.6, 0.65, 0.7)]
+GRID = [
+    (t, b, r)
+    for t in (0.15, 0.2, 0.25, 0.3, 0.35, 0.4)
+    for b in (0.4, 0.5, 0.6, 0.7)
+    for r in (0.6, 0.65, 0.7, 0.75, 0.8)
+]
 
 
 def maps_of(
