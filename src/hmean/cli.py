@@ -110,7 +110,7 @@ def _dispatch(arguments: list[str]) -> int:
             return 0
         paths, overrides = split_arguments(rest)
         return run_job(command, paths, overrides)
-    if command in ("score", "data"):
+    if command in ("score", "compare", "data"):
         return _tool(command, rest)
     raise InputError(f"there is no command {command!r}; hmean --help lists them")
 
@@ -125,6 +125,7 @@ def _overview() -> str:
     lines += [f"  {name:<10}{text.splitlines()[0]}" for name, text in HELP.items()]
     lines += [
         "  score     Score a prediction file against a label file.",
+        "  compare   Compare results on the same pages, with paired intervals.",
         "  data      Draw synthetic receipts, check a data set.",
         "",
     ]
@@ -227,7 +228,7 @@ def _score_table(record: dict[str, Any]) -> str:
 
 def _tool(command: str, arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"hmean {command}", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    {"score": _score_options, "data": _data_options}[command](parser)
+    {"score": _score_options, "compare": _compare_options, "data": _data_options}[command](parser)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code
@@ -257,6 +258,26 @@ def _run_score(options: argparse.Namespace) -> int:
     scorer = score_files(options.truth, options.predictions, options.characters, options.images)
     record = scorer.compute().to_dict()
     print(json.dumps(record) if options.json else _score_table({**record, "interval95": intervals(scorer.pages)}))
+    return 0
+
+
+def _compare_options(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Differences in CLEval and IoU hmean of results on the same pages, with 95 % paired-bootstrap intervals over "
+        "pages and a verdict; and what their configs differ in."
+    )
+    parser.add_argument("results", type=Path, nargs="+", help="run folders, or prediction files; the first is the base")
+    parser.add_argument("--truth", type=Path, help="labels to score prediction files against")
+    parser.add_argument("--images", type=Path, help="images of txt labels")
+    parser.add_argument("--json", action="store_true", help="full precision, for programs")
+    parser.set_defaults(run=_run_compare)
+
+
+def _run_compare(options: argparse.Namespace) -> int:
+    from hmean.jobs import compare  # noqa: PLC0415
+
+    record = compare.run(options.results, options.truth, options.images)
+    print(json.dumps(record) if options.json else compare.table(record))
     return 0
 
 

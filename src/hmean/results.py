@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,9 +14,12 @@ import numpy as np
 from hmean.data.annotations import open_labels
 from hmean.errors import InputError
 from hmean.files import atomic, read_json
-from hmean.metrics.hmean import PageScore, Scorer, Statistic, bootstrap_interval
-from hmean.types import Characters, Detections, Page, Points, Polygons
+from hmean.metrics.cleval import Counts
+from hmean.metrics.hmean import PageScore, Scorer, Statistic, bootstrap_interval, choose_characters, score_pages
+from hmean.metrics.iou import MatchCounts
+from hmean.types import Characters, Detections, Points, Polygons
 
+IOUS = ("iou50", "iou70")
 STATISTICS: tuple[Statistic, ...] = ("macro", "pooled", "iou50", "iou70")
 
 
@@ -120,18 +124,9 @@ def score_files(
         )
     if not pages:
         raise InputError(f"{truth}: no image has labels")
-    return score_pages(pages, [found[page.name] for page in pages], characters)
-
-
-def score_pages(
-    pages: Sequence[Page], detections: Iterable[Detections], characters: Characters | None = None
-) -> Scorer:
-    """Score pages one by one; without ``characters`` the convention is chosen by whether every word has a text."""
-    from hmean.metrics.hmean import choose_characters  # noqa: PLC0415
-
     scorer = Scorer(characters or choose_characters(pages))
-    for page, found in zip(pages, detections, strict=True):
-        scorer.update(page, found)
+    scored = score_pages(pages, [found[page.name] for page in pages], scorer.characters)
+    scorer.pages = [page for (page,) in scored]
     return scorer
 
 
@@ -140,10 +135,25 @@ def intervals(pages: Sequence[PageScore]) -> dict[str, list[float]]:
     return {name: list(bootstrap_interval(pages, name)) for name in STATISTICS}
 
 
+def read_page_scores(path: Path, record: Any) -> list[PageScore]:
+    """The pages of a ``scores.json`` that was read.
+
+    Raises:
+        InputError: if it does not hold them.
+    """
+    try:
+        return [
+            PageScore(p["name"], Counts(*p["counts"]), MatchCounts(*p["iou50"]), MatchCounts(*p["iou70"]))
+            for p in record["pages"]
+        ]
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: does not hold the counts of each page; run hmean evaluate again") from error
+
+
 def score_record(scorer: Scorer, about: Mapping[str, Any]) -> dict[str, Any]:
     """The content of ``scores.json``: the score, its intervals, what was scored, and each page."""
     pages = [
-        {"name": p.name, "p": p.prh.p, "r": p.prh.r, "h": p.prh.h, "iou50": p.iou50.prh.h, "iou70": p.iou70.prh.h}
+        {"name": p.name, **asdict(p.prh), "counts": astuple(p.counts), **{k: astuple(getattr(p, k)) for k in IOUS}}
         for p in scorer.pages
     ]
     return {**scorer.compute().to_dict(), "interval95": intervals(scorer.pages), **about, "pages": pages}

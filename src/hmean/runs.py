@@ -10,7 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -90,7 +90,7 @@ def open_run(output_dir: str, exp_name: str, config: Mapping[str, Any], *, resum
                 "delete it and start again: overwrite=true; or choose another exp_name"
             )
         elif saved.exists():
-            changed = _differences(load_yaml(saved), config)
+            changed = differences(load_yaml(saved), config, MAY_CHANGE)
             if changed and run.last.exists():
                 raise InputError.listing(
                     f"{run.path}: cannot be resumed with another config (use another exp_name):", changed
@@ -108,12 +108,13 @@ def load_yaml(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read ({error})") from error
 
 
-def _differences(old: Any, new: Any, key: str = "") -> list[str]:
-    if key in MAY_CHANGE or any(key.startswith(f"{name}.") for name in MAY_CHANGE):
+def differences(old: Any, new: Any, ignoring: Sequence[str] = (), key: str = "") -> list[str]:
+    """Keys whose values differ, in words; ``ignoring`` leaves out keys and all below them."""
+    if key in ignoring or any(key.startswith(f"{name}.") for name in ignoring):
         return []
     if isinstance(old, dict) and isinstance(new, Mapping):
         keys = [*old, *(k for k in new if k not in old)]
-        return [line for k in keys for line in _differences(old.get(k), new.get(k), f"{key}.{k}" if key else k)]
+        return [v for k in keys for v in differences(old.get(k), new.get(k), ignoring, f"{key}.{k}" if key else k)]
     return [] if old == new else [f"{key}: was {old!r}, now {new!r}"]
 
 
