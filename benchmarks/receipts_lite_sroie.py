@@ -19,12 +19,12 @@ from hmean.builders import open_pages
 from hmean.checkpoints import open_checkpoint
 from hmean.files import write_json, write_text
 from hmean.jobs.evaluate import make_maps
-from hmean.jobs.tune import search
 from hmean.maps import MapStore
 from hmean.metrics.hmean import Scorer
 from hmean.postprocess import detect
 from hmean.results import intervals
 from hmean.runs import RunFolder
+from hmean.tuning import choose, score_settings
 from hmean.types import Page, PostprocessParams
 
 ROOT = Path(__file__).parents[1]
@@ -62,8 +62,9 @@ def main() -> None:
     data, run = Path(sys.argv[1]), RunFolder(Path(sys.argv[2]))
     others = [Path(p) for p in sys.argv[3:]]
     store, truth, preset = maps_of(run.last, data, "{k: 5, fold: 1, part: val, seed: 42}", 960, run.path / "maps_train")
-    points = [replace(preset, thresh=t, box_thresh=b, inverse_r=r) for t, b, r in GRID]
-    tuned = max(search(store, truth, points), key=lambda item: item[1].compute().iou70.h)[0]
+    settings = [preset, *(replace(preset, thresh=t, box_thresh=b, inverse_r=r) for t, b, r in GRID)]
+    scores = score_settings(truth, lambda page: store.read(page.name), settings, "transcription", threads=2)
+    tuned = settings[choose(scores, {"iou70": 1.0}).chosen]
 
     rows: list[dict[str, Any]] = []
     parts = [("SROIE validation", data, "{k: 5, fold: 0, part: val, seed: 42}", side) for side in SIDES]

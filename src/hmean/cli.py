@@ -180,10 +180,7 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     elif command == "evaluate":
         print(_score_table(evaluate.run(config, checkpoint)))
     else:
-        record = tune.run(config, checkpoint)
-        gain, low, high = (100 * value for value in (record["gain"], *record["gain_interval95"]))
-        print(f"{record['objective']} H +{gain:.2f} points [{low:.2f}, {high:.2f}] on the pages it was chosen on")
-        print(" ".join(f"{k}={v}" for k, v in record["after"]["postprocess"].items()))
+        print(tune.summary(tune.run(config, checkpoint)))
     return 0
 
 

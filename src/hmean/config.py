@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, Field
 
 from hmean.errors import InputError
-from hmean.types import Growth, PostprocessParams
+from hmean.types import Growth, PostprocessParams, Statistic
 
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -251,13 +251,24 @@ class PredictConfig(_Strict):
 
 
 class TuneConfig(_Strict):
-    """The grid; an empty list keeps the model's value."""
+    """The grid (an empty list keeps the model's value), what to raise and what to hold."""
 
     thresh: list[Share]
     box_thresh: list[Share]
+    growth: list[Growth]
     unclip_ratio: list[NonNegative]
     inverse_r: list[Annotated[float, Field(gt=0, le=1)]]
-    objective: Literal["macro", "pooled", "iou50", "iou70"]
+    min_size: list[NonNegative]
+    max_candidates: list[Count]
+    use_polygon: list[bool]
+    objective: Statistic | Annotated[dict[Statistic, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    precision: Share
+    recall: Share
+    folds: Annotated[int, Field(ge=2)]
+
+    def weights(self) -> dict[Statistic, float]:
+        """The objective as weights of hmeans."""
+        return {self.objective: 1.0} if isinstance(self.objective, str) else dict(self.objective)
 
 
 class Config(_Strict):

@@ -15,9 +15,9 @@ from hmean.data.annotations import open_labels
 from hmean.errors import InputError
 from hmean.files import atomic, read_json
 from hmean.metrics.cleval import Counts
-from hmean.metrics.hmean import PageScore, Scorer, Statistic, bootstrap_interval, choose_characters, score_pages
+from hmean.metrics.hmean import PageScore, Scorer, bootstrap_interval, choose_characters, score_pages
 from hmean.metrics.iou import MatchCounts
-from hmean.types import Characters, Detections, Points, Polygons
+from hmean.types import Characters, Detections, Points, Polygons, Statistic
 
 IOUS = ("iou50", "iou70")
 STATISTICS: tuple[Statistic, ...] = ("macro", "pooled", "iou50", "iou70")

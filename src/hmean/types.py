@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 Points = NDArray[np.float64]  # (n, 2)
 Growth = Literal["ratio", "inverse"]
 Characters = Literal["transcription", "aspect"]
+Statistic = Literal["macro", "pooled", "iou50", "iou70"]  # an hmean
 
 
 @dataclass(frozen=True, eq=False)

@@ -117,6 +117,6 @@ def test_intervals_cover_the_truth(statistic):
     covered = 0
     for _ in range(200):
         a, b = draw(60)
-        low, high = bootstrap_interval(score(b), statistic, minus=score(a), resamples=1000)
+        low, high = bootstrap_interval(score(b), statistic, minus=score(a), draws=1000)
         covered += low <= truth <= high
     assert 180 <= covered <= 196

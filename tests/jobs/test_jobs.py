@@ -196,15 +196,18 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, capsys):
         ]
     )
     assert code == 0
-    assert "on the pages it was chosen on" in capsys.readouterr().out
+    assert "cross-fitted" in capsys.readouterr().out
     tuned = json.loads((copy_of_run / "tuned.json").read_text())
     assert len(tuned["grid"]) == 7  # the present values and six others
-    best = max(point["score"]["cleval"]["macro"]["h"] for point in tuned["grid"])
-    assert tuned["after"]["score"]["cleval"]["macro"]["h"] == best
+    assert tuned["grid"][0]["macro"] == max(point["macro"] for point in tuned["grid"])
+    assert len(tuned["cross_fitted"]["chosen"]) == 3  # pages, each its own group
     checkpoint = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")
-    if tuned["gain"] > 0:
-        assert checkpoint.config["models"]["head"]["postprocess"] == tuned["after"]["postprocess"]
+    kept = tuned["before" if tuned["kept"] else "after"]
+    assert tuned["kept"] == (tuned["cross_fitted"]["gain"] <= 0)
+    assert checkpoint.config["models"]["head"]["postprocess"] == kept["postprocess"]
+    if kept["postprocess"] != tuned["before"]["postprocess"]:
         assert checkpoint.history[0]["postprocess"] == tuned["before"]["postprocess"]
+    best = kept["score"]["cleval"]["macro"]["h"]
     assert main(["evaluate", f"checkpoint_path={checkpoint.path}", f"dataset_base_path={receipts}"]) == 0
     scores = json.loads((copy_of_run / "evaluate_val/scores.json").read_text())
     assert scores["cleval"]["macro"]["h"] == best

@@ -95,7 +95,7 @@ def point(pages, statistic):
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_interval_equals_a_loop_over_resamples(statistic):
     pages = random_scores(np.random.default_rng(0), 20, 0.8)
-    low, high = bootstrap_interval(pages, statistic, resamples=400, seed=3)
+    low, high = bootstrap_interval(pages, statistic, draws=400, seed=3)
     drawn = np.random.default_rng(3).integers(20, size=(400, 20))
     values = [point([pages[i] for i in row], statistic) for row in drawn]
     assert (low, high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=1e-12)
@@ -106,17 +106,17 @@ def test_interval_equals_a_loop_over_resamples(statistic):
 def test_paired_interval_of_a_clear_and_of_no_difference(statistic):
     rng = np.random.default_rng(1)
     worse, better = random_scores(rng, 60, 0.6), random_scores(rng, 60, 0.9)
-    low, high = bootstrap_interval(better, statistic, minus=worse, resamples=2000)
+    low, high = bootstrap_interval(better, statistic, minus=worse, draws=2000)
     assert 0 < low < point(better, statistic) - point(worse, statistic) < high
-    assert bootstrap_interval(better, statistic, minus=better, resamples=100) == (0.0, 0.0)
+    assert bootstrap_interval(better, statistic, minus=better, draws=100) == (0.0, 0.0)
 
 
 def test_interval_does_not_depend_on_the_block_size(monkeypatch):
     pages = random_scores(np.random.default_rng(2), 30, 0.7)
-    whole = bootstrap_interval(pages, "pooled", resamples=500)
+    whole = bootstrap_interval(pages, "pooled", draws=500)
     monkeypatch.setattr("hmean.metrics.hmean.BLOCK", 100)
-    assert bootstrap_interval(pages, "pooled", resamples=500) == whole
-    assert bootstrap_interval(pages, "pooled", resamples=500, seed=1) != whole
+    assert bootstrap_interval(pages, "pooled", draws=500) == whole
+    assert bootstrap_interval(pages, "pooled", draws=500, seed=1) != whole
 
 
 def test_intervals_need_pages_and_pairs():

@@ -11,10 +11,10 @@ import numpy as np
 
 from hmean.errors import InputError
 from hmean.files import read_json
-from hmean.metrics.hmean import PageScore, Scorer, Statistic, bootstrap_interval
+from hmean.metrics.hmean import PageScore, Scorer, bootstrap_interval
 from hmean.results import STATISTICS, read_page_scores, score_files
 from hmean.runs import differences, load_yaml
-from hmean.types import Characters
+from hmean.types import Characters, Statistic
 
 
 @dataclass(frozen=True, eq=False)

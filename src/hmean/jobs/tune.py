@@ -2,100 +2,166 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
-from dataclasses import replace
+import os
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hmean.builders import open_pages
 from hmean.checkpoints import Checkpoint, write_postprocess
 from hmean.config import Config, TuneConfig
+from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.jobs.evaluate import make_maps, require_sound, run_of
-from hmean.maps import MapStore
-from hmean.metrics.hmean import Scorer, Statistic, bootstrap_interval, choose_characters, score_pages
-from hmean.postprocess import detect
+from hmean.metrics.cleval import Counts
+from hmean.metrics.hmean import PageScore, Scorer, choose_characters, resamples
+from hmean.metrics.iou import MatchCounts
 from hmean.progress import track
-from hmean.types import Page, PostprocessParams, Score
+from hmean.results import STATISTICS
+from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
+from hmean.types import Characters, PostprocessParams, Statistic
+
+AXES = ("use_polygon", "growth", "thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
+MOST_SETTINGS = 50_000
 
 
 def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Try a grid on the pages of ``evaluate_on`` and write the best values into the checkpoint.
+    """Score a grid on the pages of ``evaluate_on`` and write the values chosen into the checkpoint.
 
     Returns:
-        The content of ``tuned.json``: values before and after, and every point of the grid, best first.
+        The content of ``tuned.json``: values and scores before and after, on the pages chosen on and cross-fitted, the
+        plateau, and every setting, best first.
+
+    Raises:
+        InputError: if the grid is too large, or as in ``hmean evaluate``.
     """
     folder = run_of(checkpoint)
+    before = config.models.head.postprocess.params()
+    settings = settings_of(before, config.tune)
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     maps = "maps" if config.evaluate_on == "val" else f"maps_{config.evaluate_on}"
     store = make_maps(config, checkpoint, pages, folder / maps)
     truth = [pages.page(position) for position in range(len(pages))]
-    before = config.models.head.postprocess.params()
-    points = grid(before, config.tune)
-    with track("tuning", len(points)) as advance:
-        scored = []
-        for params, scorer in search(store, truth, points):
-            scored.append((params, scorer))
-            advance()
-    objective = config.tune.objective
-    # A tie goes to the point nearest to what was there: sorting is stable, and the present values come first.
-    scored.sort(key=lambda item: -_value(item[1].compute(), objective))
-    best, best_scorer = scored[0]
-    now = next(scorer for params, scorer in scored if params == before)
-    gain = _value(best_scorer.compute(), objective) - _value(now.compute(), objective)
-    low, high = bootstrap_interval(best_scorer.pages, objective, minus=now.pages)
-    record = {
+    characters = choose_characters(truth)
+    with track("tuning", len(truth)) as advance:
+        scores = score_settings(
+            truth, lambda page: store.read(page.name), settings, characters,
+            threads=os.cpu_count() or 1, on_pages=lambda n: [advance() for _ in range(n)],
+        )  # fmt: skip
+    objective = config.tune.weights()
+    pick = partial(choose, objective=objective, precision=config.tune.precision, recall=config.tune.recall)
+    choice = pick(scores)
+    names = [page.name for page in truth]
+    describe_one = partial(_describe, objective=objective, names=names, characters=characters)
+    record: dict[str, Any] = {
         "objective": objective,
         "part": config.evaluate_on,
         "pages": len(pages),
-        "chosen_on_these_pages": True,
-        "before": {"postprocess": before.to_dict(), "score": now.compute().to_dict()},
-        "after": {"postprocess": best.to_dict(), "score": best_scorer.compute().to_dict()},
-        "gain": gain,
-        "gain_interval95": [low, high],
-        "grid": [{"postprocess": p.to_dict(), "score": s.compute().to_dict()} for p, s in scored],
+        "before": {"postprocess": before.to_dict(), "score": describe_one(_one(scores, 0))},
+        "after": {
+            "postprocess": settings[choice.chosen].to_dict(),
+            "score": describe_one(_one(scores, choice.chosen)),
+            **_gain(_one(scores, choice.chosen), _one(scores, 0), objective),
+        },
+        "cross_fitted": None,
+        "plateau": _ranges([settings[i] for i in np.flatnonzero(choice.plateau)]),
+        "axes": {axis: values for axis, values in _ranges(settings)["values"].items() if len(values) > 1},
+        "grid": _rows(scores, objective, choice.plateau),
     }
+    crossed = crossfit(scores, names, [page.group for page in truth], config.tune.folds, pick)
+    if crossed is not None:
+        held, chosen = crossed
+        record["cross_fitted"] = {
+            "score": describe_one(held),
+            **_gain(held, _one(scores, 0), objective),
+            "chosen": [settings[i].to_dict() for i in chosen],
+        }
+    # What does not gain on pages it was not chosen on is not better than what was there.
+    record["kept"] = crossed is not None and record["cross_fitted"]["gain"] <= 0
     write_json(folder / "tuned.json", record)
-    if best != before:
-        why = f"tuned for {objective} hmean on {len(pages)} {config.evaluate_on} pages"
-        write_postprocess(checkpoint.path, best, why, pages.page_keys())
+    if not record["kept"] and settings[choice.chosen] != before:
+        why = f"tuned for {'+'.join(objective)} hmean on {len(pages)} {config.evaluate_on} pages"
+        write_postprocess(checkpoint.path, settings[choice.chosen], why, pages.page_keys())
     return record
 
 
-def grid(before: PostprocessParams, wanted: TuneConfig) -> list[PostprocessParams]:
-    """The present values, then every combination of the lists."""
-    axes = {
-        name: getattr(wanted, name) or [getattr(before, name)]
-        for name in ("thresh", "unclip_ratio", "inverse_r", "box_thresh")
-    }
-    points = [replace(before, **dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
-    return [before, *(point for point in points if point != before)]
+def settings_of(before: PostprocessParams, wanted: TuneConfig) -> list[PostprocessParams]:
+    """The grid that a config asks for, the present values first.
+
+    Raises:
+        InputError: if it is too large.
+    """
+    axes = {axis: getattr(wanted, axis) or [getattr(before, axis)] for axis in AXES}
+    size = int(np.prod([len(values) for values in axes.values()]))
+    if size > MOST_SETTINGS:
+        raise InputError(f"tune: the lists make {size:,} settings; at most {MOST_SETTINGS:,} are tried, shorten some")
+    return grid(before, axes)
 
 
-def search(
-    store: MapStore, truth: list[Page], points: list[PostprocessParams]
-) -> Iterator[tuple[PostprocessParams, Scorer]]:
-    """Score every point. Maps are post-processed once for all values of ``box_thresh``, which only filters."""
-    characters = choose_characters(truth)
-    shared: dict[PostprocessParams, list[PostprocessParams]] = {}
-    for point in points:
-        shared.setdefault(replace(point, box_thresh=0.0), []).append(point)
-    for group in shared.values():
-        limits = sorted({point.box_thresh for point in group})
-        found = [detect(store.read(page.name), replace(group[0], box_thresh=limits[0])) for page in truth]
-        scored = score_pages(truth, found, characters, min_scores=limits)
-        for point in group:
-            scorer = Scorer(characters)
-            scorer.pages = [page[limits.index(point.box_thresh)] for page in scored]
-            yield point, scorer
-
-
-def _value(score: Score, objective: Statistic) -> float:
-    return float(getattr(score, objective).h)
+def summary(record: Mapping[str, Any]) -> str:
+    """What the command prints: gains with intervals, and the values."""
+    lines = []
+    named = [("on the pages it was chosen on", record["after"])]
+    if record["cross_fitted"]:
+        named.append(("on pages it was not chosen on (cross-fitted)", record["cross_fitted"]))
+    for where, part in named:
+        gain, low, high = (100 * value for value in (part["gain"], *part["interval95"]))
+        lines.append(f"{'+'.join(record['objective'])} H {gain:+.2f} points [{low:+.2f}, {high:+.2f}] {where}")
+    if record["kept"]:
+        lines.append("nothing gained where it counts: the model keeps its values")
+    values = record["before" if record["kept"] else "after"]["postprocess"]
+    return "\n".join([*lines, " ".join(f"{k}={v}" for k, v in values.items())])
 
 
 def run_folder_checkpoint(run: str) -> str:
     """The checkpoint that ``run=FOLDER`` stands for."""
     return str(Path(run) / "checkpoints" / "best.ckpt")
+
+
+def _one(scores: SettingScores, i: int) -> SettingScores:
+    return SettingScores([scores.settings[i]], scores.counts[[i]], scores.ious[[i]])
+
+
+def _gain(of: SettingScores, over: SettingScores, objective: Mapping[Statistic, float]) -> dict[str, Any]:
+    """Difference of the objective, with its 95 % paired-bootstrap interval."""
+    times = resamples(of.counts.shape[1], 10_000, seed=0)
+    drawn = of.values(objective, times) - over.values(objective, times)
+    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    return {"gain": float(of.score(objective)[0] - over.score(objective)[0]), "interval95": [low, high]}
+
+
+def _describe(
+    scores: SettingScores, objective: Mapping[Statistic, float], names: Sequence[str], characters: Characters
+) -> dict[str, Any]:
+    scorer = Scorer(characters)
+    for name, counts, (at50, at70) in zip(names, scores.counts[0].tolist(), scores.ious[0].tolist(), strict=True):
+        scorer.pages.append(PageScore(name, Counts(*counts), MatchCounts(*at50), MatchCounts(*at70)))
+    return {**scorer.compute().to_dict(), "objective": float(scores.score(objective)[0])}
+
+
+def _ranges(settings: Sequence[PostprocessParams]) -> dict[str, Any]:
+    """How many settings, and the values of each knob among them."""
+    values = {axis: sorted({getattr(setting, axis) for setting in settings}) for axis in AXES}
+    return {"settings": len(settings), "values": values}
+
+
+def _rows(scores: SettingScores, objective: Mapping[Statistic, float], plateau: Any) -> list[dict[str, Any]]:
+    """Every setting with its hmeans, macro P and R, best first; of equal ones the earlier."""
+    value = scores.score(objective)
+    hmeans = {name: scores.score({name: 1.0}) for name in STATISTICS}
+    p, r = scores.macro_pr()
+    return [
+        {
+            "postprocess": scores.settings[i].to_dict(),
+            "objective": float(value[i]),
+            **{name: float(h[i]) for name, h in hmeans.items()},
+            "p": float(p[i]),
+            "r": float(r[i]),
+            "plateau": bool(plateau[i]),
+        }
+        for i in np.argsort(-value, kind="stable").tolist()
+    ]

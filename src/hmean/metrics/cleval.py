@@ -86,10 +86,24 @@ def count_pages(
     *,
     min_scores: Sequence[float] = (0.0,),
 ) -> list[list[Counts]]:
-    """CLEval counts of each page (N), keeping the regions of at least each score (T); overlaps are found once.
+    """CLEval counts of each page (N), keeping the regions of at least each score (T): see ``count_array``."""
+    counts = count_array(pages, detections, characters, min_scores=min_scores)
+    return [[Counts(*row) for row in page] for page in counts.tolist()]
+
+
+def count_array(
+    pages: Sequence[Page],
+    detections: Sequence[Detections],
+    characters: Characters,
+    *,
+    min_scores: Sequence[float] = (0.0,),
+) -> Ints:
+    """The fields of ``Counts`` (N, T, 8) of each page, keeping the regions of at least each score.
+
+    Overlaps are found once for all T.
 
     Ignored words are don't-care regions, less the area of the words that count: a region that lies in them by 0.3 of
-    its area counts nowhere. The GIL is released but for pages that are not all convex quads.
+    its area counts nowhere. The GIL is released but for pages that are not all quads.
 
     Args:
         pages: each with K words in page pixels.
@@ -111,7 +125,7 @@ def count_pages(
     for i in np.flatnonzero(exotic).tolist():
         words, regions = slice(gt[2][i], gt[2][i + 1]), slice(det[2][i], det[2][i + 1])
         _count_exotic(pages[i].polygons, care[words], read[words], detections[i].polygons, keep[:, regions], counts[i])
-    return [[Counts(*row) for row in page] for page in counts.tolist()]
+    return counts
 
 
 @np.errstate(all="ignore")

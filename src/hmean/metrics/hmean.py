@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
-from typing import Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmean.metrics.cleval import Counts, count_pages
 from hmean.metrics.iou import MatchCounts, match_pages
-from hmean.types import PRH, Characters, Detections, Page, Score
+from hmean.types import PRH, Characters, Detections, Page, Score, Statistic
 
-Statistic = Literal["macro", "pooled", "iou50", "iou70"]
 Floats = NDArray[np.float64]
 
 PAGES_AT_ONCE = 16  # enough for a kernel to run long without the GIL, few enough to share among threads
@@ -124,7 +123,7 @@ def bootstrap_interval(
     statistic: Statistic,
     *,
     minus: Sequence[PageScore] | None = None,
-    resamples: int = 10_000,
+    draws: int = 10_000,
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
@@ -134,7 +133,7 @@ def bootstrap_interval(
         pages: N scored pages, drawn with replacement.
         statistic: which hmean.
         minus: another result on the same pages in the same order; each resample then gives H(pages) - H(minus).
-        resamples: number of resamples.
+        draws: number of resamples.
         seed: of the generator.
         level: probability mass between the two ends.
 
@@ -146,35 +145,66 @@ def bootstrap_interval(
     results = [pages] if minus is None else [pages, minus]
     if any([page.name for page in result] != [page.name for page in pages] for result in results):
         raise ValueError("a paired interval needs both results on the same pages in the same order")
-    terms = [np.array([_terms(page, statistic) for page in result], dtype=np.float64) for result in results]
-    rng = np.random.default_rng(seed)
+    summands = []
+    for result in results:
+        counts = np.array([astuple(page.counts) for page in result])
+        ious = np.array([[astuple(page.iou50), astuple(page.iou70)] for page in result])
+        summands.append(terms(counts, ious, statistic))
     n, values = len(pages), []
-    for start in range(0, resamples, max(1, BLOCK // n)):
-        rows = min(max(1, BLOCK // n), resamples - start)
-        drawn = rng.integers(n, size=(rows, n)) + n * np.arange(rows)[:, None]
-        times = np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
-        h = [_hmean(times @ t) for t in terms]
+    generator = np.random.default_rng(seed)
+    for start in range(0, draws, max(1, BLOCK // n)):
+        times = resamples(n, min(max(1, BLOCK // n), draws - start), generator)
+        h = [hmeans(times @ part) for part in summands]
         values.append(h[0] if minus is None else h[0] - h[1])
     low, high = np.quantile(np.concatenate(values), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def _terms(page: PageScore, statistic: Statistic) -> tuple[float, ...]:
-    """What to sum over pages: (H, 1) for a mean, else (found for P, P's total, found for R, R's total)."""
+def resamples(n: int, draws: int, seed: int | np.random.Generator) -> Floats:
+    """How often each of n pages is drawn (draws, n), each draw n pages with replacement."""
+    drawn = np.random.default_rng(seed).integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
+
+
+def page_prh(counts: NDArray[np.int64]) -> Floats:
+    """P, R and H (..., 3) of CLEval's counts (..., 8): ``Counts.prh`` of many."""
+    gt, tp, overlapped, fp, recall_penalty, precision_penalty = (counts[..., i] for i in range(6))
+    p = _share(np.maximum(tp - precision_penalty, 0), tp + overlapped + fp)
+    r = _share(np.maximum(tp - recall_penalty, 0), gt)
+    return np.stack([p, r, _share(2 * p * r, p + r)], axis=-1)
+
+
+def terms(counts: NDArray[np.int64], ious: NDArray[np.int64], statistic: Statistic) -> Floats:
+    """What to sum over pages (..., k): (H, 1) for a mean, else (found for P, P's total, found for R, R's total).
+
+    Args:
+        counts: fields of ``Counts`` (..., 8).
+        ious: fields of ``MatchCounts`` at 0.5 and 0.7 (..., 2, 3).
+        statistic: which hmean.
+    """
     if statistic == "macro":
-        return page.prh.h, 1
+        h = page_prh(counts)[..., 2]
+        return np.stack([h, np.ones_like(h)], axis=-1)
     if statistic == "pooled":
-        c = page.counts
-        return c.tp - c.precision_penalty, c.det, c.tp - c.recall_penalty, c.gt
-    m = page.iou50 if statistic == "iou50" else page.iou70
-    return m.tp, m.det, m.tp, m.gt
+        gt, tp, overlapped, fp, recall_penalty, precision_penalty = (counts[..., i] for i in range(6))
+        parts = (tp - precision_penalty, tp + overlapped + fp, tp - recall_penalty, gt)
+    else:
+        tp, gt, det = (ious[..., 0 if statistic == "iou50" else 1, i] for i in range(3))
+        parts = (tp, det, tp, gt)
+    return np.stack(parts, axis=-1).astype(np.float64)
 
 
-def _hmean(sums: Floats) -> Floats:
-    """Hmean (B,) of summed terms (B, 2 or 4)."""
-    totals = sums[:, 1::2]
-    shares = np.divide(np.maximum(sums[:, ::2], 0), totals, out=np.zeros_like(totals), where=totals > 0)
-    if shares.shape[1] == 1:
-        return shares[:, 0]
-    p, r = shares.T
-    return np.asarray(np.divide(2 * p * r, p + r, out=np.zeros_like(p), where=p + r > 0))
+def hmeans(sums: Floats) -> Floats:
+    """Hmean (...) of summed ``terms`` (..., 2 or 4)."""
+    shares = _share(np.maximum(sums[..., ::2], 0), sums[..., 1::2])
+    if shares.shape[-1] == 1:
+        only: Floats = shares[..., 0]
+        return only
+    p, r = shares[..., 0], shares[..., 1]
+    return _share(2 * p * r, p + r)
+
+
+def _share(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
+    out: Floats = np.zeros(np.shape(whole))
+    np.divide(part, whole, out=out, where=whole > 0)
+    return out

@@ -48,7 +48,19 @@ def match_pages(
     *,
     min_scores: Sequence[float] = (0.0,),
 ) -> list[list[list[MatchCounts]]]:
-    """Counts of each page (N), keeping the regions of at least each score (T), at each IoU threshold in (0, 1].
+    """Counts of each page (N), for each least score (T), at each IoU threshold: see ``match_array``."""
+    counts = match_array(pages, detections, thresholds, min_scores=min_scores)
+    return [[[MatchCounts(*row) for row in at] for at in page] for page in counts.tolist()]
+
+
+def match_array(
+    pages: Sequence[Page],
+    detections: Sequence[Detections],
+    thresholds: Sequence[float],
+    *,
+    min_scores: Sequence[float] = (0.0,),
+) -> Ints:
+    """The fields of ``MatchCounts`` (N, T, thresholds, 3), keeping the regions of at least each score.
 
     Raises:
         ValueError: if a threshold is not in (0, 1].
@@ -65,7 +77,7 @@ def match_pages(
         words, found = Shapes.of(pages[i].polygons), Shapes.of(detections[i].polygons)
         here = care[gt[2][i] : gt[2][i + 1]], keep[:, det[2][i] : det[2][i + 1]]
         _match_exotic(words, here[0], found, here[1], limits, counts[i])
-    return [[[MatchCounts(*row) for row in at] for at in page] for page in counts.tolist()]
+    return counts
 
 
 def _match_exotic(words: Shapes, care: Flags, found: Shapes, keep: Flags, thresholds: Floats, counts: Ints) -> None:

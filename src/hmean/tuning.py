@@ -1,0 +1,182 @@
+"""Which post-processing settings are best, and how much of that is luck: scores of many settings, chosen and checked.
+
+What is chosen on pages is a little too good on them. So the choice is made again without each fold of pages (grouped,
+so that a shop is never on both sides) and scored on that fold: the cross-fitted score is what the choice is worth on
+pages that it has not seen, the difference to the score on its own pages its optimism.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmean.data.folds import fold_of
+from hmean.metrics.cleval import count_array
+from hmean.metrics.hmean import hmeans, page_prh, resamples, terms
+from hmean.metrics.iou import match_array
+from hmean.postprocess import PageMap, detect_each
+from hmean.types import Characters, Page, PostprocessParams, Statistic
+
+PAGES_AT_ONCE = 8
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class SettingScores:
+    """What S settings scored on N pages.
+
+    Attributes:
+        settings: the settings (S).
+        counts: fields of CLEval's ``Counts`` (S, N, 8).
+        ious: fields of ``MatchCounts`` at 0.5 and 0.7 (S, N, 2, 3).
+    """
+
+    settings: Sequence[PostprocessParams]
+    counts: NDArray[np.int64]
+    ious: NDArray[np.int64]
+
+    def pages(self, which: NDArray[Any]) -> SettingScores:
+        """The same settings on some of the pages."""
+        return SettingScores(self.settings, self.counts[:, which], self.ious[:, which])
+
+    def values(self, objective: Mapping[Statistic, float], times: Floats) -> Floats:
+        """Weighted mean of hmeans (B, S), each page counted so many times (B, N)."""
+        total = np.zeros((len(times), len(self.counts)))
+        for statistic, weight in objective.items():
+            total += weight * hmeans(np.tensordot(times, terms(self.counts, self.ious, statistic), (1, 1)))
+        return total / sum(objective.values())
+
+    def score(self, objective: Mapping[Statistic, float]) -> Floats:
+        """Weighted mean of hmeans (S,) on all pages."""
+        found: Floats = self.values(objective, np.ones((1, self.counts.shape[1])))[0]
+        return found
+
+    def macro_pr(self) -> tuple[Floats, Floats]:
+        """Macro precision and recall (S,) on all pages."""
+        p, r, _ = page_prh(self.counts).mean(axis=1).T
+        return p, r
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The setting chosen, the best one, and the plateau (S,): all that cannot be told from the best."""
+
+    chosen: int
+    best: int
+    plateau: NDArray[np.bool_]
+
+
+def score_settings(
+    pages: Sequence[Page],
+    read_map: Callable[[Page], PageMap],
+    settings: Sequence[PostprocessParams],
+    characters: Characters,
+    *,
+    threads: int = 1,
+    on_pages: Callable[[int], object] = lambda _: None,
+) -> SettingScores:
+    """Score S settings on N pages: a map is read once, ``box_thresh`` only drops regions.
+
+    Args:
+        pages: with labels.
+        read_map: the probability map of a page.
+        settings: to be scored.
+        characters: see ``count_array``.
+        threads: that share the pages.
+        on_pages: called with a number of pages when they are done, for a progress bar.
+    """
+    groups: dict[PostprocessParams, list[int]] = {}
+    for i, setting in enumerate(settings):
+        groups.setdefault(replace(setting, box_thresh=0.0), []).append(i)
+    limits = [sorted({settings[i].box_thresh for i in members}) for members in groups.values()]
+    loosest = [replace(key, box_thresh=least[0]) for key, least in zip(groups, limits, strict=True)]
+    counts = np.zeros((len(settings), len(pages), 8), dtype=np.int64)
+    ious = np.zeros((len(settings), len(pages), 2, 3), dtype=np.int64)
+
+    def score(start: int) -> None:
+        part = slice(start, start + PAGES_AT_ONCE)
+        some = pages[part]
+        found = [detect_each(read_map(page), loosest) for page in some]
+        for g, (members, least) in enumerate(zip(groups.values(), limits, strict=True)):
+            regions = [each[g] for each in found]
+            counted = count_array(some, regions, characters, min_scores=least)
+            matched = match_array(some, regions, (0.5, 0.7), min_scores=least)
+            for i in members:
+                t = least.index(settings[i].box_thresh)
+                counts[i, part], ious[i, part] = counted[:, t], matched[:, t]
+        on_pages(len(some))
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(score, range(0, len(pages), PAGES_AT_ONCE)))
+    return SettingScores(settings, counts, ious)
+
+
+def grid(present: PostprocessParams, axes: Mapping[str, Sequence[Any]]) -> list[PostprocessParams]:
+    """Every combination of the axes, the present values first; an axis of the other growth rule multiplies nothing."""
+    unused = {"ratio": "inverse_r", "inverse": "unclip_ratio"}
+    points = [replace(present, **dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+    points = [replace(p, **{unused[p.growth]: getattr(present, unused[p.growth])}) for p in points]
+    return list(dict.fromkeys([present, *points]))
+
+
+def choose(
+    scores: SettingScores,
+    objective: Mapping[Statistic, float],
+    *,
+    precision: float = 0.0,
+    recall: float = 0.0,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Choice:
+    """The setting in the middle of the plateau.
+
+    The best of thousands is lucky and may stand on an edge. Of all settings whose 95 % paired interval to the best
+    holds 0, the one is chosen around which the objective is highest: its mean over the grid's neighbours.
+
+    Args:
+        scores: of the pages to choose on.
+        objective: weights of the hmeans.
+        precision: least macro precision of what may be chosen; where nothing reaches it, the nearest counts.
+        recall: likewise.
+        draws: bootstrap resamples.
+        seed: of these.
+    """
+    value = scores.score(objective)
+    p, r = scores.macro_pr()
+    lack = np.maximum(precision - p, 0) + np.maximum(recall - r, 0)
+    allowed = lack <= lack.min() + 1e-12
+    best = int(np.flatnonzero(allowed)[np.argmax(value[allowed])])
+    drawn = scores.values(objective, resamples(scores.counts.shape[1], draws, seed))
+    plateau = allowed & (np.quantile(drawn - drawn[:, [best]], 0.975, axis=0) >= 0)
+    columns = zip(*(astuple(setting) for setting in scores.settings), strict=True)
+    at = np.stack([np.unique(np.array(column), return_inverse=True)[1] for column in columns], axis=1)
+    members = np.flatnonzero(plateau)
+    around = [float(value[(np.abs(at - at[i]) <= 1).all(axis=1) & allowed].mean()) for i in members]
+    return Choice(int(members[np.argmax(around)]), best, plateau)
+
+
+def crossfit(
+    scores: SettingScores,
+    names: Sequence[str],
+    groups: Sequence[str | None],
+    folds: int,
+    choose_on: Callable[[SettingScores], Choice],
+) -> tuple[SettingScores, list[int]] | None:
+    """Each page scored with the setting chosen without its fold, as one setting; and the setting of each fold.
+
+    None where there are fewer than two groups.
+    """
+    k = min(folds, len({group or name for group, name in zip(groups, names, strict=True)}))
+    if k < 2:
+        return None
+    fold = fold_of(names, groups, k, seed=0)
+    chosen = [choose_on(scores.pages(fold != f)).chosen for f in range(k)]
+    by_page, every = np.array(chosen)[fold], np.arange(len(names))
+    held = SettingScores([], scores.counts[by_page, every][None], scores.ious[by_page, every][None])
+    return held, chosen
