@@ -185,17 +185,14 @@ def test_predict_writes_a_row_for_every_image_and_skips_broken_ones(copy_of_run,
     assert manifest["postprocess"]["thresh"] == 0.05  # an override is possible, and recorded
 
 
-def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, capsys):
-    code = main(
-        [
-            "tune",
-            f"run={copy_of_run}",
-            f"dataset_base_path={receipts}",
-            "tune.thresh=[0.05,0.1,0.2]",
-            "tune.box_thresh=[0.0,0.1]",
-        ]
-    )
-    assert code == 0
+def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, capsys):
+    labels = json.loads((receipts / "jsons/val.json").read_text())
+    for page in labels["images"].values():
+        page.pop("group", None)  # each page its own
+    (tmp_path / "val.json").write_text(json.dumps(labels))
+    tune = ["tune", f"run={copy_of_run}", f"dataset_base_path={receipts}", f"datasets.val_dataset.annotation_path={tmp_path / 'val.json'}",
+            "tune.thresh=[0.05,0.1,0.2]", "tune.box_thresh=[0.0,0.1]"]  # fmt: skip
+    assert main([*tune, "tune.inverse_r=[]"]) == 0
     assert "cross-fitted" in capsys.readouterr().out
     tuned = json.loads((copy_of_run / "tuned.json").read_text())
     assert len(tuned["grid"]) == 7  # the present values and six others
@@ -211,6 +208,18 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, capsys):
     assert main(["evaluate", f"checkpoint_path={checkpoint.path}", f"dataset_base_path={receipts}"]) == 0
     scores = json.loads((copy_of_run / "evaluate_val/scores.json").read_text())
     assert scores["cleval"]["macro"]["h"] == best
+    assert (
+        main(
+            [
+                *tune,
+                "tune.inverse_r=[0.5]",
+                f"tune.thresh={[i / 1000 for i in range(1000)]}",
+                f"tune.box_thresh={[i / 100 for i in range(99)]}",
+            ]
+        )
+        == 2
+    )
+    assert "99,000 settings" in capsys.readouterr().err
     assert main(["report", str(copy_of_run)]) == 0
 
 

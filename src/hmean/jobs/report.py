@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 import matplotlib as mpl
+import numpy as np
 from matplotlib.figure import Figure
 
 from hmean import __version__
@@ -19,6 +20,8 @@ from hmean.files import read_json, write_text
 from hmean.runs import RunFolder, load_yaml
 
 SETTINGS = ("models", "transforms", "trainer", "dataloaders", "seed")
+# Any: matplotlib types its keys one by one
+STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
 CURVES = (
     ("train/loss", "training loss"),
     ("val/hmean", "CLEval macro H"),
@@ -107,7 +110,7 @@ def describe(folder: Path) -> dict[str, Any]:
         "curves": curves(rows) if rows else None,
         "epochs": len(rows),
         "hours": sum(row["seconds"] for row in rows) / 3600,
-        "tuned": tuned,
+        "tuned": tuned and {**tuned, "figure": knobs(tuned)},
         "galleries": [gallery(path.parent) for path in sorted(folder.glob("**/pictures.json"))],
         "settings": flatten({key: config[key] for key in SETTINGS}),
         "manifest": flatten(read_json(folder / "manifest.json")) if (folder / "manifest.json").exists() else {},
@@ -116,7 +119,7 @@ def describe(folder: Path) -> dict[str, Any]:
 
 def curves(rows: Sequence[dict[str, Any]]) -> str:
     """Learning curves as one SVG."""
-    with mpl.rc_context({"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}):
+    with mpl.rc_context(STYLE):
         figure = Figure(figsize=(10, 2.6), layout="constrained")
         for axis, (key, title) in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
             points = [(row["epoch"] + 1, row[key]) for row in rows if key in row]
@@ -126,8 +129,58 @@ def curves(rows: Sequence[dict[str, Any]]) -> str:
             axis.set_title(title, fontsize=9)
             axis.set_xlabel("epoch")
             axis.grid(alpha=0.25)
-        out = io.StringIO()
-        figure.savefig(out, format="svg")
+        return svg_of(figure)
+
+
+def knobs(tuned: dict[str, Any]) -> str:
+    """What tuning found as one SVG: H, P and R along each knob, and a map of the two thresholds, the others held."""
+    chosen, axes = tuned["after"]["postprocess"], list(tuned["axes"])
+
+    def line(free: Sequence[str]) -> list[dict[str, Any]]:
+        fixed = [axis for axis in chosen if axis not in free]
+        return [row for row in tuned["grid"] if all(row["postprocess"][axis] == chosen[axis] for axis in fixed)]
+
+    numbers = [axis for axis in axes if len({row["postprocess"][axis] for row in line([axis])}) > 2]
+    both = {"thresh", "box_thresh"} <= set(numbers)
+    if not numbers:
+        return ""
+    with mpl.rc_context(STYLE):
+        columns = len(numbers) + both
+        figure = Figure(figsize=(2.6 * columns, 2.6), layout="constrained")
+        panels = figure.subplots(1, columns, squeeze=False)[0]
+        for panel, axis in zip(panels, numbers, strict=False):
+            rows = sorted(line([axis]), key=lambda row: row["postprocess"][axis])
+            x = [row["postprocess"][axis] for row in rows]
+            for key, colour in (("macro", "#1f6f8b"), ("p", "#b0572f"), ("r", "#4b8b3b"), ("iou70", "#8a8a8a")):
+                panel.plot(x, [100 * row[key] for row in rows], marker=".", color=colour, label=key)
+            panel.axvline(chosen[axis], color="#bbbbbb", linewidth=1, zorder=0)
+            panel.set_title(axis, fontsize=9)
+        panels[0].legend(fontsize=7, frameon=False)
+        if both:
+            heat_map(panels[-1], line(["thresh", "box_thresh"]))
+        return svg_of(figure)
+
+
+def heat_map(panel: Any, rows: Sequence[dict[str, Any]]) -> None:
+    """The objective over thresh and box_thresh; a ring marks what cannot be told from the best."""
+    x, y = (sorted({row["postprocess"][axis] for row in rows}) for axis in ("thresh", "box_thresh"))
+    values = np.full((len(y), len(x)), np.nan)
+    for row in rows:
+        i, j = y.index(row["postprocess"]["box_thresh"]), x.index(row["postprocess"]["thresh"])
+        values[i, j] = 100 * row["objective"]
+        if row["plateau"]:
+            panel.plot(j, i, "o", markerfacecolor="none", markeredgecolor="white", markersize=5)
+    panel.imshow(values, origin="lower", aspect="auto", cmap="viridis")
+    panel.set_xticks(range(len(x)), [f"{v:g}" for v in x], fontsize=7)
+    panel.set_yticks(range(len(y)), [f"{v:g}" for v in y], fontsize=7)
+    panel.set(xlabel="thresh", ylabel="box_thresh")
+    panel.set_title(f"objective, {np.nanmin(values):.1f} to {np.nanmax(values):.1f}", fontsize=9)
+
+
+def svg_of(figure: Figure) -> str:
+    """A figure as SVG without the XML head."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg")
     svg = out.getvalue()
     return svg[svg.index("<svg") :]
 

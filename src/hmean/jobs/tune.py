@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -96,7 +97,9 @@ def settings_of(before: PostprocessParams, wanted: TuneConfig) -> list[Postproce
         InputError: if it is too large.
     """
     axes = {axis: getattr(wanted, axis) or [getattr(before, axis)] for axis in AXES}
-    size = int(np.prod([len(values) for values in axes.values()]))
+    both = {"ratio": "unclip_ratio", "inverse": "inverse_r"}  # each growth rule reads one of them
+    size = sum(len(axes[both[rule]]) for rule in axes["growth"])
+    size *= math.prod(len(values) for axis, values in axes.items() if axis not in ("growth", *both.values()))
     if size > MOST_SETTINGS:
         raise InputError(f"tune: the lists make {size:,} settings; at most {MOST_SETTINGS:,} are tried, shorten some")
     return grid(before, axes)
@@ -111,6 +114,8 @@ def summary(record: Mapping[str, Any]) -> str:
     for where, part in named:
         gain, low, high = (100 * value for value in (part["gain"], *part["interval95"]))
         lines.append(f"{'+'.join(record['objective'])} H {gain:+.2f} points [{low:+.2f}, {high:+.2f}] {where}")
+    if not record["cross_fitted"]:
+        lines.append("all pages are of one group, so nothing says what that is worth on others")
     if record["kept"]:
         lines.append("nothing gained where it counts: the model keeps its values")
     values = record["before" if record["kept"] else "after"]["postprocess"]
