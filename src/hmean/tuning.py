@@ -45,6 +45,10 @@ class SettingScores:
         """The same settings on some of the pages."""
         return SettingScores(self.settings, self.counts[:, which], self.ious[:, which])
 
+    def setting(self, index: int) -> SettingScores:
+        """One of the settings on the same pages."""
+        return SettingScores([self.settings[index]], self.counts[[index]], self.ious[[index]])
+
     def values(self, objective: Mapping[Statistic, float], times: Floats) -> Floats:
         """Weighted mean of hmeans (B, S), each page counted so many times (B, N)."""
         total = np.zeros((len(times), len(self.counts)))

@@ -62,11 +62,11 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         "objective": objective,
         "part": config.evaluate_on,
         "pages": len(pages),
-        "before": {"postprocess": before.to_dict(), "score": describe_one(_one(scores, 0))},
+        "before": {"postprocess": before.to_dict(), "score": describe_one(scores.setting(0))},
         "after": {
             "postprocess": settings[choice.chosen].to_dict(),
-            "score": describe_one(_one(scores, choice.chosen)),
-            **_gain(_one(scores, choice.chosen), _one(scores, 0), objective),
+            "score": describe_one(scores.setting(choice.chosen)),
+            **_gain(scores.setting(choice.chosen), scores.setting(0), objective),
         },
         "cross_fitted": None,
         "plateau": _ranges([settings[i] for i in np.flatnonzero(choice.plateau)]),
@@ -78,7 +78,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         held, chosen = crossed
         record["cross_fitted"] = {
             "score": describe_one(held),
-            **_gain(held, _one(scores, 0), objective),
+            **_gain(held, scores.setting(0), objective),
             "chosen": [settings[i].to_dict() for i in chosen],
         }
     # What does not gain on pages it was not chosen on is not better than what was there.
@@ -125,10 +125,6 @@ def summary(record: Mapping[str, Any]) -> str:
 def run_folder_checkpoint(run: str) -> str:
     """The checkpoint that ``run=FOLDER`` stands for."""
     return str(Path(run) / "checkpoints" / "best.ckpt")
-
-
-def _one(scores: SettingScores, i: int) -> SettingScores:
-    return SettingScores([scores.settings[i]], scores.counts[[i]], scores.ious[[i]])
 
 
 def _gain(of: SettingScores, over: SettingScores, objective: Mapping[Statistic, float]) -> dict[str, Any]:
