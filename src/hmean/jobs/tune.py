@@ -66,7 +66,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         "after": {
             "postprocess": settings[choice.chosen].to_dict(),
             "score": describe_one(scores.setting(choice.chosen)),
-            **_gain(scores.setting(choice.chosen), scores.setting(0), objective),
+            **gain_of(scores.setting(choice.chosen), scores.setting(0), objective),
         },
         "cross_fitted": None,
         "plateau": _ranges([settings[i] for i in np.flatnonzero(choice.plateau)]),
@@ -78,7 +78,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         held, chosen = crossed
         record["cross_fitted"] = {
             "score": describe_one(held),
-            **_gain(held, scores.setting(0), objective),
+            **gain_of(held, scores.setting(0), objective),
             "chosen": [settings[i].to_dict() for i in chosen],
         }
     # What does not gain on pages it was not chosen on is not better than what was there.
@@ -127,7 +127,7 @@ def run_folder_checkpoint(run: str) -> str:
     return str(Path(run) / "checkpoints" / "best.ckpt")
 
 
-def _gain(of: SettingScores, over: SettingScores, objective: Mapping[Statistic, float]) -> dict[str, Any]:
+def gain_of(of: SettingScores, over: SettingScores, objective: Mapping[Statistic, float]) -> dict[str, Any]:
     """Difference of the objective, with its 95 % paired-bootstrap interval."""
     times = resamples(of.counts.shape[1], 10_000, seed=0)
     drawn = of.values(objective, times) - over.values(objective, times)
