@@ -41,12 +41,13 @@ HELP = {
 
   hmean predict scans/ photo.jpg checkpoint_path=outputs/b4/checkpoints/best.ckpt output=found
   after -- every argument is a path, also one with "=" in it""",
-    "tune": """Fit thresholds on cached probability maps; the network runs once at most.
+    "tune": """Fit thresholds and growth on cached probability maps; the network runs once at most.
 
   reads   run=FOLDER or checkpoint_path, the pages of evaluate_on
-  writes  tuned.json, and the values into the checkpoint (the earlier ones stay in its history)
+  writes  tuned.json, and the values into the checkpoint (the earlier ones stay in its history), unless they gain
+          nothing on pages that they were not chosen on (cross-fitted by page groups)
 
-  hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' tune.objective=iou70""",
+  hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'""",
     "report": """Draw one self-contained HTML page of one or several runs.
 
   reads   run folders

@@ -1,60 +1,59 @@
 """Probability maps on disk, so that post-processing is tuned without running the network again.
 
-One zlib file a page (uint8) and ``maps.json``: the key they were made with, and for each page its name,
-file, map size and matrix. Another key (other weights, preprocessing or pages) never reads them.
+One file a page: a line of JSON (map size, matrix, page size), then P as zlib of uint8. It is named by a hash of all
+that it was made from, settings and the image's bytes, so a map of other weights or of an image since changed is never
+read, and a run that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmean.components import MapArray
 from hmean.errors import InputError
-from hmean.files import read_json, write_json, write_with
+from hmean.files import write_with
 from hmean.postprocess import PageMap
 
 
 class MapStore:
-    """A folder of maps made with one ``key``."""
+    """A folder of maps.
 
-    def __init__(self, folder: Path, key: str) -> None:
-        self.folder, self.key = folder, key
-        self._entries: dict[str, dict[str, Any]] = {}
-        index = folder / "maps.json"
-        if index.exists():
-            stored = read_json(index)
-            if stored.get("key") == key:
-                self._entries = stored["pages"]
+    Args:
+        folder: made when the first map is added.
+        settings: what maps depend on beside the image: weights and preprocessing, as text.
+        images: file of each page by name.
+    """
 
-    def __len__(self) -> int:
-        return len(self._entries)
+    def __init__(self, folder: Path, settings: str, images: Mapping[str, Path]) -> None:
+        self.folder = folder
+        self._files: dict[str, Path] = {}
+        for name, image in images.items():
+            digest = hashlib.blake2b(settings.encode() + b"\0", digest_size=16)
+            try:
+                digest.update(image.read_bytes())
+            except OSError as error:
+                raise InputError(f"{image}: cannot be read ({error.strerror})") from error
+            self._files[name] = folder / f"{digest.hexdigest()}.map"
 
     def __contains__(self, name: str) -> bool:
-        return name in self._entries
+        return self._files[name].exists()
 
     def add(self, page: PageMap) -> None:
-        """Keep one page's map, in 8 bits; ``save`` makes it count."""
-        if not self._entries:  # maps of another key end here, before the first of their files is replaced
-            (self.folder / "maps.json").unlink(missing_ok=True)
-        file = f"{len(self._entries):06d}.z"
-        data = zlib.compress(quantise(page.probability).tobytes(), level=1)
-        write_with(self.folder / file, lambda out: out.write(data))
-        self._entries[page.name] = {
-            "file": file,
-            "shape": list(page.probability.shape),
+        """Keep one page's map, in 8 bits."""
+        head = {
+            "shape": page.probability.shape,
             "to_page": page.to_page.tolist(),
             "page": [page.page_width, page.page_height],
         }
-
-    def save(self) -> None:
-        """Write the index: from now on the maps added are found again."""
-        write_json(self.folder / "maps.json", {"key": self.key, "pages": self._entries})
+        data = json.dumps(head).encode() + b"\n" + zlib.compress(quantise(page.probability).tobytes(), level=1)
+        write_with(self._files[page.name], lambda out: out.write(data))
 
     def read(self, name: str) -> PageMap:
         """Load one page's map.
@@ -62,19 +61,14 @@ class MapStore:
         Raises:
             InputError: if its file is missing or damaged.
         """
-        entry = self._entries[name]
-        path = self.folder / entry["file"]
+        path = self._files[name]
         try:
-            flat = np.frombuffer(zlib.decompress(path.read_bytes()), dtype=np.uint8)
-            probability = flat.reshape(entry["shape"])
-        except (OSError, zlib.error, ValueError) as error:
-            raise InputError(
-                f"{path}: damaged or missing ({error}); delete {self.folder} and evaluate again"
-            ) from error
-        return PageMap(name, probability, np.array(entry["to_page"]), *entry["page"])
-
-    def __iter__(self) -> Iterator[PageMap]:
-        return (self.read(name) for name in self._entries)
+            head, _, data = path.read_bytes().partition(b"\n")
+            about = json.loads(head)
+            probability = np.frombuffer(zlib.decompress(data), dtype=np.uint8).reshape(about["shape"])
+            return PageMap(name, probability, np.array(about["to_page"]), *about["page"])
+        except (OSError, zlib.error, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: damaged or missing ({error}); delete it and run again") from error
 
 
 def quantise(probability: MapArray) -> NDArray[np.uint8]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from pathlib import Path
 from typing import Any
@@ -134,25 +133,20 @@ def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, fol
     Raises:
         InputError: if an image cannot be read.
     """
-    settings = (
-        f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad} {pages.fingerprint()}"
-    )
-    store = MapStore(folder, hashlib.sha256(settings.encode()).hexdigest())
+    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}"
+    store = MapStore(folder, settings, {pages.name(i): pages.file(i) for i in range(len(pages))})
     missing = [position for position in range(len(pages)) if pages.name(position) not in store]
     if not missing:
         return store
     detector = restore_detector(config, checkpoint)
     files = [(pages.name(position), pages.file(position)) for position in missing]
     loader = getattr(config.dataloaders, f"{config.evaluate_on}_dataloader")
-    try:
-        with track("detecting", len(files)) as advance:
-            for result in run_detector(detector, files, config, loader):
-                if isinstance(result.found, str):
-                    raise InputError(result.found)
-                store.add(result.found)
-                advance()
-    finally:
-        store.save()  # what is done need not be done again
+    with track("detecting", len(files)) as advance:
+        for result in run_detector(detector, files, config, loader):
+            if isinstance(result.found, str):
+                raise InputError(result.found)
+            store.add(result.found)  # what is done need not be done again
+            advance()
     return store
 
 
