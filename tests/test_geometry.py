@@ -5,6 +5,7 @@ import shapely
 from hypothesis import given
 from hypothesis import strategies as st
 
+import plane
 from hmean import geometry
 
 angles = st.floats(-180, 180)
@@ -38,16 +39,16 @@ def test_a_shrunk_edge_lies_where_the_matrix_says(long_side):
 
 @given(angle=angles, w=st.floats(1, 500), h=st.floats(1, 500))
 def test_rect_corners_and_area(angle, w, h):
-    corners = geometry.rect_corners(100, 50, w, h, angle)
+    corners = plane.rect_corners(100, 50, w, h, angle)
     assert geometry.area(corners) == pytest.approx(w * h, rel=1e-9)
-    assert geometry.perimeter(corners) == pytest.approx(2 * (w + h), rel=1e-9)
+    assert plane.perimeter(corners) == pytest.approx(2 * (w + h), rel=1e-9)
     assert corners.mean(axis=0) == pytest.approx([100, 50])
     assert shapely.Polygon(corners).exterior.is_ccw  # clockwise on the screen, where y points down
 
 
 @given(angle=angles)
 def test_corners_turn_as_opencv_turns_them(angle):
-    ours = geometry.rect_corners(40, 30, 20, 8, angle)
+    ours = plane.rect_corners(40, 30, 20, 8, angle)
     theirs = cv2.boxPoints(((40, 30), (20, 8), angle))
     distance = np.linalg.norm(ours[:, None] - theirs[None], axis=2).min(axis=1)
     assert distance.max() < 1e-3
@@ -57,7 +58,7 @@ def test_order_quad_starts_top_left_and_goes_clockwise():
     quad = np.array([[10.0, 10], [0, 10], [0, 0], [10, 0]])
     for shift in range(4):
         for direction in (1, -1):
-            assert geometry.order_quad(np.roll(quad, shift, axis=0)[::direction]).tolist() == [
+            assert plane.order_quad(np.roll(quad, shift, axis=0)[::direction]).tolist() == [
                 [0, 0],
                 [10, 0],
                 [10, 10],
@@ -73,4 +74,4 @@ def test_points_behind_the_horizon_are_refused():
 
 def test_shrink_distance_is_the_papers():
     rectangle = np.array([[0, 0], [100, 0], [100, 20], [0, 20.0]])
-    assert geometry.shrink_distance(rectangle, 0.4) == pytest.approx(2000 * (1 - 0.16) / 240)
+    assert plane.shrink_distance(rectangle, 0.4) == pytest.approx(2000 * (1 - 0.16) / 240)

@@ -5,6 +5,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import plane
 from hmean import geometry
 from hmean.components import find_components
 from hmean.data.annotations import UfoLabels
@@ -42,7 +43,7 @@ def test_a_block_of_pixels_comes_back_as_its_outline(use_polygon):
 
 @given(w=st.floats(5, 2000), h=st.floats(5, 200), r=st.floats(0.2, 0.9))
 def test_inverse_growth_undoes_the_shrink_exactly(w, h, r):
-    d = geometry.shrink_distance(geometry.rect_corners(0, 0, w, h, 0), r)
+    d = plane.shrink_distance(plane.rect_corners(0, 0, w, h, 0), r)
     params = PostprocessParams(growth="inverse", inverse_r=r)
     inner_w, inner_h = w - 2 * d, h - 2 * d
     assert growth_distance(inner_w * inner_h, 2 * (inner_w + inner_h), params) == pytest.approx(d, rel=1e-6, abs=1e-9)
@@ -57,7 +58,7 @@ def test_ratio_growth_is_the_papers():
 @settings(max_examples=40, deadline=None)
 @given(angle=st.floats(-40, 40), w=st.floats(40, 120), h=st.floats(12, 30), use_polygon=st.booleans())
 def test_perfect_maps_of_turned_words_come_back(angle, w, h, use_polygon):
-    word = geometry.rect_corners(100.3, 90.7, w, h, angle)
+    word = plane.rect_corners(100.3, 90.7, w, h, angle)
     made = make_targets(Polygons.of([word]), np.zeros(1, bool), 200, 180, shrink_ratio=0.6, min_side=1)
     regions = found(np.float32(made.shrink) / 255, PostprocessParams(**{**EXACT.to_dict(), "use_polygon": use_polygon}))
     assert len(regions) == 1
@@ -227,7 +228,7 @@ def test_many_settings_at_once_equal_one_by_one(probability, use_polygon, random
 
 @pytest.mark.parametrize("angle", [0, 3, 17, 30, 44, 60])
 def test_growth_moves_every_side_by_the_exact_distance(angle):
-    corners = geometry.rect_corners(150.5, 120.5, 120, 40, angle)
+    corners = plane.rect_corners(150.5, 120.5, 120, 40, angle)
     probability = np.zeros((240, 300), np.float32)
     cv2.fillConvexPoly(probability, np.floor(corners).astype(np.int32), 1.0)
     _, (_, (w, h), _), _ = textbook_rectangles(probability, 0.5)[0]

@@ -6,6 +6,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import plane
 from hmean import geometry
 from hmean.targets import make_targets
 from hmean.types import Polygons
@@ -41,7 +42,7 @@ def words(draw):
     for _ in range(draw(st.integers(0, 5))):
         cx, cy = draw(st.floats(-20, 120)), draw(st.floats(-20, 100))
         w, h, angle = draw(st.floats(6, 80)), draw(st.floats(6, 40)), draw(st.floats(-90, 90))
-        found.append(geometry.rect_corners(cx, cy, w, h, angle))
+        found.append(plane.rect_corners(cx, cy, w, h, angle))
     return found, np.array(draw(st.lists(st.booleans(), min_size=len(found), max_size=len(found))), bool)
 
 
@@ -87,7 +88,7 @@ def plain(polygons, ignore, width, height, r, min_side):
             near = np.minimum(near, np.hypot(wx - t * ex, wy - t * ey))
             if ey:
                 inside ^= ((ay > ys) != (by > ys)) & (xs < ax + ex * (ys - ay) / ey)
-        doubtful, area, length = near < 1e-6, geometry.area(polygon), geometry.perimeter(polygon)
+        doubtful, area, length = near < 1e-6, geometry.area(polygon), plane.perimeter(polygon)
         short = (length / 2 - np.sqrt(max(length * length / 4 - 4 * area, 0))) / 2
         if skip or length == 0 or short < min_side:
             valid[inside] = 0
@@ -142,24 +143,24 @@ def test_shrunk_area_is_within_one_percent(size, angle, antialias, rng):
     """Over places between the pixels, since a map of pixels can only be right on average; less so with soft edges."""
     areas = []
     for dx, dy in rng.random((8, 2) if antialias else (400, 2)):
-        word = geometry.rect_corners(150 + dx, 150 + dy, *size, angle)
+        word = plane.rect_corners(150 + dx, 150 + dy, *size, angle)
         made = make_targets(
             Polygons.of([word]), np.zeros(1, bool), 300, 300, shrink_ratio=0.4, min_side=0, antialias=antialias
         )
         areas.append(made.shrink.sum() / 255)
-    d = geometry.shrink_distance(word, 0.4)
+    d = plane.shrink_distance(word, 0.4)
     assert np.mean(areas) == pytest.approx((size[0] - 2 * d) * (size[1] - 2 * d), rel=0.01)
 
 
 def test_small_words_are_ignored_and_masked():
-    tiny = geometry.rect_corners(50, 50, 30, 2, 0)
+    tiny = plane.rect_corners(50, 50, 30, 2, 0)
     made = make_targets(Polygons.of([tiny]), np.zeros(1, bool), 100, 100, shrink_ratio=0.4, min_side=3)
     assert made.shrink.sum() == 0
     assert made.valid[50, 50] == 0
 
 
 def test_text_wins_over_an_ignored_region_under_it():
-    word, region = geometry.rect_corners(50, 50, 40, 12, 0), geometry.rect_corners(50, 50, 90, 60, 0)
+    word, region = plane.rect_corners(50, 50, 40, 12, 0), plane.rect_corners(50, 50, 90, 60, 0)
     made = make_targets(Polygons.of([word, region]), np.array([False, True]), 100, 100, shrink_ratio=0.4, min_side=3)
     assert made.valid[50, 50] == 1
     assert made.valid[30, 20] == 0

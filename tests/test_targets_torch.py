@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+import plane
+
 torch = pytest.importorskip("torch")
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmean import geometry, targets, targets_torch
+from hmean import targets, targets_torch
 from hmean.types import Polygons
 
 RULE = {"shrink_ratio": 0.4, "min_side": 2.0}
@@ -39,7 +41,7 @@ def assert_same(views, width, height, antialias):
 def random_words(rng, count, width, height):
     """Rectangles at all angles, within the view, across its border and outside, and some random outlines."""
     words = [
-        geometry.rect_corners(
+        plane.rect_corners(
             *rng.uniform(-20, (width + 20, height + 20)), *rng.uniform(3, (90, 25)), rng.uniform(-90, 90)
         )
         for _ in range(count)

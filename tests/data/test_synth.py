@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+import plane
 from hmean import geometry
 from hmean.data import synth
 from hmean.data.synth import draw_receipt, font_files, write_dataset
@@ -57,7 +58,7 @@ def test_labels_lie_on_the_page_in_order(level):
         assert (high <= (page.width, page.height)).all()
         for quad in page.polygons:
             assert quad.shape == (4, 2)
-            assert np.array_equal(geometry.order_quad(quad), quad)
+            assert np.array_equal(plane.order_quad(quad), quad)
 
 
 def test_line_polygons_hold_their_words():

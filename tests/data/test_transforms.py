@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import plane
 from hmean import geometry
 from hmean.data.images import Pixels, decode
 from hmean.data.photometric import Photometric
@@ -27,9 +28,7 @@ def labelled_pages(draw):
     rng = np.random.default_rng(draw(st.integers(0, 10**6)))
     count = draw(st.integers(0, 12))
     words = [
-        geometry.rect_corners(
-            *(rng.uniform(-0.1, 1.1, 2) * (width, height)), *rng.uniform(4, 90, 2), rng.uniform(-90, 90)
-        )
+        plane.rect_corners(*(rng.uniform(-0.1, 1.1, 2) * (width, height)), *rng.uniform(4, 90, 2), rng.uniform(-90, 90))
         for _ in range(count)
     ]
     return width, height, Polygons.of(words)
@@ -147,7 +146,7 @@ def test_letterbox_sizes(width, height, long_side):
 
 
 def test_crops_show_the_page_and_its_words():
-    words = Polygons.of([geometry.rect_corners(900, 1200, 60, 20, 0)])
+    words = Polygons.of([plane.rect_corners(900, 1200, 60, 20, 0)])
     near = 0
     for seed in range(200):
         view = training_crop(
