@@ -140,7 +140,7 @@ def areas(polygons: Polygons) -> NDArray[np.float64]:
 
 
 def perimeters(polygons: Polygons) -> NDArray[np.float64]:
-    """``perimeter`` of each of K polygons (K,)."""
+    """Length of the closed outline of each of K polygons (K,)."""
     return _summed(np.hypot(*(_following(polygons) - polygons.points).T), polygons)
 
 
