@@ -15,7 +15,6 @@ from harness import Result, compare
 from numpy.typing import NDArray
 from peers.targets import make_targets as make_targets_as_usual
 
-from hmean import geometry
 from hmean.data.annotations import UfoLabels
 from hmean.data.synth import write_dataset
 from hmean.data.transforms import letterbox
@@ -81,8 +80,8 @@ def _areas(views: Sequence[View]) -> str:
         maps[2] = maps[2] * 255
         bodies = [shapely.Polygon(polygon) for polygon in view.polygons]
         tree = shapely.STRtree(bodies)
-        for polygon, skip, body in zip(view.polygons, view.ignore, bodies, strict=True):
-            d = geometry.shrink_distance(polygon, SETTINGS["shrink_ratio"])
+        for skip, body in zip(view.ignore, bodies, strict=True):
+            d = body.area * (1 - SETTINGS["shrink_ratio"] ** 2) / body.length
             x0, y0, x1, y1 = (max(0, round(v)) for v in (body.buffer(2)).bounds)
             around = shapely.box(x0, y0, x1, y1)
             inner = body.buffer(-d, join_style="mitre").area
