@@ -19,9 +19,6 @@ from hmean.checkpoints import open_checkpoint
 from hmean.files import write_json, write_text
 from hmean.jobs.evaluate import make_maps
 from hmean.maps import MapStore
-from hmean.metrics.cleval import Counts
-from hmean.metrics.hmean import PageScore, Scorer
-from hmean.metrics.iou import MatchCounts
 from hmean.results import intervals
 from hmean.runs import RunFolder
 from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
@@ -54,9 +51,7 @@ def maps_of(
 
 def row(scores: SettingScores, names: list[str], about: dict[str, Any]) -> dict[str, Any]:
     """Scores of one setting, with intervals."""
-    scorer = Scorer("transcription")
-    for name, counts, (at50, at70) in zip(names, scores.counts[0].tolist(), scores.ious[0].tolist(), strict=True):
-        scorer.pages.append(PageScore(name, Counts(*counts), MatchCounts(*at50), MatchCounts(*at70)))
+    scorer = scores.scorer(names, "transcription")
     return {**about, **scorer.compute().to_dict(), "interval95": intervals(scorer.pages)}
 
 

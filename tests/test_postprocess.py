@@ -16,7 +16,7 @@ from hmean.targets import make_targets
 from hmean.types import Polygons, PostprocessParams
 
 EXACT = PostprocessParams(thresh=0.5, box_thresh=0.5, growth="inverse", inverse_r=0.6, min_size=1)
-NOTHING = PostprocessParams(thresh=0.5, box_thresh=0.0, growth="ratio", unclip_ratio=0.0, min_size=0)
+NOTHING = PostprocessParams(thresh=0.5, box_thresh=0.0, growth="inverse", inverse_r=1.0, min_size=0)
 
 
 def found(probability, params, to_page=None, size=None):
@@ -51,8 +51,9 @@ def test_inverse_growth_undoes_the_shrink_exactly(w, h, r):
 
 def test_ratio_growth_is_the_papers():
     regions = found(blocks((50, 40, 150, 60)), PostprocessParams(thresh=0.5, box_thresh=0, unclip_ratio=1.5))
-    d = 100 * 20 * 1.5 / 240
-    assert shapely.Polygon(regions.polygons[0]).bounds == pytest.approx((50 - d, 40 - d, 150 + d, 60 + d), abs=1e-4)
+    d = 99 * 19 * 1.5 / (2 * (99 + 19))  # from pixel centre to pixel centre, as in other programs
+    x0, y0, x1, y1 = 50.5 - d, 40.5 - d, 149.5 + d, 59.5 + d
+    assert shapely.Polygon(regions.polygons[0]).bounds == pytest.approx((x0, y0, x1, y1), abs=1e-4)
 
 
 @settings(max_examples=40, deadline=None)
@@ -232,7 +233,6 @@ def test_growth_moves_every_side_by_the_exact_distance(angle):
     probability = np.zeros((240, 300), np.float32)
     cv2.fillConvexPoly(probability, np.floor(corners).astype(np.int32), 1.0)
     _, (_, (w, h), _), _ = textbook_rectangles(probability, 0.5)[0]
-    w, h = w + 1, h + 1
     d = w * h * 1.5 / (2 * (w + h))
     grown = found(probability, PostprocessParams(thresh=0.5, box_thresh=0, min_size=0, unclip_ratio=1.5)).polygons[0]
     sides = np.linalg.norm(grown - np.roll(grown, -1, axis=0), axis=1)
@@ -242,5 +242,7 @@ def test_growth_moves_every_side_by_the_exact_distance(angle):
 def test_thousands_of_candidates():
     probability = np.zeros((1024, 1024), np.float32)
     probability[::4, ::4] = probability[1::4, ::4] = 0.9
-    regions = found(probability, PostprocessParams(thresh=0.5, box_thresh=0.5, min_size=0, max_candidates=100_000))
+    regions = found(
+        probability, PostprocessParams(thresh=0.5, box_thresh=0.5, growth="inverse", min_size=0, max_candidates=100_000)
+    )
     assert len(regions) == 256 * 256

@@ -148,3 +148,26 @@ def test_scores_of_a_grid_equal_those_of_one_setting_after_another(threads):
             assert scores.score({name: 1.0})[i] == pytest.approx(getattr(score, name).h, abs=1e-12)
         assert [scores.macro_pr()[0][i], scores.macro_pr()[1][i]] == pytest.approx([score.macro.p, score.macro.r])
     assert len({tuple(row.ravel()) for row in scores.counts}) >= 5
+
+
+def test_the_middle_is_among_settings_of_one_kind_and_on_the_grid():
+    """Another growth rule is no neighbour, and present values between the lists tear no hole into the grid."""
+    present = PostprocessParams(thresh=0.28, growth="inverse", inverse_r=0.68)
+    axes = {
+        "growth": ["ratio", "inverse"],
+        "unclip_ratio": [1.0, 1.5],
+        "inverse_r": [0.5, 0.6, 0.7, 0.8, 0.9],
+        "thresh": [0.2, 0.25, 0.3, 0.35, 0.4],
+    }
+    settings = grid(present, axes)
+    rng = np.random.default_rng(5)
+    counts = np.zeros((len(settings), 60, 8), dtype=np.int64)
+    worth = rng.normal(0, 0.02, 60)
+    for i, s in enumerate(settings):  # a broad top at r .7, thresh .3; ratio is far below
+        off = max(abs(s.inverse_r - 0.7) - 0.05, 0) + max(abs(s.thresh - 0.3) - 0.03, 0)
+        h = 0.75 if s.growth == "ratio" else 0.95 - 0.1 * off
+        counts[i, :, 0], counts[i, :, 3] = 1000, 20
+        counts[i, :, 1] = np.round(1000 * np.clip(h + worth + rng.normal(0, 0.002, 60), 0, 1))
+    scores = SettingScores(settings, counts, np.zeros((len(settings), 60, 2, 3), dtype=np.int64))
+    chosen = settings[choose(scores, {"macro": 1.0}).chosen]
+    assert (chosen.growth, chosen.inverse_r, chosen.thresh) == ("inverse", 0.7, 0.3)

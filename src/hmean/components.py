@@ -81,7 +81,7 @@ def find_components(probability: MapArray, thresholds: Sequence[float]) -> list[
         thresholds: in any order; the map is read once, at the lowest.
     """
     eight_bit = probability.dtype == np.uint8
-    # The greatest value of the map's own type that is not above t.
+    # t in the map's own type.
     limits = [math.floor(t * 255) if eight_bit else float(np.float32(t)) for t in thresholds]
     base = _map_runs(probability, min(limits)) if limits else np.empty((0, 3), dtype=np.int32)
     found = []

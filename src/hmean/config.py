@@ -261,7 +261,9 @@ class TuneConfig(_Strict):
     min_size: list[NonNegative]
     max_candidates: list[Count]
     use_polygon: list[bool]
-    objective: Statistic | Annotated[dict[Statistic, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    objective: (
+        Statistic | Annotated[dict[Statistic, Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1)]
+    )
     precision: Share
     recall: Share
     folds: Annotated[int, Field(ge=2)]
@@ -437,7 +439,9 @@ def _word(detail: Any) -> str:
     """One fault in words: dotted key, what is wrong, the nearest real key."""
     # Members of unions have their type's name in the location; a key never holds such characters.
     location = [
-        str(part) for part in detail["loc"] if not str(part).startswith(("literal[", "constrained-", "function-"))
+        str(part)
+        for part in detail["loc"]
+        if not str(part).startswith(("literal[", "constrained-", "function-", "dict["))
     ]
     key = ".".join(part for part in location if part not in ("int", "none", "float", "str"))
     if detail["type"] == "extra_forbidden":

@@ -78,23 +78,22 @@ def detect_each(page: PageMap, many: Sequence[PostprocessParams]) -> list[Detect
 
 def _regions(page: PageMap, found: Components, params: PostprocessParams) -> Detections:
     large = found.sizes.min(axis=1, initial=np.inf) + 1 >= params.min_size
-    kept = np.flatnonzero(large & (found.scores >= params.box_thresh))
-    kept = kept[np.argsort(-found.scores[kept], kind="stable")][: params.max_candidates]
+    # Single precision on both sides, as regions keep their scores: tuning drops by those.
+    scores = np.minimum(found.scores, 1).astype(np.float32)
+    kept = np.flatnonzero(large & (scores >= np.float32(params.box_thresh)))
+    kept = kept[np.argsort(-scores[kept], kind="stable")][: params.max_candidates]
     if not len(kept):
         return Detections.empty()
     if params.use_polygon:
         grown = _grown_contours(page.probability.shape, found, kept, params)
         outlines = grown.points, grown.offsets
     else:
-        # A component's rectangle runs through pixel centres. The text's true edge lies, on average, half a pixel
-        # outside of the last centre that is text: + 1 to each side.
-        sizes = found.sizes[kept] + 1
+        sizes = found.sizes[kept] + 2 * _margin(params)
         sizes += 2 * growth_distance(sizes[:, 0] * sizes[:, 1], 2 * (sizes[:, 0] + sizes[:, 1]), params)[:, None]
         corners = _rectangle_corners(found.centres[kept], sizes, found.axes[kept])
         outlines = corners, np.arange(len(kept) + 1) * 4
     points, alive = _onto_page(*outlines, page.to_page, page.page_width, page.page_height)
-    scores = np.minimum(found.scores[kept], 1).astype(np.float32)
-    regions = Detections(Polygons(points, outlines[1]), scores)
+    regions = Detections(Polygons(points, outlines[1]), scores[kept])
     return regions if alive.all() else regions.select(alive)
 
 
@@ -140,7 +139,8 @@ def growth_distance(shrunk_area: Floats, shrunk_perimeter: Floats, params: Postp
     A = A' + L' D + 4 D^2 and L = L' + 8 D it is the positive root of (8 - 4s) D^2 + (1 - s) L' D - s A' = 0.
     """
     if params.growth == "ratio":
-        return shrunk_area * params.unclip_ratio / shrunk_perimeter
+        none: Floats = np.zeros_like(shrunk_area)
+        return np.divide(shrunk_area * params.unclip_ratio, shrunk_perimeter, out=none, where=shrunk_perimeter > 0)
     s = 1 - params.inverse_r**2
     a, b, c = 8 - 4 * s, (1 - s) * shrunk_perimeter, -s * shrunk_area
     return (np.sqrt(b * b - 4 * a * c) - b) / (2 * a)
@@ -152,9 +152,19 @@ def _grown_contours(
     """Outlines of components, simplified and grown."""
     contours = found.contours(shape, kept)
     simple = Polygons.of(_simplified(found, k, contour) for k, contour in zip(kept.tolist(), contours, strict=True))
-    # The half pixel of the outline (see ``_grown_rectangles``), as an offset with mitred corners.
-    inner, lengths = areas(simple), perimeters(simple)
-    return grow(simple, growth_distance(inner + lengths / 2 + 1, lengths + 4, params) + 0.5)
+    inner, lengths, margin = areas(simple), perimeters(simple), _margin(params)
+    # An offset by the margin with mitred corners, as if all were square: exact for rectangles.
+    d = growth_distance(inner + lengths * margin + 4 * margin**2, lengths + 8 * margin, params)
+    return grow(simple, d + margin)
+
+
+def _margin(params: PostprocessParams) -> float:
+    """How far outside of the outermost pixels' centres the shrunk text's edge is taken to lie.
+
+    On average it is half a pixel: what ``inverse`` starts from. ``ratio`` starts from the centres, as in every DBNet
+    program, so that values of ``unclip_ratio`` found elsewhere mean the same here.
+    """
+    return 0.5 if params.growth == "inverse" else 0.0
 
 
 def _simplified(found: Components, k: int, contour: NDArray[np.int32]) -> Points:

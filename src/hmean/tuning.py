@@ -10,16 +10,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.data.folds import fold_of
-from hmean.metrics.cleval import count_array
-from hmean.metrics.hmean import hmeans, page_prh, resamples, terms
-from hmean.metrics.iou import match_array
+from hmean.data.folds import fold_of, group_keys
+from hmean.metrics.cleval import Counts, count_array
+from hmean.metrics.hmean import PageScore, Scorer, hmeans, page_prh, resamples, terms
+from hmean.metrics.iou import MatchCounts, match_array
 from hmean.postprocess import PageMap, detect_each
 from hmean.types import Characters, Page, PostprocessParams, Statistic
 
@@ -38,8 +38,8 @@ class SettingScores:
     """
 
     settings: Sequence[PostprocessParams]
-    counts: NDArray[np.int64]
-    ious: NDArray[np.int64]
+    counts: NDArray[np.integer[Any]]
+    ious: NDArray[np.integer[Any]]
 
     def pages(self, which: NDArray[Any]) -> SettingScores:
         """The same settings on some of the pages."""
@@ -48,6 +48,13 @@ class SettingScores:
     def setting(self, index: int) -> SettingScores:
         """One of the settings on the same pages."""
         return SettingScores([self.settings[index]], self.counts[[index]], self.ious[[index]])
+
+    def scorer(self, names: Sequence[str], characters: Characters) -> Scorer:
+        """The first setting's pages, as a ``Scorer`` keeps them."""
+        scorer = Scorer(characters)
+        for name, counts, (at50, at70) in zip(names, self.counts[0].tolist(), self.ious[0].tolist(), strict=True):
+            scorer.pages.append(PageScore(name, Counts(*counts), MatchCounts(*at50), MatchCounts(*at70)))
+        return scorer
 
     def values(self, objective: Mapping[Statistic, float], times: Floats) -> Floats:
         """Weighted mean of hmeans (B, S), each page counted so many times (B, N)."""
@@ -100,8 +107,8 @@ def score_settings(
         groups.setdefault(replace(setting, box_thresh=0.0), []).append(i)
     limits = [sorted({settings[i].box_thresh for i in members}) for members in groups.values()]
     loosest = [replace(key, box_thresh=least[0]) for key, least in zip(groups, limits, strict=True)]
-    counts = np.zeros((len(settings), len(pages), 8), dtype=np.int64)
-    ious = np.zeros((len(settings), len(pages), 2, 3), dtype=np.int64)
+    counts = np.zeros((len(settings), len(pages), 8), dtype=np.int32)
+    ious = np.zeros((len(settings), len(pages), 2, 3), dtype=np.int32)
 
     def score(start: int) -> None:
         part = slice(start, start + PAGES_AT_ONCE)
@@ -158,11 +165,36 @@ def choose(
     best = int(np.flatnonzero(allowed)[np.argmax(value[allowed])])
     drawn = scores.values(objective, resamples(scores.counts.shape[1], draws, seed))
     plateau = allowed & (np.quantile(drawn - drawn[:, [best]], 0.975, axis=0) >= 0)
-    columns = zip(*(astuple(setting) for setting in scores.settings), strict=True)
-    at = np.stack([np.unique(np.array(column), return_inverse=True)[1] for column in columns], axis=1)
-    members = np.flatnonzero(plateau)
-    around = [float(value[(np.abs(at - at[i]) <= 1).all(axis=1) & allowed].mean()) for i in members]
+    at, kind = _places(scores.settings)
+    on_grid = plateau & (at[:, 0] >= 0)
+    members = np.flatnonzero(on_grid if on_grid.any() else plateau)
+    near = [(np.abs(at - at[i]) <= 1).all(axis=1) & (kind == kind[i]) & allowed for i in members]
+    around = [float(value[neighbours].mean()) for neighbours in near]
     return Choice(int(members[np.argmax(around)]), best, plateau)
+
+
+def _places(settings: Sequence[PostprocessParams]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each setting stands on the grid: steps along the ordered knobs (S, A), and mode and growth rule (S,).
+
+    The first, the present one, may lie off the grid, at -2: then it is nobody's neighbour.
+    """
+
+    def row(setting: PostprocessParams) -> list[float]:
+        growth = setting.unclip_ratio if setting.growth == "ratio" else setting.inverse_r
+        return [setting.thresh, setting.box_thresh, growth, setting.min_size, setting.max_candidates]
+
+    rows, kinds = (
+        np.array([row(s) for s in settings]),
+        np.array([2 * s.use_polygon + (s.growth == "ratio") for s in settings]),
+    )
+    on_grid, place = np.ones(len(rows), dtype=np.bool_), np.zeros(rows.shape, dtype=np.int64)
+    for axis, kind in itertools.product(range(rows.shape[1]), np.unique(kinds)):
+        same = np.flatnonzero(kinds == kind)
+        listed = np.unique(rows[same[same > 0], axis] if len(settings) > 1 else rows[same, axis])
+        on_grid[same] &= np.isin(rows[same, axis], listed)
+        place[same, axis] = np.searchsorted(listed, rows[same, axis])
+    place[~on_grid] = -2
+    return place, kinds
 
 
 def crossfit(
@@ -176,7 +208,7 @@ def crossfit(
 
     None where there are fewer than two groups.
     """
-    k = min(folds, len({group or name for group, name in zip(groups, names, strict=True)}))
+    k = min(folds, len(set(group_keys(names, groups))))
     if k < 2:
         return None
     fold = fold_of(names, groups, k, seed=0)

@@ -508,3 +508,25 @@ def test_scoring_a_folder_of_txt_labels(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["cleval"]["macro"]["h"] == 1.0
     (tmp_path / "images").rename(tmp_path / "scans")
     assert main(["score", str(tmp_path / "gt"), str(tmp_path / "p.json"), "--images", str(tmp_path / "scans")]) == 0
+
+
+def test_tune_refuses_what_would_spoil_the_checkpoint(copy_of_run, receipts, tmp_path, capsys):
+    tune = ["tune", f"run={copy_of_run}", f"dataset_base_path={receipts}", "tune.thresh=[0.05,0.1]"]
+    before = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")
+    for override in ("transforms.long_side=96", "models.head.postprocess.thresh=0.9"):
+        assert main([*tune, override]) == 2
+        assert override.partition("=")[0] in capsys.readouterr().err
+    labels = json.loads((receipts / "jsons/val.json").read_text())
+    name, page = next(iter(labels["images"].items()))
+    (tmp_path / "one.json").write_text(json.dumps({"images": {name: page}}))
+    assert main([*tune, f"datasets.val_dataset.annotation_path={tmp_path / 'one.json'}"]) == 0
+    assert "keeps its values" in capsys.readouterr().out
+    data = tmp_path / "data"
+    (data / "images").mkdir(parents=True)
+    for copy in (name, "copy.jpg"):
+        (data / "images" / copy).write_bytes((receipts / "images" / name).read_bytes())
+    (data / "val.json").write_text(json.dumps({"images": {name: page, "copy.jpg": page}}))
+    assert main([*tune, f"dataset_base_path={data}", f"datasets.val_dataset.annotation_path={data / 'val.json'}"]) == 2
+    assert "are the same page" in capsys.readouterr().err
+    after = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")
+    assert (after.history, after.config) == (before.history, before.config)

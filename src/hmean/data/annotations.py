@@ -78,7 +78,7 @@ class UfoLabels:
         for name, start, end, value in _ufo_entries(path):
             group = value.get("group") if isinstance(value, dict) else None
             self.names.append(name)
-            self.groups.append(None if group is None else str(group))
+            self.groups.append(str(group) if group not in (None, "") else None)
             spans.append((start, end))
         self._spans = np.array(spans, dtype=np.int64).reshape(-1, 2)
         doubled = len(self.names) - len(set(self.names))

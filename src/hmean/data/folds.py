@@ -9,6 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+def group_keys(names: Sequence[str], groups: Sequence[str | None]) -> list[str]:
+    """What folds keep together: the page's group, or the page itself where it has none."""
+    return [f"group {group}" if group else f"page {name}" for name, group in zip(names, groups, strict=True)]
+
+
 def fold_of(names: Sequence[str], groups: Sequence[str | None], k: int, seed: int) -> NDArray[np.int64]:
     """Fold (0..k-1) of each page (n,); pages of one group share a fold, a page without group is its own.
 
@@ -18,9 +23,7 @@ def fold_of(names: Sequence[str], groups: Sequence[str | None], k: int, seed: in
     Raises:
         ValueError: if there are fewer groups than folds.
     """
-    keys = [
-        f"group {group}" if group is not None else f"page {name}" for name, group in zip(names, groups, strict=True)
-    ]
+    keys = group_keys(names, groups)
     sizes: dict[str, int] = {}
     for key in keys:
         sizes[key] = sizes.get(key, 0) + 1

@@ -10,23 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmean.builders import open_pages
 from hmean.checkpoints import Checkpoint, write_postprocess
 from hmean.config import Config, TuneConfig
+from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.jobs.evaluate import make_maps, require_sound, run_of
-from hmean.metrics.cleval import Counts
-from hmean.metrics.hmean import PageScore, Scorer, choose_characters, resamples
-from hmean.metrics.iou import MatchCounts
+from hmean.metrics.hmean import choose_characters, resamples
 from hmean.progress import track
 from hmean.results import STATISTICS
+from hmean.runs import differences
 from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
 from hmean.types import Characters, PostprocessParams, Statistic
 
 AXES = ("use_polygon", "growth", "thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
-MOST_SETTINGS = 50_000
+MOST_SETTINGS = 5_000
 
 
 def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
@@ -40,10 +41,14 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         InputError: if the grid is too large, or as in ``hmean evaluate``.
     """
     folder = run_of(checkpoint)
+    _check_same_model(config, checkpoint)
     before = config.models.head.postprocess.params()
     settings = settings_of(before, config.tune)
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
+    keys = pages.page_keys()
+    if len(np.unique(keys)) < len(keys):
+        raise InputError(f"{pages.labels.source}: {_doubled(pages, keys)}; a page must not choose for its own copy")
     maps = "maps" if config.evaluate_on == "val" else f"maps_{config.evaluate_on}"
     store = make_maps(config, checkpoint, pages, folder / maps)
     truth = [pages.page(position) for position in range(len(pages))]
@@ -62,6 +67,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         "objective": objective,
         "part": config.evaluate_on,
         "pages": len(pages),
+        "influenced_by": checkpoint.influenced_by(keys),
         "before": {"postprocess": before.to_dict(), "score": describe_one(scores.setting(0))},
         "after": {
             "postprocess": settings[choice.chosen].to_dict(),
@@ -82,11 +88,11 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
             "chosen": [settings[i].to_dict() for i in chosen],
         }
     # What does not gain on pages it was not chosen on is not better than what was there.
-    record["kept"] = crossed is not None and record["cross_fitted"]["gain"] <= 0
+    record["kept"] = crossed is None or record["cross_fitted"]["gain"] <= 0
     write_json(folder / "tuned.json", record)
     if not record["kept"] and settings[choice.chosen] != before:
         why = f"tuned for {'+'.join(objective)} hmean on {len(pages)} {config.evaluate_on} pages"
-        write_postprocess(checkpoint.path, settings[choice.chosen], why, pages.page_keys())
+        write_postprocess(checkpoint.path, settings[choice.chosen], why, keys)
     return record
 
 
@@ -105,6 +111,29 @@ def settings_of(before: PostprocessParams, wanted: TuneConfig) -> list[Postproce
     return grid(before, axes)
 
 
+def _check_same_model(config: Config, checkpoint: Checkpoint) -> None:
+    """The values go into the checkpoint, so they must be fitted to what it is and does."""
+    own = config.to_dict()
+    stored = Config.model_validate(
+        {**own, "models": checkpoint.config["models"], "transforms": checkpoint.config["transforms"]}
+    )
+    changed = differences(stored.to_dict(), own)
+    if changed:
+        raise InputError.listing(
+            "hmean tune starts from what the checkpoint holds; give fixed values as lists, such as tune.thresh=[0.3]:",
+            changed,
+        )
+
+
+def _doubled(pages: LabelledImages, keys: NDArray[np.int64]) -> str:
+    first: dict[int, str] = {}
+    for i, key in enumerate(keys.tolist()):
+        if key in first:
+            return f"{first[key]} and {pages.name(i)} are the same page"
+        first[key] = pages.name(i)
+    return ""
+
+
 def summary(record: Mapping[str, Any]) -> str:
     """What the command prints: gains with intervals, and the values."""
     lines = []
@@ -116,8 +145,10 @@ def summary(record: Mapping[str, Any]) -> str:
         lines.append(f"{'+'.join(record['objective'])} H {gain:+.2f} points [{low:+.2f}, {high:+.2f}] {where}")
     if not record["cross_fitted"]:
         lines.append("all pages are of one group, so nothing says what that is worth on others")
+    if record["influenced_by"]["trained"]:
+        lines.append(f"{record['influenced_by']['trained']} of these pages were trained on: their maps are too good")
     if record["kept"]:
-        lines.append("nothing gained where it counts: the model keeps its values")
+        lines.append("no gain shown on pages that did not choose: the model keeps its values")
     values = record["before" if record["kept"] else "after"]["postprocess"]
     return "\n".join([*lines, " ".join(f"{k}={v}" for k, v in values.items())])
 
@@ -138,10 +169,7 @@ def gain_of(of: SettingScores, over: SettingScores, objective: Mapping[Statistic
 def _describe(
     scores: SettingScores, objective: Mapping[Statistic, float], names: Sequence[str], characters: Characters
 ) -> dict[str, Any]:
-    scorer = Scorer(characters)
-    for name, counts, (at50, at70) in zip(names, scores.counts[0].tolist(), scores.ious[0].tolist(), strict=True):
-        scorer.pages.append(PageScore(name, Counts(*counts), MatchCounts(*at50), MatchCounts(*at70)))
-    return {**scorer.compute().to_dict(), "objective": float(scores.score(objective)[0])}
+    return {**scores.scorer(names, characters).compute().to_dict(), "objective": float(scores.score(objective)[0])}
 
 
 def _ranges(settings: Sequence[PostprocessParams]) -> dict[str, Any]:

@@ -166,7 +166,7 @@ def resamples(n: int, draws: int, seed: int | np.random.Generator) -> Floats:
     return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
 
 
-def page_prh(counts: NDArray[np.int64]) -> Floats:
+def page_prh(counts: NDArray[np.integer[Any]]) -> Floats:
     """P, R and H (..., 3) of CLEval's counts (..., 8): ``Counts.prh`` of many."""
     gt, tp, overlapped, fp, recall_penalty, precision_penalty = (counts[..., i] for i in range(6))
     p = _share(np.maximum(tp - precision_penalty, 0), tp + overlapped + fp)
@@ -174,7 +174,7 @@ def page_prh(counts: NDArray[np.int64]) -> Floats:
     return np.stack([p, r, _share(2 * p * r, p + r)], axis=-1)
 
 
-def terms(counts: NDArray[np.int64], ious: NDArray[np.int64], statistic: Statistic) -> Floats:
+def terms(counts: NDArray[np.integer[Any]], ious: NDArray[np.integer[Any]], statistic: Statistic) -> Floats:
     """What to sum over pages (..., k): (H, 1) for a mean, else (found for P, P's total, found for R, R's total).
 
     Args:
