@@ -142,12 +142,16 @@ def read_page_scores(path: Path, record: Any) -> list[PageScore]:
         InputError: if it does not hold them.
     """
     try:
-        return [
+        pages = [
             PageScore(p["name"], Counts(*p["counts"]), MatchCounts(*p["iou50"]), MatchCounts(*p["iou70"]))
             for p in record["pages"]
         ]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: does not hold the counts of each page; run hmean evaluate again") from error
+        known = record["cleval"]["characters"] in ("transcription", "aspect")
+    except (KeyError, TypeError):
+        pages, known = [], False
+    if not pages or not known:
+        raise InputError(f"{path}: does not hold the counts of each page; run hmean evaluate again")
+    return pages
 
 
 def score_record(scorer: Scorer, about: Mapping[str, Any]) -> dict[str, Any]:

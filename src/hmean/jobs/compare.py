@@ -16,6 +16,24 @@ from hmean.results import STATISTICS, read_page_scores, score_files
 from hmean.runs import differences, load_yaml
 from hmean.types import Characters, Statistic
 
+SCORED_WITH = (
+    "weights_hash",
+    "epoch",
+    "long_side",
+    "postprocess",
+)  # of scores.json: what the training's config cannot know
+NAMES = (
+    "exp_name",
+    "output_dir",
+    "output",
+    "resume",
+    "overwrite",
+    "wandb",
+    "tune",
+    "predict",
+    "models.head.postprocess",
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Result:
@@ -70,7 +88,8 @@ def open_result(path: Path, truth: Path | None, images: Path | None = None) -> R
         raise InputError(f"{path}: holds no scores.json; give a run folder, or labels with --truth")
     record = read_json(path / "scores.json")
     pages = read_page_scores(path / "scores.json", record)
-    return Result(str(path), pages, record["cleval"]["characters"], record.get("data_hash"), config)
+    used = {key: record[key] for key in SCORED_WITH if key in record}
+    return Result(str(path), pages, record["cleval"]["characters"], record.get("data_hash"), {**(config or {}), **used})
 
 
 def compare(base: Result, other: Result) -> dict[str, Any]:
@@ -81,7 +100,7 @@ def compare(base: Result, other: Result) -> dict[str, Any]:
         low, high = bootstrap_interval(other.pages, statistic, minus=base.pages)
         difference = after[statistic]["h"] - before[statistic]["h"]
         rows[statistic] = {"difference": difference, "interval95": [low, high], "verdict": verdict(low, high)}
-    changed = differences(base.config, other.config) if base.config and other.config else []
+    changed = differences(base.config, other.config, NAMES) if base.config and other.config else []
     return {"name": other.name, "to": base.name, **rows, "config": changed}
 
 

@@ -19,6 +19,7 @@ from hmean.errors import InputError
 from hmean.files import read_json, write_text
 from hmean.runs import RunFolder, load_yaml
 
+TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "kept")
 SETTINGS = ("models", "transforms", "trainer", "dataloaders", "seed")
 # Any: matplotlib types its keys one by one
 STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
@@ -105,6 +106,8 @@ def describe(folder: Path) -> dict[str, Any]:
         raise InputError(f"{folder / 'config.yaml'}: is no resolved config of a run (it has no {', '.join(missing)})")
     rows = RunFolder(folder).read_metrics()
     tuned = read_json(folder / "tuned.json") if (folder / "tuned.json").exists() else None
+    if tuned is not None and not (isinstance(tuned, dict) and set(TUNED) <= set(tuned)):
+        raise InputError(f"{folder / 'tuned.json'}: is of another version or damaged; run hmean tune again")
     return {
         "name": folder.name,
         "curves": curves(rows) if rows else None,
