@@ -108,6 +108,15 @@ def _map_runs(probability: MapArray, limit: float) -> Runs:
 
 
 @njit(cache=True, nogil=True)
+def _put(runs: Runs, n: int, y: int, start: int, end: int) -> tuple[Runs, int]:
+    """Write run n, in a larger array where there is no room; the array and the next n."""
+    if n == len(runs):
+        runs = np.concatenate((runs, np.empty_like(runs)))
+    runs[n, 0], runs[n, 1], runs[n, 2] = y, start, end
+    return runs, n + 1
+
+
+@njit(cache=True, nogil=True)
 def _scan(words: NDArray[np.uint64], bitmap: Bytes) -> Runs:
     """Runs of a bitmap of 0 and 1 (H, W), given also as words of eight pixels (H, W / 8)."""
     runs = np.empty((256, 3), dtype=np.int32)
@@ -125,10 +134,7 @@ def _scan(words: NDArray[np.uint64], bitmap: Bytes) -> Runs:
                 if text:
                     start = x
                     continue
-                if n == len(runs):
-                    runs = np.concatenate((runs, np.empty_like(runs)))
-                runs[n, 0], runs[n, 1], runs[n, 2] = y, start, x
-                n += 1
+                runs, n = _put(runs, n, y, start, x)
                 start = -1
     return runs[:n]
 
@@ -146,10 +152,7 @@ def _runs_above(probability: MapArray, base: Runs, limit: float) -> Runs:
                 if start < 0:
                     start = x
             elif start >= 0:
-                if n == len(runs):
-                    runs = np.concatenate((runs, np.empty_like(runs)))
-                runs[n, 0], runs[n, 1], runs[n, 2] = y, start, x
-                n += 1
+                runs, n = _put(runs, n, y, start, x)
                 start = -1
     return runs[:n]
 

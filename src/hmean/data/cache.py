@@ -1,4 +1,4 @@
-"""Decoded pages kept on a disk: reading one back takes a tenth of the time that decoding it took, or less."""
+"""Decoded pages kept on a disk: reading one back is quicker than decoding it again."""
 
 from __future__ import annotations
 

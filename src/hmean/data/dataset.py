@@ -115,7 +115,7 @@ class EvalDataset(Dataset[dict[str, Any]]):
 def to_tensor(image: Image) -> torch.Tensor:
     """(H, W, 3) to uint8 (3, H, W)."""
     planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
-    cv2.split(image, list(planes))  # a tenth of the time that torch and numpy take to transpose
+    cv2.split(image, list(planes))  # far quicker than a transpose by torch or numpy
     return torch.from_numpy(planes)
 
 

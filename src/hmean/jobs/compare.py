@@ -16,23 +16,12 @@ from hmean.results import STATISTICS, read_page_scores, score_files
 from hmean.runs import differences, load_yaml
 from hmean.types import Characters, Statistic
 
-SCORED_WITH = (
-    "weights_hash",
-    "epoch",
-    "long_side",
-    "postprocess",
-)  # of scores.json: what the training's config cannot know
-NAMES = (
-    "exp_name",
-    "output_dir",
-    "output",
-    "resume",
-    "overwrite",
-    "wandb",
-    "tune",
-    "predict",
-    "models.head.postprocess",
-)
+# Of scores.json: what the config of the training cannot know.
+SCORED_WITH = ("weights_hash", "epoch", "long_side", "postprocess")
+# Keys of a config that name a run or belong to other jobs; the post-processing that counted is in scores.json.
+NO_DIFFERENCE = (
+    "exp_name", "output_dir", "output", "resume", "overwrite", "wandb", "tune", "predict", "models.head.postprocess",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +89,7 @@ def compare(base: Result, other: Result) -> dict[str, Any]:
         low, high = bootstrap_interval(other.pages, statistic, minus=base.pages)
         difference = after[statistic]["h"] - before[statistic]["h"]
         rows[statistic] = {"difference": difference, "interval95": [low, high], "verdict": verdict(low, high)}
-    changed = differences(base.config, other.config, NAMES) if base.config and other.config else []
+    changed = differences(base.config, other.config, NO_DIFFERENCE) if base.config and other.config else []
     return {"name": other.name, "to": base.name, **rows, "config": changed}
 
 
