@@ -9,7 +9,7 @@ import numpy as np
 
 from hmean.config import Config, DatasetConfig, build
 from hmean.data.annotations import open_labels
-from hmean.data.folds import fold_of
+from hmean.data.folds import HOLDOUT, fold_of, read_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 
@@ -22,14 +22,20 @@ def open_pages(config: DatasetConfig) -> LabelledImages:
     """The pages of one data set, cut to its part of the folds."""
     labels = open_labels(Path(config.annotation_path), Path(config.image_path))
     indices = np.arange(len(labels.names))
-    if config.split is not None:
+    split = config.split
+    if split is not None:
         try:
-            folds = fold_of(labels.names, labels.groups, config.split.k, config.split.seed)
+            folds = (
+                read_splits(Path(split.file), labels.names)
+                if split.file is not None
+                else fold_of(labels.names, labels.groups, split.k or 0, split.seed or 0)
+            )
         except ValueError as error:
             raise InputError(f"{config.annotation_path}: {error}") from error
-        indices = np.flatnonzero((folds == config.split.fold) == (config.split.part == "val"))
+        own = folds == (HOLDOUT if split.part == "holdout" else split.fold)
+        indices = np.flatnonzero((~own & (folds != HOLDOUT)) if split.part == "train" else own)
     if not len(indices):
-        raise InputError(f"{config.annotation_path}: lists no images")
+        raise InputError(f"{config.annotation_path}: lists no images{'' if split is None else f' of {split.part}'}")
     return LabelledImages(labels, Path(config.image_path), indices.tolist())
 
 

@@ -127,7 +127,7 @@ def _overview() -> str:
     lines += [
         "  score     Score a prediction file against a label file.",
         "  compare   Compare results on the same pages, with paired intervals.",
-        "  data      Draw synthetic receipts, check a data set.",
+        "  data      Draw synthetic receipts, check a data set, deal it to folds.",
         "",
     ]
     return "\n".join([*lines, "hmean COMMAND --help says what it reads and writes."])
@@ -280,7 +280,7 @@ def _run_compare(options: argparse.Namespace) -> int:
 
 
 def _data_options(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Draw synthetic receipts, or check a data set."
+    parser.description = "Draw synthetic receipts, check a data set, deal it to folds."
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     kind = argparse.ArgumentDefaultsHelpFormatter
     synth = commands.add_parser("synth", help="draw synthetic receipts with exact labels", formatter_class=kind)
@@ -299,6 +299,18 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
     check.add_argument("labels", type=Path, help="UFO JSON, or a folder of ICDAR or SROIE txt files")
     check.add_argument("images", type=Path, help="folder of the images")
     check.set_defaults(run=_run_check)
+    split = commands.add_parser(
+        "split",
+        help="deal pages to folds by group, alike in text density and page size",
+        formatter_class=kind,
+    )
+    split.add_argument("labels", type=Path, help="UFO JSON, or a folder of ICDAR or SROIE txt files")
+    split.add_argument("out", type=Path, help="splits.json to write, for split={file: ..., fold: 0, part: val}")
+    split.add_argument("-k", type=int, default=5, help="folds")
+    split.add_argument("--holdout", type=float, default=0.0, help="share of the pages kept out of all folds")
+    split.add_argument("--seed", type=int, default=42, help="same seed, same folds")
+    split.add_argument("--overwrite", action="store_true", help="write over an earlier file")
+    split.set_defaults(run=_run_split)
 
 
 def _run_synth(options: argparse.Namespace) -> int:
@@ -320,3 +332,14 @@ def _run_check(options: argparse.Namespace) -> int:
         print(fault)
     print(f"{pages} pages, {len(faults)} faults", file=sys.stderr)
     return 2 if faults else 0
+
+
+def _run_split(options: argparse.Namespace) -> int:
+    from hmean.jobs import data  # noqa: PLC0415
+
+    *folds, held = data.split(
+        options.labels, options.out, k=options.k, holdout=options.holdout, seed=options.seed,
+        overwrite=options.overwrite,
+    )  # fmt: skip
+    print("\n".join([f"fold {f}\t{n}" for f, n in enumerate(folds)] + [f"held out\t{held}"]))
+    return 0

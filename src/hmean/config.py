@@ -40,16 +40,22 @@ class _Strict(pydantic.BaseModel):
 
 
 class Split(_Strict):
-    """Folds of a label set: ``part`` train is all folds but ``fold``, val is ``fold``."""
+    """Folds of a label set, drawn with ``k`` and ``seed`` or read from the ``file`` that ``hmean data split`` writes.
 
-    k: Annotated[int, Field(ge=2)]
-    fold: Annotated[int, Field(ge=0)]
-    part: Literal["train", "val"]
-    seed: int
+    ``part`` train is all folds but ``fold``, val is ``fold``, holdout what the file keeps out of all folds.
+    """
+
+    k: Annotated[int, Field(ge=2)] | None = None
+    seed: int | None = None
+    file: str | None = None
+    fold: Annotated[int, Field(ge=0)] = 0
+    part: Literal["train", "val", "holdout"]
 
     @pydantic.model_validator(mode="after")
-    def _fold_exists(self) -> Split:
-        if self.fold >= self.k:
+    def _one_source(self) -> Split:
+        if (self.file is None) != (self.k is not None and self.seed is not None):
+            raise ValueError("give k and seed, or file")
+        if self.k is not None and self.fold >= self.k:
             raise ValueError(f"fold must be 0..{self.k - 1}, got {self.fold}")
         return self
 

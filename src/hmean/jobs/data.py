@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hmean.data.annotations import open_labels
+from hmean.data.folds import HOLDOUT, fold_of, kinds_of, write_splits
 from hmean.data.pages import LabelledImages, check_pages
 from hmean.data.synth import Level, font_files, write_dataset
 from hmean.errors import InputError
@@ -58,3 +59,23 @@ def check(labels: Path, images: Path) -> tuple[int, list[str]]:
     pages = LabelledImages(opened, images, range(len(opened.names)))
     with track("checking", len(pages)) as advance:
         return len(pages), check_pages(pages, decode=True, on_page=advance)
+
+
+def split(labels: Path, out: Path, *, k: int, holdout: float, seed: int, overwrite: bool) -> list[int]:
+    """Deal the pages of a label set to folds by group, alike in text density and page size; writes ``splits.json``.
+
+    Returns:
+        Pages of each fold, and last those held out.
+    """
+    if out.exists() and not overwrite:
+        raise InputError(f"{out}: is there already; runs that use it would change their pages (--overwrite writes it)")
+    if not 0 <= holdout < 1:
+        raise InputError(f"--holdout {holdout}: must be a share of the pages, from 0 to below 1")
+    opened = open_labels(labels, labels.parent)
+    pages = [opened.page(i, []) for i in range(len(opened.names))]
+    try:
+        folds = fold_of(opened.names, opened.groups, k, seed, holdout=holdout, strata=kinds_of(pages))
+    except ValueError as error:
+        raise InputError(f"{labels}: {error}") from error
+    write_splits(out, opened.names, folds, {"labels": labels.name, "k": k, "holdout": holdout, "seed": seed})
+    return [int((folds == f).sum()) for f in (*range(k), HOLDOUT)]
