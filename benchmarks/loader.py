@@ -51,14 +51,14 @@ def run() -> Iterator[Result]:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        images, labels = _data(folder)
+        images, labels = sroie_or_synthetic(folder)
         page = ["preset=efficientnet_b4_lr_optimized", "transforms.train.long_side=[640,640]"]
-        whole = _dataset(images, labels, page)
+        whole = samples(images, labels, page)
         positions = range(0, len(whole), max(1, len(whole) // 24))
         yield _compare("whole page, 640", whole, positions, peer.Loader(640, 0.4), target=5)
         yield _compare(
             "crop of 384 from 960",
-            _dataset(images, labels, ["preset=receipts_lite"]),
+            samples(images, labels, ["preset=receipts_lite"]),
             positions,
             peer.Loader(384, 0.6, 960),
             target=None,
@@ -66,13 +66,13 @@ def run() -> Iterator[Result]:
         kept = _cached(whole, folder, positions)
         yield _compare("whole page, 640, cached", kept, positions, peer.Loader(640, 0.4), target=None)
         images, labels = _photographs(whole, folder / "photographs", positions[:12])
-        photographs = _dataset(images, labels, page)
+        photographs = samples(images, labels, page)
         yield _compare(
             "photograph of 4 to 10 megapixels, 640", photographs, range(12), peer.Loader(640, 0.4), target=None
         )
 
 
-def _data(folder: Path) -> tuple[Path, Path]:
+def sroie_or_synthetic(folder: Path) -> tuple[Path, Path]:
     if os.environ.get("HMEAN_DATA"):
         root = Path(os.environ["HMEAN_DATA"]) / "sroie"
         return root / "images", root / "labels.json"
@@ -80,7 +80,7 @@ def _data(folder: Path) -> tuple[Path, Path]:
     return folder / "images", folder / "jsons" / "train.json"
 
 
-def _dataset(images: Path, labels: Path, overrides: Sequence[str]) -> TrainDataset:
+def samples(images: Path, labels: Path, overrides: Sequence[str]) -> TrainDataset:
     where = [f"datasets.train_dataset.image_path={images}", f"datasets.train_dataset.annotation_path={labels}"]
     config = compose([*overrides, *where])
     targets = config.models.targets
