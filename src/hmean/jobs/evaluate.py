@@ -1,4 +1,4 @@
-"""``hmean evaluate``: a trained model and labelled pages in; maps, predictions, scores and pictures out."""
+"""``hmean evaluate``: a trained model and labelled pages in; maps, predictions, scores, errors and pictures out."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from hmean.checkpoints import Checkpoint, restore_detector
 from hmean.config import Config
 from hmean.data.images import read_image
 from hmean.data.pages import LabelledImages, check_pages
-from hmean.drawing import draw_page, save_picture
+from hmean.drawing import draw_faults, save_picture
 from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.inference import run_detector
 from hmean.maps import MapStore
+from hmean.metrics.breakdown import break_down
 from hmean.metrics.hmean import Scorer, choose_characters
 from hmean.postprocess import detect
 from hmean.progress import track
@@ -61,6 +62,9 @@ def run(config: Config, checkpoint: Checkpoint, folder: Path | None = None) -> d
             advance()
     record = score_record(scorer, about(config, checkpoint, pages, seconds))
     write_json(folder / "scores.json", record)
+    truth = [pages.page(position) for position in range(len(pages))]
+    errors = break_down(truth, found, scorer.characters, config.transforms.long_side)
+    write_json(folder / "errors.json", errors, indent=None)
     draw_extremes(folder / "pictures", pages, scorer, found)
     return record
 
@@ -151,12 +155,13 @@ def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, fol
 
 
 def draw_extremes(folder: Path, pages: LabelledImages, scorer: Scorer, found: list[Detections]) -> None:
-    """Pictures of the worst and the best pages by CLEval H, worst first, with truth and prediction."""
+    """Pictures of the worst and the best pages by CLEval H, worst first, with their faults."""
     order = sorted(range(len(pages)), key=lambda i: scorer.pages[i].prh.h)
     chosen = [("worst", i) for i in order[:PICTURES]] + [("best", i) for i in order[: -PICTURES - 1 : -1]]
     listing = []
     for rank, (kind, i) in enumerate(chosen):
         file = f"{kind}_{rank % PICTURES + 1}.jpg"
-        save_picture(folder / file, draw_page(read_image(pages.file(i)), found[i], pages.page(i)))
+        image = read_image(pages.file(i))
+        save_picture(folder / file, draw_faults(image, found[i], pages.page(i), scorer.characters))
         listing.append({"file": file, "kind": kind, "page": pages.name(i), "h": scorer.pages[i].prh.h})
     write_json(folder / "pictures.json", listing)
