@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.data.folds import fold_of, group_keys
-from hmean.metrics.cleval import Counts, count_array
-from hmean.metrics.hmean import PageScore, Scorer, hmeans, page_prh, resamples, terms
-from hmean.metrics.iou import MatchCounts, match_array
+from hmean.metrics.cleval import Counts
+from hmean.metrics.hmean import PageScore, Scorer, hmeans, over_pages, page_prh, resamples, score_arrays, terms
+from hmean.metrics.iou import MatchCounts
 from hmean.postprocess import PageMap, detect_each
 from hmean.types import Characters, Page, PostprocessParams, Statistic
 
-PAGES_AT_ONCE = 8
 Floats = NDArray[np.float64]
 
 
@@ -110,21 +108,18 @@ def score_settings(
     counts = np.zeros((len(settings), len(pages), 8), dtype=np.int32)
     ious = np.zeros((len(settings), len(pages), 2, 3), dtype=np.int32)
 
-    def score(start: int) -> None:
-        part = slice(start, start + PAGES_AT_ONCE)
+    def score(part: slice) -> None:
         some = pages[part]
         found = [detect_each(read_map(page), loosest) for page in some]
         for g, (members, least) in enumerate(zip(groups.values(), limits, strict=True)):
             regions = [each[g] for each in found]
-            counted = count_array(some, regions, characters, min_scores=least)
-            matched = match_array(some, regions, (0.5, 0.7), min_scores=least)
+            counted, matched = score_arrays(some, regions, characters, least)
             for i in members:
                 t = least.index(settings[i].box_thresh)
                 counts[i, part], ious[i, part] = counted[:, t], matched[:, t]
         on_pages(len(some))
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(score, range(0, len(pages), PAGES_AT_ONCE)))
+    over_pages(score, len(pages), threads)
     return SettingScores(settings, counts, ious)
 
 

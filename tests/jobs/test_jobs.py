@@ -46,7 +46,7 @@ def test_a_run_leaves_what_was_promised(trained):
     for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "manifest.json", "metrics.jsonl", "scores.json",
                  "predictions.json", "report.html", "pictures/worst_1.jpg"):  # fmt: skip
         assert (trained / name).stat().st_size > 0, name
-    assert len(list((trained / "maps").iterdir())) == 3
+    assert len(list((trained / "maps").rglob("*.map"))) == 3
     assert [row["epoch"] for row in rows(trained)] == [0, 1]
     assert {"train/loss", "val/hmean", "val/precision", "val/recall", "lr", "seconds"} <= set(rows(trained)[0])
     manifest = json.loads((trained / "manifest.json").read_text())

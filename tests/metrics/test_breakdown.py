@@ -8,7 +8,7 @@ from test_cleval import detections_of, rect, rotated, texts_for
 
 from hmean.drawing import FALSE, MERGED, MISSED, SPLIT, draw_faults
 from hmean.metrics.breakdown import COLUMNS, OF_REGIONS, OF_WORDS, break_down, page_faults
-from hmean.metrics.cleval import Counts, count_page, count_pages
+from hmean.metrics.cleval import Counts, count_page
 from hmean.types import Detections, Page, Polygons
 
 KINDS = ["quads", "polygons"]
@@ -66,7 +66,7 @@ def test_bins_of_every_trait_sum_to_the_total_and_to_what_p_and_r_lack():
     rng = np.random.default_rng(1)
     pages, found = zip(*(random_page(rng, "quads", f"page {i % 3}") for i in range(40)), strict=True)
     errors = break_down(pages, found, "transcription", 240)
-    pooled = sum((c for (c,) in count_pages(pages, found, "transcription")), Counts())
+    pooled = sum((count_page(p, f, "transcription") for p, f in zip(pages, found, strict=True)), Counts())
     for axis, rows in errors["by"].items():
         for column in COLUMNS:
             assert sum(row[column] for row in rows) == errors["total"][column], (axis, column)

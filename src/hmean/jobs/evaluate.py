@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def run(config: Config, checkpoint: Checkpoint, folder: Path | None = None) -> d
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     started = time.monotonic()
-    store = make_maps(config, checkpoint, pages, folder / "maps")
+    store = run_maps(config, checkpoint, pages, folder)
     seconds = time.monotonic() - started
 
     params = config.models.head.postprocess.params()
@@ -103,13 +104,18 @@ def output_folder(config: Config, checkpoint: Checkpoint) -> Path:
     return folder
 
 
+def in_run(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint lies in a run folder."""
+    return checkpoint.path.resolve().parent.name == "checkpoints"
+
+
 def run_of(checkpoint: Checkpoint) -> Path:
     """The run folder that a checkpoint lies in.
 
     Raises:
         InputError: if it lies elsewhere, so that results have no natural place.
     """
-    if checkpoint.path.resolve().parent.name != "checkpoints":
+    if not in_run(checkpoint):
         raise InputError(f"{checkpoint.path}: lies in no run folder; say where results go with output=FOLDER")
     return checkpoint.path.parent.parent
 
@@ -129,6 +135,20 @@ def about(config: Config, checkpoint: Checkpoint, pages: LabelledImages, seconds
         "seconds": round(seconds, 2),
         "threads": torch.get_num_threads(),
     }
+
+
+def run_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, otherwise: Path) -> MapStore:
+    """Maps of all pages in the run's ``maps/``, which its jobs share, or in that of the folder ``otherwise``.
+
+    Once all are there, those of earlier weights of the same checkpoint file are removed.
+    """
+    kind = checkpoint.path.stem
+    folder = (run_of(checkpoint) if in_run(checkpoint) else otherwise) / "maps"
+    folder /= f"{kind}-{checkpoint.weights_hash()[:12]}"
+    store = make_maps(config, checkpoint, pages, folder)
+    for old in set(folder.parent.glob(f"{kind}-{'[0-9a-f]' * 12}")) - {folder}:
+        shutil.rmtree(old)
+    return store
 
 
 def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, folder: Path) -> MapStore:

@@ -6,7 +6,6 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from hmean.config import Config, TuneConfig
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.jobs.evaluate import make_maps, require_sound, run_of
+from hmean.jobs.evaluate import require_sound, run_maps, run_of
 from hmean.metrics.hmean import choose_characters, resamples
 from hmean.progress import track
 from hmean.results import STATISTICS
@@ -49,8 +48,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     keys = pages.page_keys()
     if len(np.unique(keys)) < len(keys):
         raise InputError(f"{pages.labels.source}: {_doubled(pages, keys)}; a page must not choose for its own copy")
-    maps = "maps" if config.evaluate_on == "val" else f"maps_{config.evaluate_on}"
-    store = make_maps(config, checkpoint, pages, folder / maps)
+    store = run_maps(config, checkpoint, pages, folder)
     truth = [pages.page(position) for position in range(len(pages))]
     characters = choose_characters(truth)
     with track("tuning", len(truth)) as advance:
@@ -151,11 +149,6 @@ def summary(record: Mapping[str, Any]) -> str:
         lines.append("no gain shown on pages that did not choose: the model keeps its values")
     values = record["before" if record["kept"] else "after"]["postprocess"]
     return "\n".join([*lines, " ".join(f"{k}={v}" for k, v in values.items())])
-
-
-def run_folder_checkpoint(run: str) -> str:
-    """The checkpoint that ``run=FOLDER`` stands for."""
-    return str(Path(run) / "checkpoints" / "best.ckpt")
 
 
 def gain_of(of: SettingScores, over: SettingScores, objective: Mapping[Statistic, float]) -> dict[str, Any]:

@@ -76,20 +76,8 @@ class Counts:
 
 
 def count_page(page: Page, detections: Detections, characters: Characters) -> Counts:
-    """CLEval counts of one page: see ``count_pages``."""
-    return count_pages([page], [detections], characters)[0][0]
-
-
-def count_pages(
-    pages: Sequence[Page],
-    detections: Sequence[Detections],
-    characters: Characters,
-    *,
-    min_scores: Sequence[float] = (0.0,),
-) -> list[list[Counts]]:
-    """CLEval counts of each page (N), keeping the regions of at least each score (T): see ``count_array``."""
-    counts = count_array(pages, detections, characters, min_scores=min_scores)
-    return [[Counts(*row) for row in page] for page in counts.tolist()]
+    """CLEval counts of one page: see ``count_array``."""
+    return Counts(*count_array([page], [detections], characters)[0, 0].tolist())
 
 
 def count_array(
