@@ -8,6 +8,7 @@ pages that it has not seen, the difference to the score on its own pages its opt
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -192,6 +193,66 @@ def _places(settings: Sequence[PostprocessParams]) -> tuple[NDArray[np.int64], N
     return place, kinds
 
 
+def grid_size(axes: Mapping[str, Sequence[Any]]) -> int:
+    """Settings of a grid: each growth rule reads one of ``unclip_ratio`` and ``inverse_r``."""
+    read = {"ratio": "unclip_ratio", "inverse": "inverse_r"}
+    size = sum(len(axes[read[rule]]) for rule in axes["growth"])
+    return size * math.prod(len(values) for axis, values in axes.items() if axis not in ("growth", *read.values()))
+
+
+class Scored:
+    """Scores of settings on N pages, each found once: what the searches of several folds share."""
+
+    def __init__(self, score: Callable[[Sequence[PostprocessParams]], SettingScores]) -> None:
+        self._score = score
+        self.known: dict[PostprocessParams, tuple[NDArray[Any], NDArray[Any]]] = {}
+
+    def __call__(self, settings: Sequence[PostprocessParams]) -> SettingScores:
+        """Scores of these settings."""
+        new = [setting for setting in settings if setting not in self.known]
+        if new:
+            found = self._score(new)
+            self.known.update(zip(new, zip(found.counts, found.ious, strict=True), strict=True))
+        counts, ious = zip(*(self.known[setting] for setting in settings), strict=True)
+        return SettingScores(settings, np.stack(counts), np.stack(ious))
+
+
+def search(
+    present: PostprocessParams,
+    axes: Mapping[str, Sequence[Any]],
+    scored: Scored,
+    choose_on: Callable[[SettingScores], Choice],
+    most: int,
+) -> tuple[SettingScores, Choice]:
+    """The last of a row of grids, each twice as fine around what the one before chose, and the choice from it.
+
+    The first takes every 2^n-th value of each list so that it has at most ``most`` settings (all, if so many), the last
+    the lists' own values, two steps to either side. Mode and growth rule are settled by the first. A point at a time
+    would lose what a grid shares: components of a map, and regions that ``box_thresh`` only drops.
+    """
+    ordered = {axis: sorted(set(values)) for axis, values in axes.items()}
+    step, window = 1, ordered
+    while grid_size(window) > most and step < max(map(len, ordered.values())):
+        step *= 2
+        window = {axis: sorted({*values[::step], values[-1]}) for axis, values in ordered.items()}
+    while True:
+        scores = scored(grid(present, window))
+        choice = choose_on(scores)
+        if step == 1:
+            return scores, choice
+        step //= 2
+        chosen = scores.settings[choice.chosen]
+        window = {axis: _around(values, getattr(chosen, axis), step) for axis, values in ordered.items()}
+
+
+def _around(values: Sequence[Any], centre: Any, step: int) -> list[Any]:
+    """Values up to two steps from the one at or nearest to ``centre``; of names and flags that one."""
+    if isinstance(centre, (str, bool)):
+        return [centre]
+    at = min(range(len(values)), key=lambda i: abs(values[i] - centre))
+    return [values[i] for i in range(at - 2 * step, at + 2 * step + 1, step) if 0 <= i < len(values)]
+
+
 def crossfit(
     scores: SettingScores,
     names: Sequence[str],
@@ -199,15 +260,35 @@ def crossfit(
     folds: int,
     choose_on: Callable[[SettingScores], Choice],
 ) -> tuple[SettingScores, list[int]] | None:
-    """Each page scored with the setting chosen without its fold, as one setting; and the setting of each fold.
+    """``crossfit_search`` among given settings; the setting of each fold is its index."""
+    crossed = crossfit_search(lambda rest: (scores, choose_on(scores.pages(rest))), names, groups, folds)
+    return crossed and (crossed[0], [choice.chosen for _, choice in crossed[1]])
+
+
+def crossfit_search(
+    search_on: Callable[[NDArray[np.bool_]], tuple[SettingScores, Choice]],
+    names: Sequence[str],
+    groups: Sequence[str | None],
+    folds: int,
+) -> tuple[SettingScores, list[tuple[SettingScores, Choice]]] | None:
+    """Each page scored with the setting found without its fold, as one setting; and what each fold's search found.
 
     None where there are fewer than two groups.
+
+    Args:
+        search_on: scores on all N pages, and a choice that has seen only those of the mask (N,).
+        names: of the pages.
+        groups: of the pages.
+        folds: number of them, at most as many as groups.
     """
     k = min(folds, len(set(group_keys(names, groups))))
     if k < 2:
         return None
     fold = fold_of(names, groups, k, seed=0)
-    chosen = [choose_on(scores.pages(fold != f)).chosen for f in range(k)]
-    by_page, every = np.array(chosen)[fold], np.arange(len(names))
-    held = SettingScores([], scores.counts[by_page, every][None], scores.ious[by_page, every][None])
-    return held, chosen
+    found = [search_on(fold != f) for f in range(k)]
+    held = found[0][0].setting(0)
+    for f, (scores, choice) in enumerate(found):
+        held.counts[:, fold == f], held.ious[:, fold == f] = (
+            array[[choice.chosen]][:, fold == f] for array in (scores.counts, scores.ious)
+        )
+    return SettingScores([], held.counts, held.ious), found
