@@ -39,7 +39,8 @@ HELP = {
     "predict": """Find text on images.
 
   reads   run=FOLDER or checkpoint_path, and the paths given (images, folders, UFO files) or datasets.predict_dataset
-  writes  output=FOLDER or outputs/<exp_name>/: predictions.json, submission.csv, overlays/
+  writes  output=FOLDER or outputs/<exp_name>/: predictions.json, submission.csv, overlays/; with maps=true also maps/,
+          from which the same command with other thresholds (and overwrite=true) predicts without the network
 
   hmean predict scans/ photo.jpg checkpoint_path=outputs/b4/checkpoints/best.ckpt output=found
   after -- every argument is a path, also one with "=" in it""",
@@ -61,7 +62,7 @@ HELP = {
 
 # Keys of the config that a job has no use for: set, they would be ignored.
 _UNREAD = {
-    "train": ("output", "checkpoint_path", "evaluate_on", "trusted_targets"),
+    "train": ("output", "checkpoint_path", "evaluate_on", "maps", "trusted_targets"),
     "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
     "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
     "predict": ("resume", "wandb", "evaluate_on"),

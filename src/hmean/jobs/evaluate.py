@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,7 @@ def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, fol
     Raises:
         InputError: if an image cannot be read.
     """
-    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}"
-    store = MapStore(folder, settings, {pages.name(i): pages.file(i) for i in range(len(pages))})
+    store = map_store(folder, config, checkpoint, [(pages.name(i), pages.file(i)) for i in range(len(pages))])
     missing = [position for position in range(len(pages)) if pages.name(position) not in store]
     if not missing:
         return store
@@ -172,6 +172,12 @@ def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, fol
             store.add(result.found)  # what is done need not be done again
             advance()
     return store
+
+
+def map_store(folder: Path, config: Config, checkpoint: Checkpoint, images: Sequence[tuple[str, Path]]) -> MapStore:
+    """Where the maps are that these weights and this preprocessing make of the images."""
+    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}"
+    return MapStore(folder, settings, dict(images))
 
 
 def draw_extremes(folder: Path, pages: LabelledImages, scorer: Scorer, found: list[Detections]) -> None:
