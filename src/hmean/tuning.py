@@ -24,6 +24,7 @@ from hmean.postprocess import PageMap, detect_each
 from hmean.types import Characters, Page, PostprocessParams, Statistic
 
 Floats = NDArray[np.float64]
+MOVES = 4  # of the last grid of a search, at most: on a flat top it would wander
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,7 +228,7 @@ def search(
     """The last of a row of grids, each twice as fine around what the one before chose, and the choice from it.
 
     The first takes every 2^n-th value of each list so that it has at most ``most`` settings (all, if so many), the last
-    the lists' own values, two steps to either side. Mode and growth rule are settled by the first. A point at a time
+    the lists' own values, two steps to either side; it moves on while it chooses its edge. Mode and growth rule are settled by the first. A point at a time
     would lose what a grid shares: components of a map, and regions that ``box_thresh`` only drops.
     """
     ordered = {axis: sorted(set(values)) for axis, values in axes.items()}
@@ -235,14 +236,16 @@ def search(
     while grid_size(window) > most and step < max(map(len, ordered.values())):
         step *= 2
         window = {axis: sorted({*values[::step], values[-1]}) for axis, values in ordered.items()}
+    moves = 0
     while True:
         scores = scored(grid(present, window))
         choice = choose_on(scores)
-        if step == 1:
-            return scores, choice
-        step //= 2
         chosen = scores.settings[choice.chosen]
-        window = {axis: _around(values, getattr(chosen, axis), step) for axis, values in ordered.items()}
+        step, moves = max(step // 2, 1), moves + (step == 1)
+        narrowed = {axis: _around(values, getattr(chosen, axis), step) for axis, values in ordered.items()}
+        if window in (ordered, narrowed) or moves > MOVES:
+            return scores, choice
+        window = narrowed
 
 
 def _around(values: Sequence[Any], centre: Any, step: int) -> list[Any]:

@@ -18,7 +18,7 @@ from hmean.jobs.figures import curves, effects, knobs
 from hmean.results import read_page_scores
 from hmean.runs import RunFolder, load_yaml
 
-TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "kept")
+TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "kept", "searched")
 PICTURES = 12  # of a report, so that it stays small
 TOP = 15  # settings, and bins of a trait, that a table shows
 SETTINGS = ("models", "transforms", "trainer", "dataloaders", "seed")
