@@ -14,12 +14,9 @@ from hmean.metrics.breakdown import page_faults
 from hmean.types import Characters, Detections, Page, Polygons
 
 TRUTH, FOUND, IGNORED = (0, 150, 70), (230, 30, 120), (150, 150, 150)
-MISSED, SPLIT, FALSE, MERGED = (
-    (213, 30, 0),
-    (240, 150, 0),
-    (0, 90, 200),
-    (150, 60, 190),
-)  # told apart by colour-blind eyes
+# Of faults: told apart by colour-blind eyes too.
+MISSED, SPLIT, FALSE, MERGED = (213, 30, 0), (240, 150, 0), (0, 90, 200), (150, 60, 190)
+SHIFT = 4  # OpenCV takes sixteenths of a pixel, and counts them from the first pixel's centre
 
 
 def draw_page(image: Image, detections: Detections | None, page: Page | None = None, long_side: int = 1280) -> Image:
@@ -65,9 +62,6 @@ def _shrunk(image: Image, long_side: int) -> tuple[Image, float]:
     scale = min(1.0, long_side / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))
     return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
-
-
-SHIFT = 4  # OpenCV takes sixteenths of a pixel, and counts them from the first pixel's centre
 
 
 def _outlines(polygons: Polygons, scale: float) -> list[NDArray[np.int32]]:

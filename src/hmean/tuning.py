@@ -227,9 +227,9 @@ def search(
 ) -> tuple[SettingScores, Choice]:
     """The last of a row of grids, each twice as fine around what the one before chose, and the choice from it.
 
-    The first takes every 2^n-th value of each list so that it has at most ``most`` settings (all, if so many), the last
-    the lists' own values, two steps to either side; it moves on while it chooses its edge. Mode and growth rule are settled by the first. A point at a time
-    would lose what a grid shares: components of a map, and regions that ``box_thresh`` only drops.
+    The first takes every 2^n-th value of each list so that it has at most ``most`` settings (all, if so many) and
+    settles mode and growth rule; the last takes the lists' own values, two steps to either side, following its choice.
+    A point at a time would lose what a grid shares: components of a map, regions that ``box_thresh`` only drops.
     """
     ordered = {axis: sorted(set(values)) for axis, values in axes.items()}
     step, window = 1, ordered

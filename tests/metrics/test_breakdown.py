@@ -91,8 +91,8 @@ def test_each_fault_stands_at_its_word_or_region():
         "up": {**nothing, "missed": 4},
     }
     assert faults["faulty_regions"] == {
-        "0": {"claimed": 8, "false": 0, "merged": 1},
-        "3": {"claimed": 1, "false": 1, "merged": 0},
+        "0001": {"claimed": 8, "false": 0, "merged": 1},
+        "0004": {"claimed": 1, "false": 1, "merged": 0},
     }
     assert {row["bin"]: row["missed"] for row in errors["by"]["angle"]} == {"under 1": 4, "80 and more": 4}
     assert {row["bin"] for row in errors["by"]["height"]} == {"under 8", "8 to 12"}  # at half the page's size

@@ -19,7 +19,7 @@ from hmean.results import read_page_scores
 from hmean.runs import RunFolder, load_yaml
 
 TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "kept", "searched")
-PICTURES = 12  # of a report, so that it stays small
+PICTURES = 12  # of the worst pages, and of the best, in all evaluations together: a report stays under 5 MB
 TOP = 15  # settings, and bins of a trait, that a table shows
 SETTINGS = ("models", "transforms", "trainer", "dataloaders", "seed")
 
@@ -52,11 +52,12 @@ def run(folders: Sequence[Path], target: Path | None = None) -> Path:
     environment.filters["points"] = lambda value: f"{100 * value:+.2f}"
     template = environment.from_string((files("hmean.jobs") / "report.html.j2").read_text(encoding="utf-8"))
     target = target or folders[0] / "report.html"
+    shown = PICTURES // max(1, sum(len(list(folder.glob("**/pictures.json"))) for folder in folders))
     html = template.render(
         title=", ".join(folder.name for folder in folders),
         version=__version__,
         tables=rank(scores),
-        runs=[describe(folder) for folder in folders],
+        runs=[describe(folder, max(1, shown)) for folder in folders],
     )
     write_text(target, html)
     return target
@@ -97,7 +98,7 @@ def rank(scores: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return ranked
 
 
-def describe(folder: Path) -> dict[str, Any]:
+def describe(folder: Path, shown: int) -> dict[str, Any]:
     """What the report shows of one run."""
     config = load_yaml(folder / "config.yaml")
     missing = [key for key in SETTINGS if not isinstance(config, dict) or key not in config]
@@ -120,17 +121,18 @@ def describe(folder: Path) -> dict[str, Any]:
             "settings": len(tuned["grid"]),
             "grid": tuned["grid"][:TOP],
         },
-        "evaluations": [evaluation(path.parent) for path in sorted(folder.glob("**/pictures.json"))],
+        "evaluations": [evaluation(path.parent, shown) for path in sorted(folder.glob("**/pictures.json"))],
         "settings": flatten({key: config[key] for key in SETTINGS}),
         "manifest": flatten(read_json(folder / "manifest.json")) if (folder / "manifest.json").exists() else {},
     }
 
 
-def evaluation(pictures: Path) -> dict[str, Any]:
-    """Where the errors of an evaluation are, and pictures of worst and best pages, embedded."""
+def evaluation(pictures: Path, shown: int) -> dict[str, Any]:
+    """Where the errors of an evaluation are, and so many pictures of worst and of best pages, embedded."""
     folder = pictures.parent
     scores = read_json(folder / "scores.json") if (folder / "scores.json").exists() else {}
-    listed = read_json(pictures / "pictures.json")
+    every = read_json(pictures / "pictures.json")
+    listed = [e for kind in ("worst", "best") for e in [e for e in every if e["kind"] == kind][:shown]]
     for entry in listed:
         data = base64.b64encode((pictures / entry["file"]).read_bytes()).decode()
         entry["src"] = f"data:image/jpeg;base64,{data}"

@@ -44,15 +44,15 @@ def break_down(
 
     Args:
         pages: with labels.
-        detections: regions of each page.
+        detections: regions of each page, in falling order of score.
         characters: how the words' characters are counted.
         long_side: of the network's view, in whose pixels text height is told.
 
     Returns:
         ``total``: ``COLUMNS``; ``by``: for each trait its bins with the same columns, what R and P lack because of the
         bin (``recall_lost``, ``precision_lost``, which sum to 1 - R and 1 - P of pooled CLEval) and ``excess``, how
-        much of both is more than the bin's share of the text lets expect; ``pages``: each with its columns, ``words``
-        with a fault by id and ``regions`` with one by their place in ``detections``.
+        much of both is more than the bin's share of the text lets expect; ``pages``: each with its columns and its
+        faulty words and regions, by their ids in the labels and in ``predictions.json``.
     """
     bins: dict[str, dict[str, Ints]] = {axis: {} for axis in (*EDGES, "position", "group")}
     rows = []
@@ -68,7 +68,7 @@ def break_down(
             "name": page.name, "group": page.group, **dict(zip(COLUMNS, sums.tolist(), strict=True)),
             "faulty_words": {page.ids[i]: dict(zip(OF_WORDS[1:], words[i, 1:].tolist(), strict=True))
                       for i in np.flatnonzero(words[:, 2:].any(axis=1))},
-            "faulty_regions": {str(i): dict(zip(OF_REGIONS[1:], regions[i, 1:].tolist(), strict=True))
+            "faulty_regions": {f"{i + 1:04d}": dict(zip(OF_REGIONS[1:], regions[i, 1:].tolist(), strict=True))
                         for i in np.flatnonzero(regions[:, 2:].any(axis=1))},
         })  # fmt: skip
     total = {name: sum(row[name] for row in rows) for name in COLUMNS}

@@ -63,15 +63,14 @@ def score_pages(
 
     def score(part: slice) -> list[list[PageScore]]:
         counts, ious = score_arrays(pages[part], detections[part], characters, min_scores)
-        return [
-            [
-                PageScore(page.name, Counts(*c), MatchCounts(*at50), MatchCounts(*at70))
-                for c, (at50, at70) in zip(count.tolist(), iou.tolist(), strict=True)
-            ]
-            for page, count, iou in zip(pages[part], counts, ious, strict=True)
-        ]
+        rows = zip(pages[part], counts.tolist(), ious.tolist(), strict=True)
+        return [[_page_score(page.name, *at) for at in zip(count, iou, strict=True)] for page, count, iou in rows]
 
     return [page for part in over_pages(score, len(pages), threads) for page in part]
+
+
+def _page_score(name: str, counts: Sequence[int], ious: Sequence[Sequence[int]]) -> PageScore:
+    return PageScore(name, Counts(*counts), *(MatchCounts(*at) for at in ious))
 
 
 def score_arrays(
