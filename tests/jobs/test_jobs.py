@@ -258,6 +258,11 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, c
     assert tuned["searched"]["settings"] == 99_000
     assert len(tuned["grid"]) < tuned["searched"]["scored"] < 5_000
     assert main(["report", str(copy_of_run)]) == 0
+    html = (copy_of_run / "report.html").read_text()
+    assert "99000 settings scored" in html
+    assert html.count("Where the errors are") == 2  # of the training's evaluation, and of the later one
+    assert html.count('class="sortable"') == 2
+    assert not any(f'{asset}="http' in html for asset in ("src", "href"))  # it opens offline
 
 
 def test_runners_run_as_the_documentation_says(receipts, tmp_path):
