@@ -62,11 +62,11 @@ def run(config: Config, checkpoint: Checkpoint, folder: Path | None = None) -> d
             write(page.name, detections, page.width, page.height)
             found.append(detections)
             advance()
-    record = score_record(scorer, about(config, checkpoint, pages, seconds))
-    write_json(folder / "scores.json", record)
     truth = [pages.page(position) for position in range(len(pages))]
     errors = break_down(truth, found, scorer.characters, config.transforms.long_side)
     write_json(folder / "errors.json", errors, indent=None)
+    record = score_record(scorer, about(config, checkpoint, pages, seconds))
+    write_json(folder / "scores.json", record)
     draw_extremes(folder / "pictures", pages, scorer, found)
     return record
 
