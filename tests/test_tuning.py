@@ -8,7 +8,17 @@ import pytest
 
 from hmean.metrics.hmean import Scorer
 from hmean.postprocess import PageMap, detect
-from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
+from hmean.tuning import (
+    Scored,
+    SettingScores,
+    choose,
+    crossfit,
+    crossfit_search,
+    grid,
+    grid_size,
+    score_settings,
+    search,
+)
 from hmean.types import Page, Polygons, PostprocessParams
 
 PRESENT = PostprocessParams()
@@ -171,3 +181,74 @@ def test_the_middle_is_among_settings_of_one_kind_and_on_the_grid():
     scores = SettingScores(settings, counts, np.zeros((len(settings), 60, 2, 3), dtype=np.int64))
     chosen = settings[choose(scores, {"macro": 1.0}).chosen]
     assert (chosen.growth, chosen.inverse_r, chosen.thresh) == ("inverse", 0.7, 0.3)
+
+
+FINE = {
+    "use_polygon": [False],
+    "growth": ["inverse", "ratio"],
+    "thresh": np.linspace(0.1, 0.9, 41).round(3).tolist(),
+    "box_thresh": np.linspace(0.1, 0.9, 41).round(3).tolist(),
+    "unclip_ratio": np.linspace(0.5, 2.5, 21).round(3).tolist(),
+    "inverse_r": [0.6],
+}
+
+
+def landscape(rng, pages, best):
+    """Scores of any setting: a hill around ``best`` for each page, whose tops lie apart by noise."""
+    worth = rng.normal(0.95, 0.01, pages)
+    tops = np.array([best.thresh, best.box_thresh, best.unclip_ratio / 2.5]) + rng.normal(0, 0.01, (pages, 3))
+
+    def score(settings):
+        at = np.array([[s.thresh, s.box_thresh, s.unclip_ratio / 2.5] for s in settings])
+        loss = ((at[:, None] - tops) ** 2).sum(axis=2) + 0.3 * np.array([s.growth == "inverse" for s in settings])[
+            :, None
+        ]
+        counts = np.zeros((len(settings), pages, 8), dtype=np.int64)
+        counts[..., 0], counts[..., 1], counts[..., 3] = 100_000, 100_000 * np.clip(worth - loss, 0, 1), 20
+        return SettingScores(settings, counts, np.zeros((len(settings), pages, 2, 3), dtype=np.int64))
+
+    return score
+
+
+def test_a_planted_optimum_of_a_large_space_is_found_by_few_settings():
+    best = replace(PRESENT, thresh=0.42, box_thresh=0.3, unclip_ratio=1.7)
+    every = Scored(landscape(np.random.default_rng(6), 60, best))
+    assert grid_size(FINE) == 41 * 41 * (21 + 1) > 30_000
+    scores, choice = search(PRESENT, FINE, every, lambda part: choose(part, {"macro": 1.0}, draws=100), most=500)
+    found = scores.settings[choice.best]
+    assert len(every.known) < 1_000
+    assert found.growth == "ratio"
+    assert found.thresh == pytest.approx(best.thresh, abs=0.021)  # a step of the list
+    assert found.box_thresh == pytest.approx(best.box_thresh, abs=0.021)
+    assert found.unclip_ratio == pytest.approx(best.unclip_ratio, abs=0.11)
+    again = Scored(landscape(np.random.default_rng(6), 60, best))
+    repeated, same = search(PRESENT, FINE, again, lambda part: choose(part, {"macro": 1.0}, draws=100), most=500)
+    assert repeated.settings[same.chosen] == scores.settings[choice.chosen]
+
+
+def test_a_space_that_is_small_enough_is_scored_whole():
+    axes = {"growth": ["ratio"], "unclip_ratio": [1.0, 1.5, 2.0], "inverse_r": [0.5], "thresh": [0.4, 0.2, 0.3]}
+    every = Scored(landscape(np.random.default_rng(7), 20, PRESENT))
+    scores, _ = search(PRESENT, axes, every, lambda part: choose(part, {"macro": 1.0}, draws=10), most=9)
+    assert set(scores.settings) == set(grid(PRESENT, axes))
+
+
+def test_each_fold_searches_on_the_pages_of_the_others_alone():
+    """Two shops that want other values: what is found for one is what the other wants, never its own."""
+    rng, names, groups = np.random.default_rng(8), [str(i) for i in range(40)], ["a"] * 20 + ["b"] * 20
+    low, high = (replace(PRESENT, thresh=t, box_thresh=t, unclip_ratio=1.0) for t in (0.2, 0.8))
+    first, second = landscape(rng, 20, low), landscape(rng, 20, high)
+
+    def both(settings):
+        parts = first(settings), second(settings)
+        counts, ious = (np.concatenate([getattr(p, key) for p in parts], axis=1) for key in ("counts", "ious"))
+        return SettingScores(settings, counts, ious)
+
+    every = Scored(both)
+    held, found = crossfit_search(
+        lambda rest: search(PRESENT, FINE, every, lambda s: choose(s.pages(rest), {"macro": 1.0}, draws=50), most=500),
+        names, groups, 2,
+    )  # fmt: skip
+    thresholds = sorted(scores.settings[choice.chosen].thresh for scores, choice in found)
+    assert thresholds == pytest.approx([0.2, 0.8], abs=0.05)
+    assert held.score({"macro": 1.0})[0] < 0.5

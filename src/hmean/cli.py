@@ -24,20 +24,23 @@ HELP = {
 
   reads   <dataset_base_path>/images/, jsons/train.json, jsons/val.json
   writes  outputs/<exp_name>/: checkpoints/{best,last}.ckpt, config.yaml, manifest.json, metrics.jsonl, scores.json,
-          predictions.json, maps/, pictures/, report.html
+          errors.json, predictions.json, maps/, pictures/, report.html
 
   hmean train preset=efficientnet_b4_lr_optimized exp_name=b4 dataset_base_path=data models.optimizer.lr=0.0004
   hmean train preset=receipts_lite exp_name=lite resume=auto      go on where it stopped""",
     "evaluate": """Score a trained model on labelled pages.
 
-  reads   checkpoint_path (model, preprocessing and thresholds), the pages of evaluate_on=val|test|train
-  writes  beside the checkpoints, evaluate_<part>/ (or output=FOLDER): scores.json, predictions.json, maps/, pictures/
+  reads   run=FOLDER or checkpoint_path (model, preprocessing and thresholds), the pages of evaluate_on=val|test|train
+  writes  beside the checkpoints, evaluate_<part>/ (or output=FOLDER): scores.json, errors.json (what is missed, false,
+          split and merged, by text height, aspect, angle, position and group), predictions.json, pictures/; maps/ in
+          the run, for hmean tune and the next evaluation
 
-  hmean evaluate checkpoint_path=outputs/b4/checkpoints/best.ckpt evaluate_on=test""",
+  hmean evaluate run=outputs/b4 evaluate_on=test""",
     "predict": """Find text on images.
 
-  reads   checkpoint_path, and the paths given (images, folders, UFO files) or datasets.predict_dataset
-  writes  output=FOLDER or outputs/<exp_name>/: predictions.json, submission.csv, overlays/
+  reads   run=FOLDER or checkpoint_path, and the paths given (images, folders, UFO files) or datasets.predict_dataset
+  writes  output=FOLDER or outputs/<exp_name>/: predictions.json, submission.csv, overlays/; with maps=true also maps/,
+          from which the same command with other thresholds (and overwrite=true) predicts without the network
 
   hmean predict scans/ photo.jpg checkpoint_path=outputs/b4/checkpoints/best.ckpt output=found
   after -- every argument is a path, also one with "=" in it""",
@@ -59,7 +62,7 @@ HELP = {
 
 # Keys of the config that a job has no use for: set, they would be ignored.
 _UNREAD = {
-    "train": ("output", "checkpoint_path", "evaluate_on", "trusted_targets"),
+    "train": ("output", "checkpoint_path", "evaluate_on", "maps", "trusted_targets"),
     "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
     "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
     "predict": ("resume", "wandb", "evaluate_on"),
@@ -169,12 +172,12 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         return 0
     from hmean.checkpoints import open_checkpoint  # noqa: PLC0415
     from hmean.jobs import evaluate, predict, tune  # noqa: PLC0415
+    from hmean.runs import RunFolder  # noqa: PLC0415
 
     run = next((o.removeprefix("run=") for o in overrides if o.startswith("run=")), None)
     if run is not None:
-        overrides = [o for o in overrides if not o.startswith("run=")] + [
-            f"checkpoint_path={tune.run_folder_checkpoint(run)}"
-        ]
+        overrides = [o for o in overrides if not o.startswith("run=")]
+        overrides.append(f"checkpoint_path={RunFolder(Path(run)).best}")
     config, checkpoint = open_checkpoint(overrides)
     if command == "predict":
         predict.run(config, checkpoint, paths)

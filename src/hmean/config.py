@@ -291,6 +291,7 @@ class Config(_Strict):
     overwrite: bool
     checkpoint_path: str | None
     evaluate_on: Literal["val", "test", "train"]
+    maps: bool = False  # older checkpoints do not say
     trusted_targets: list[str]
     dataset_base_path: str
     datasets: Datasets

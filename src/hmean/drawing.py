@@ -6,27 +6,48 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from hmean.files import write_with
 from hmean.geometry import Image
-from hmean.types import Detections, Page, Polygons
+from hmean.metrics.breakdown import page_faults
+from hmean.types import Characters, Detections, Page, Polygons
 
 TRUTH, FOUND, IGNORED = (0, 150, 70), (230, 30, 120), (150, 150, 150)
+# Of faults: told apart by colour-blind eyes too.
+MISSED, SPLIT, FALSE, MERGED = (213, 30, 0), (240, 150, 0), (0, 90, 200), (150, 60, 190)
+SHIFT = 4  # OpenCV takes sixteenths of a pixel, and counts them from the first pixel's centre
 
 
 def draw_page(image: Image, detections: Detections | None, page: Page | None = None, long_side: int = 1280) -> Image:
     """A copy at most ``long_side`` long: labelled words green, ignored ones grey, regions found magenta."""
-    height, width = image.shape[:2]
-    scale = min(1.0, long_side / max(width, height))
-    shrunk = cv2.resize(
-        image, (max(1, round(width * scale)), max(1, round(height * scale))), interpolation=cv2.INTER_AREA
-    )
-    canvas: Image = np.ascontiguousarray(shrunk, dtype=np.uint8)
+    canvas, scale = _shrunk(image, long_side)
     if page is not None and page.words_known:
         _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, 1)
         _outline(canvas, page.polygons.select(~page.ignored), scale, TRUTH, 2)
     if detections is not None:
         _outline(canvas, detections.polygons, scale, FOUND, 1)
+    return canvas
+
+
+def draw_faults(image: Image, found: Detections, page: Page, characters: Characters, long_side: int = 1280) -> Image:
+    """A copy with what CLEval counts against the page filled: missed and split words, false and merged regions."""
+    canvas, scale = _shrunk(image, long_side)
+    words, regions = page_faults(page, found, characters)
+    faulty = (
+        (page.polygons, words[:, 3:].sum(axis=1) > 0, SPLIT),  # in more than one region, whether or not it costs
+        (page.polygons, words[:, 2] > 0, MISSED),
+        (found.polygons, regions[:, 3] > 0, MERGED),
+        (found.polygons, regions[:, 2] > 0, FALSE),
+    )
+    plain = canvas.copy()
+    for polygons, which, color in faulty:
+        cv2.fillPoly(canvas, _outlines(polygons.select(which), scale), color, cv2.LINE_AA, SHIFT)
+    cv2.addWeighted(canvas, 0.35, plain, 0.65, 0, canvas)
+    _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, 1)
+    _outline(canvas, page.polygons.select(~page.ignored & (words[:, 2:].sum(axis=1) == 0)), scale, TRUTH, 1)
+    for polygons, which, color in faulty:
+        _outline(canvas, polygons.select(which), scale, color, 2)
     return canvas
 
 
@@ -36,7 +57,16 @@ def save_picture(path: Path, image: Image) -> None:
     write_with(path, lambda out: out.write(data.tobytes()))
 
 
+def _shrunk(image: Image, long_side: int) -> tuple[Image, float]:
+    height, width = image.shape[:2]
+    scale = min(1.0, long_side / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
+
+
+def _outlines(polygons: Polygons, scale: float) -> list[NDArray[np.int32]]:
+    return [np.round((p * scale - 0.5) * 2**SHIFT).astype(np.int32) for p in polygons]
+
+
 def _outline(canvas: Image, polygons: Polygons, scale: float, color: tuple[int, int, int], thickness: int) -> None:
-    shift = 4  # OpenCV takes sixteenths of a pixel, and counts them from the first pixel's centre
-    outlines = [np.round((p * scale - 0.5) * 2**shift).astype(np.int32) for p in polygons]
-    cv2.polylines(canvas, outlines, True, color, thickness, cv2.LINE_AA, shift)
+    cv2.polylines(canvas, _outlines(polygons, scale), True, color, thickness, cv2.LINE_AA, SHIFT)

@@ -8,8 +8,8 @@ pages that it has not seen, the difference to the score on its own pages its opt
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.data.folds import fold_of, group_keys
-from hmean.metrics.cleval import Counts, count_array
-from hmean.metrics.hmean import PageScore, Scorer, hmeans, page_prh, resamples, terms
-from hmean.metrics.iou import MatchCounts, match_array
+from hmean.metrics.cleval import Counts
+from hmean.metrics.hmean import PageScore, Scorer, hmeans, over_pages, page_prh, resamples, score_arrays, terms
+from hmean.metrics.iou import MatchCounts
 from hmean.postprocess import PageMap, detect_each
 from hmean.types import Characters, Page, PostprocessParams, Statistic
 
-PAGES_AT_ONCE = 8
 Floats = NDArray[np.float64]
+MOVES = 4  # of the last grid of a search, at most: on a flat top it would wander
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,21 +110,18 @@ def score_settings(
     counts = np.zeros((len(settings), len(pages), 8), dtype=np.int32)
     ious = np.zeros((len(settings), len(pages), 2, 3), dtype=np.int32)
 
-    def score(start: int) -> None:
-        part = slice(start, start + PAGES_AT_ONCE)
+    def score(part: slice) -> None:
         some = pages[part]
         found = [detect_each(read_map(page), loosest) for page in some]
         for g, (members, least) in enumerate(zip(groups.values(), limits, strict=True)):
             regions = [each[g] for each in found]
-            counted = count_array(some, regions, characters, min_scores=least)
-            matched = match_array(some, regions, (0.5, 0.7), min_scores=least)
+            counted, matched = score_arrays(some, regions, characters, least)
             for i in members:
                 t = least.index(settings[i].box_thresh)
                 counts[i, part], ious[i, part] = counted[:, t], matched[:, t]
         on_pages(len(some))
 
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(score, range(0, len(pages), PAGES_AT_ONCE)))
+    over_pages(score, len(pages), threads)
     return SettingScores(settings, counts, ious)
 
 
@@ -197,6 +194,68 @@ def _places(settings: Sequence[PostprocessParams]) -> tuple[NDArray[np.int64], N
     return place, kinds
 
 
+def grid_size(axes: Mapping[str, Sequence[Any]]) -> int:
+    """Settings of a grid: each growth rule reads one of ``unclip_ratio`` and ``inverse_r``."""
+    read = {"ratio": "unclip_ratio", "inverse": "inverse_r"}
+    size = sum(len(axes[read[rule]]) for rule in axes["growth"])
+    return size * math.prod(len(values) for axis, values in axes.items() if axis not in ("growth", *read.values()))
+
+
+class Scored:
+    """Scores of settings on N pages, each found once: what the searches of several folds share."""
+
+    def __init__(self, score: Callable[[Sequence[PostprocessParams]], SettingScores]) -> None:
+        self._score = score
+        self.known: dict[PostprocessParams, tuple[NDArray[Any], NDArray[Any]]] = {}
+
+    def __call__(self, settings: Sequence[PostprocessParams]) -> SettingScores:
+        """Scores of these settings."""
+        new = [setting for setting in settings if setting not in self.known]
+        if new:
+            found = self._score(new)
+            self.known.update(zip(new, zip(found.counts, found.ious, strict=True), strict=True))
+        counts, ious = zip(*(self.known[setting] for setting in settings), strict=True)
+        return SettingScores(settings, np.stack(counts), np.stack(ious))
+
+
+def search(
+    present: PostprocessParams,
+    axes: Mapping[str, Sequence[Any]],
+    scored: Scored,
+    choose_on: Callable[[SettingScores], Choice],
+    most: int,
+) -> tuple[SettingScores, Choice]:
+    """The last of a row of grids, each twice as fine around what the one before chose, and the choice from it.
+
+    The first takes every 2^n-th value of each list so that it has at most ``most`` settings (all, if so many) and
+    settles mode and growth rule; the last takes the lists' own values, two steps to either side, following its choice.
+    A point at a time would lose what a grid shares: components of a map, regions that ``box_thresh`` only drops.
+    """
+    ordered = {axis: sorted(set(values)) for axis, values in axes.items()}
+    step, window = 1, ordered
+    while grid_size(window) > most and step < max(map(len, ordered.values())):
+        step *= 2
+        window = {axis: sorted({*values[::step], values[-1]}) for axis, values in ordered.items()}
+    moves = 0
+    while True:
+        scores = scored(grid(present, window))
+        choice = choose_on(scores)
+        chosen = scores.settings[choice.chosen]
+        step, moves = max(step // 2, 1), moves + (step == 1)
+        narrowed = {axis: _around(values, getattr(chosen, axis), step) for axis, values in ordered.items()}
+        if window in (ordered, narrowed) or moves > MOVES:
+            return scores, choice
+        window = narrowed
+
+
+def _around(values: Sequence[Any], centre: Any, step: int) -> list[Any]:
+    """Values up to two steps from the one at or nearest to ``centre``; of names and flags that one."""
+    if isinstance(centre, (str, bool)):
+        return [centre]
+    at = min(range(len(values)), key=lambda i: abs(values[i] - centre))
+    return [values[i] for i in range(at - 2 * step, at + 2 * step + 1, step) if 0 <= i < len(values)]
+
+
 def crossfit(
     scores: SettingScores,
     names: Sequence[str],
@@ -204,15 +263,35 @@ def crossfit(
     folds: int,
     choose_on: Callable[[SettingScores], Choice],
 ) -> tuple[SettingScores, list[int]] | None:
-    """Each page scored with the setting chosen without its fold, as one setting; and the setting of each fold.
+    """``crossfit_search`` among given settings; the setting of each fold is its index."""
+    crossed = crossfit_search(lambda rest: (scores, choose_on(scores.pages(rest))), names, groups, folds)
+    return crossed and (crossed[0], [choice.chosen for _, choice in crossed[1]])
+
+
+def crossfit_search(
+    search_on: Callable[[NDArray[np.bool_]], tuple[SettingScores, Choice]],
+    names: Sequence[str],
+    groups: Sequence[str | None],
+    folds: int,
+) -> tuple[SettingScores, list[tuple[SettingScores, Choice]]] | None:
+    """Each page scored with the setting found without its fold, as one setting; and what each fold's search found.
 
     None where there are fewer than two groups.
+
+    Args:
+        search_on: scores on all N pages, and a choice that has seen only those of the mask (N,).
+        names: of the pages.
+        groups: of the pages.
+        folds: number of them, at most as many as groups.
     """
     k = min(folds, len(set(group_keys(names, groups))))
     if k < 2:
         return None
     fold = fold_of(names, groups, k, seed=0)
-    chosen = [choose_on(scores.pages(fold != f)).chosen for f in range(k)]
-    by_page, every = np.array(chosen)[fold], np.arange(len(names))
-    held = SettingScores([], scores.counts[by_page, every][None], scores.ious[by_page, every][None])
-    return held, chosen
+    found = [search_on(fold != f) for f in range(k)]
+    held = found[0][0].setting(0)
+    for f, (scores, choice) in enumerate(found):
+        held.counts[:, fold == f], held.ious[:, fold == f] = (
+            array[[choice.chosen]][:, fold == f] for array in (scores.counts, scores.ious)
+        )
+    return SettingScores([], held.counts, held.ious), found

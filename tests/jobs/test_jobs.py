@@ -46,7 +46,7 @@ def test_a_run_leaves_what_was_promised(trained):
     for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "manifest.json", "metrics.jsonl", "scores.json",
                  "predictions.json", "report.html", "pictures/worst_1.jpg"):  # fmt: skip
         assert (trained / name).stat().st_size > 0, name
-    assert len(list((trained / "maps").iterdir())) == 3
+    assert len(list((trained / "maps").rglob("*.map"))) == 3
     assert [row["epoch"] for row in rows(trained)] == [0, 1]
     assert {"train/loss", "val/hmean", "val/precision", "val/recall", "lr", "seconds"} <= set(rows(trained)[0])
     manifest = json.loads((trained / "manifest.json").read_text())
@@ -186,6 +186,48 @@ def test_predict_writes_a_row_for_every_image_and_skips_broken_ones(copy_of_run,
     assert manifest["postprocess"]["thresh"] == 0.05  # an override is possible, and recorded
 
 
+def test_kept_maps_predict_again_without_the_network(copy_of_run, receipts, tmp_path, monkeypatch):
+    from hmean.jobs import predict
+
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"\xff\xd8nothing")
+    out, images = tmp_path / "out", [str(receipts / "images"), str(broken)]
+    command = ["predict", f"run={copy_of_run}", f"output={out}", "maps=true", "predict.overlays=0", "overwrite=true"]
+    loose = ["models.head.postprocess.thresh=0.05", "models.head.postprocess.box_thresh=0.0"]
+    assert main([*command, *loose, *images[:1]]) == 0
+    first = (out / "predictions.json").read_text()
+    assert len(list((out / "maps").iterdir())) == 11
+    monkeypatch.setattr(predict, "restore_detector", None)  # it is not asked for
+    assert main([*command, *loose, *images[:1]]) == 0
+    assert (out / "predictions.json").read_text() == first
+    assert main([*command, "models.head.postprocess.thresh=0.9", *images[:1]]) == 0
+    assert (out / "predictions.json").read_text() != first
+    monkeypatch.undo()
+    assert main([*command, *loose, *images]) == 2  # the broken one is told, the rest is there
+    assert len(read_predictions(out / "predictions.json")) == 12
+    assert len(list((out / "maps").iterdir())) == 11
+
+
+def test_maps_are_shared_by_the_jobs_of_a_run_and_those_of_earlier_weights_go(copy_of_run, receipts, monkeypatch):
+    from hmean.jobs import evaluate
+
+    def maps():
+        return {path.name: len(list(path.iterdir())) for path in (copy_of_run / "maps").iterdir()}
+
+    command = ["evaluate", f"run={copy_of_run}", f"dataset_base_path={receipts}", "overwrite=true"]
+    ((own, _),) = maps().items()
+    (copy_of_run / "maps" / "best-0123456789ab").mkdir()
+    (copy_of_run / "maps" / "last-0123456789ab").mkdir()
+    assert main([*command, "evaluate_on=test"]) == 0
+    assert maps() == {own: 5, "last-0123456789ab": 0}  # validation and test pages; another checkpoint's are not touched
+    monkeypatch.setattr(evaluate, "restore_detector", None)
+    assert main(command) == 0
+    errors = json.loads((copy_of_run / "evaluate_val" / "errors.json").read_text())
+    scores = json.loads((copy_of_run / "evaluate_val" / "scores.json").read_text())
+    assert [page["name"] for page in errors["pages"]] == [page["name"] for page in scores["pages"]]
+    assert [page["characters"] for page in errors["pages"]] == [page["counts"][0] for page in scores["pages"]]
+
+
 def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, capsys):
     labels = json.loads((receipts / "jsons/val.json").read_text())
     for page in labels["images"].values():
@@ -209,19 +251,18 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, c
     assert main(["evaluate", f"checkpoint_path={checkpoint.path}", f"dataset_base_path={receipts}"]) == 0
     scores = json.loads((copy_of_run / "evaluate_val/scores.json").read_text())
     assert scores["cleval"]["macro"]["h"] == best
-    assert (
-        main(
-            [
-                *tune,
-                "tune.inverse_r=[0.5]",
-                f"tune.thresh={[i / 1000 for i in range(1000)]}",
-                f"tune.box_thresh={[i / 100 for i in range(99)]}",
-            ]
-        )
-        == 2
-    )
-    assert "99,000 settings" in capsys.readouterr().err
+    assert len(list((copy_of_run / "maps").rglob("*.map"))) == 3  # made once, by the training; all jobs share them
+    many = [f"tune.thresh={[i / 1000 for i in range(1000)]}", f"tune.box_thresh={[i / 100 for i in range(99)]}"]
+    assert main([*tune, "tune.inverse_r=[0.5]", *many]) == 0
+    tuned = json.loads((copy_of_run / "tuned.json").read_text())
+    assert tuned["searched"]["settings"] == 99_000
+    assert len(tuned["grid"]) < tuned["searched"]["scored"] < 5_000
     assert main(["report", str(copy_of_run)]) == 0
+    html = (copy_of_run / "report.html").read_text()
+    assert "99000 settings scored" in html
+    assert html.count("Where the errors are") == 2  # of the training's evaluation, and of the later one
+    assert html.count('class="sortable"') == 2
+    assert not any(f'{asset}="http' in html for asset in ("src", "href"))  # it opens offline
 
 
 def test_runners_run_as_the_documentation_says(receipts, tmp_path):

@@ -1,8 +1,10 @@
-"""``hmean evaluate``: a trained model and labelled pages in; maps, predictions, scores and pictures out."""
+"""``hmean evaluate``: a trained model and labelled pages in; maps, predictions, scores, errors and pictures out."""
 
 from __future__ import annotations
 
+import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from hmean.checkpoints import Checkpoint, restore_detector
 from hmean.config import Config
 from hmean.data.images import read_image
 from hmean.data.pages import LabelledImages, check_pages
-from hmean.drawing import draw_page, save_picture
+from hmean.drawing import draw_faults, save_picture
 from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.inference import run_detector
 from hmean.maps import MapStore
+from hmean.metrics.breakdown import break_down
 from hmean.metrics.hmean import Scorer, choose_characters
 from hmean.postprocess import detect
 from hmean.progress import track
@@ -42,7 +45,7 @@ def run(config: Config, checkpoint: Checkpoint, folder: Path | None = None) -> d
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     started = time.monotonic()
-    store = make_maps(config, checkpoint, pages, folder / "maps")
+    store = run_maps(config, checkpoint, pages, folder)
     seconds = time.monotonic() - started
 
     params = config.models.head.postprocess.params()
@@ -59,6 +62,9 @@ def run(config: Config, checkpoint: Checkpoint, folder: Path | None = None) -> d
             write(page.name, detections, page.width, page.height)
             found.append(detections)
             advance()
+    truth = [pages.page(position) for position in range(len(pages))]
+    errors = break_down(truth, found, scorer.characters, config.transforms.long_side)
+    write_json(folder / "errors.json", errors, indent=None)
     record = score_record(scorer, about(config, checkpoint, pages, seconds))
     write_json(folder / "scores.json", record)
     draw_extremes(folder / "pictures", pages, scorer, found)
@@ -99,13 +105,18 @@ def output_folder(config: Config, checkpoint: Checkpoint) -> Path:
     return folder
 
 
+def in_run(checkpoint: Checkpoint) -> bool:
+    """Whether a checkpoint lies in a run folder."""
+    return checkpoint.path.resolve().parent.name == "checkpoints"
+
+
 def run_of(checkpoint: Checkpoint) -> Path:
     """The run folder that a checkpoint lies in.
 
     Raises:
         InputError: if it lies elsewhere, so that results have no natural place.
     """
-    if checkpoint.path.resolve().parent.name != "checkpoints":
+    if not in_run(checkpoint):
         raise InputError(f"{checkpoint.path}: lies in no run folder; say where results go with output=FOLDER")
     return checkpoint.path.parent.parent
 
@@ -127,14 +138,27 @@ def about(config: Config, checkpoint: Checkpoint, pages: LabelledImages, seconds
     }
 
 
+def run_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, otherwise: Path) -> MapStore:
+    """Maps of all pages in the run's ``maps/``, which its jobs share, or in that of the folder ``otherwise``.
+
+    Once all are there, those of earlier weights of the same checkpoint file are removed.
+    """
+    kind = checkpoint.path.stem
+    folder = (run_of(checkpoint) if in_run(checkpoint) else otherwise) / "maps"
+    folder /= f"{kind}-{checkpoint.weights_hash()[:12]}"
+    store = make_maps(config, checkpoint, pages, folder)
+    for old in set(folder.parent.glob(f"{kind}-{'[0-9a-f]' * 12}")) - {folder}:
+        shutil.rmtree(old)
+    return store
+
+
 def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, folder: Path) -> MapStore:
     """Maps of all pages, made by the network only where they are not there yet.
 
     Raises:
         InputError: if an image cannot be read.
     """
-    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}"
-    store = MapStore(folder, settings, {pages.name(i): pages.file(i) for i in range(len(pages))})
+    store = map_store(folder, config, checkpoint, [(pages.name(i), pages.file(i)) for i in range(len(pages))])
     missing = [position for position in range(len(pages)) if pages.name(position) not in store]
     if not missing:
         return store
@@ -150,13 +174,20 @@ def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, fol
     return store
 
 
+def map_store(folder: Path, config: Config, checkpoint: Checkpoint, images: Sequence[tuple[str, Path]]) -> MapStore:
+    """Where the maps are that these weights and this preprocessing make of the images."""
+    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}"
+    return MapStore(folder, settings, dict(images))
+
+
 def draw_extremes(folder: Path, pages: LabelledImages, scorer: Scorer, found: list[Detections]) -> None:
-    """Pictures of the worst and the best pages by CLEval H, worst first, with truth and prediction."""
+    """Pictures of the worst and the best pages by CLEval H, worst first, with their faults."""
     order = sorted(range(len(pages)), key=lambda i: scorer.pages[i].prh.h)
     chosen = [("worst", i) for i in order[:PICTURES]] + [("best", i) for i in order[: -PICTURES - 1 : -1]]
     listing = []
     for rank, (kind, i) in enumerate(chosen):
         file = f"{kind}_{rank % PICTURES + 1}.jpg"
-        save_picture(folder / file, draw_page(read_image(pages.file(i)), found[i], pages.page(i)))
+        image = read_image(pages.file(i))
+        save_picture(folder / file, draw_faults(image, found[i], pages.page(i), scorer.characters))
         listing.append({"file": file, "kind": kind, "page": pages.name(i), "h": scorer.pages[i].prh.h})
     write_json(folder / "pictures.json", listing)

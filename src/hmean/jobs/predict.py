@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hmean import runs
@@ -14,7 +14,8 @@ from hmean.data.images import list_images, read_image
 from hmean.drawing import draw_page, save_picture
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.inference import run_detector
+from hmean.inference import MapOrError, run_detector
+from hmean.jobs.evaluate import map_store
 from hmean.postprocess import detect
 from hmean.progress import track
 from hmean.results import write_predictions
@@ -43,7 +44,6 @@ def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> P
         raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output or exp_name")
     if (folder / "config.yaml").exists():
         raise InputError(f"{folder}: is the run folder of a training; choose another output or exp_name")
-    detector = restore_detector(config, checkpoint)
     params = config.models.head.postprocess.params()
     skipped: list[str] = []
     with (
@@ -52,7 +52,7 @@ def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> P
         ) as write,
         track("detecting", len(asked)) as advance,
     ):
-        for result in run_detector(detector, asked, config, config.dataloaders.predict_dataloader):
+        for result in _maps(config, checkpoint, asked, folder):
             name, file = asked[result.position]
             if isinstance(result.found, str):
                 skipped.append(result.found)
@@ -84,6 +84,22 @@ def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> P
     if skipped:
         raise InputError.listing(f"{len(skipped)} images were skipped, the others are written:", skipped)
     return folder
+
+
+def _maps(
+    config: Config, checkpoint: Checkpoint, asked: Sequence[tuple[str, Path]], folder: Path
+) -> Iterator[MapOrError]:
+    """P of each image, in order; with ``maps`` from ``maps/``, where it is kept."""
+    store = map_store(folder / "maps", config, checkpoint, asked) if config.maps else None
+    missing = [image for image in asked if store is None or image[0] not in store]
+    detector = restore_detector(config, checkpoint) if missing else None
+    fresh = run_detector(detector, missing, config, config.dataloaders.predict_dataloader) if detector else iter(())
+    for position, (name, _) in enumerate(asked):
+        found = store.read(name) if store is not None and name in store else next(fresh).found
+        if store is not None and not isinstance(found, str) and name not in store:
+            store.add(found)
+            found = store.read(name)  # in 8 bits, as it will be next time
+        yield MapOrError(position, found)
 
 
 def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:

@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import base64
-import io
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jinja2
-import matplotlib as mpl
-import numpy as np
-from matplotlib.figure import Figure
 
 from hmean import __version__
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
+from hmean.jobs.compare import SCORED_WITH, Result, compare
+from hmean.jobs.figures import curves, effects, knobs
+from hmean.results import read_page_scores
 from hmean.runs import RunFolder, load_yaml
 
-TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "kept")
+TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "kept", "searched")
+PICTURES = 12  # of the worst pages, and of the best, in all evaluations together: a report stays under 5 MB
+TOP = 15  # settings, and bins of a trait, that a table shows
 SETTINGS = ("models", "transforms", "trainer", "dataloaders", "seed")
-# Any: matplotlib types its keys one by one
-STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
-CURVES = (
-    ("train/loss", "training loss"),
-    ("val/hmean", "CLEval macro H"),
-    ("val/iou50_hmean", "IoU50 H"),
-    ("lr", "learning rate"),
-)
 
 
 def run(folders: Sequence[Path], target: Path | None = None) -> Path:
@@ -56,13 +49,15 @@ def run(folders: Sequence[Path], target: Path | None = None) -> Path:
         raise InputError(f"{folders[0]}: holds no scores.json yet; run hmean evaluate first")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["percent"] = lambda value: f"{100 * value:.2f}"
+    environment.filters["points"] = lambda value: f"{100 * value:+.2f}"
     template = environment.from_string((files("hmean.jobs") / "report.html.j2").read_text(encoding="utf-8"))
     target = target or folders[0] / "report.html"
+    shown = PICTURES // max(1, sum(len(list(folder.glob("**/pictures.json"))) for folder in folders))
     html = template.render(
         title=", ".join(folder.name for folder in folders),
         version=__version__,
         tables=rank(scores),
-        runs=[describe(folder) for folder in folders],
+        runs=[describe(folder, max(1, shown)) for folder in folders],
     )
     write_text(target, html)
     return target
@@ -77,28 +72,33 @@ def read_scores(folder: Path) -> list[dict[str, Any]]:
             if not isinstance(record, dict) or "data_hash" not in record or "cleval" not in record:
                 raise InputError(f"{path}: was not written by hmean evaluate")
             record["folder"] = str(path.parent.relative_to(folder.parent))
+            config = {**load_yaml(folder / "config.yaml"), **{key: record.get(key) for key in SCORED_WITH}}
+            pages = read_page_scores(path, record)
+            characters = record["cleval"]["characters"]
+            record["result"] = Result(record["folder"], pages, characters, record["data_hash"], config)
             found.append(record)
     return found
 
 
 def rank(scores: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """One table for each set of pages, best macro H first: scores of different pages are never in one ranking."""
+    """One table for each set of pages, best macro H first: scores of different pages are never in one ranking.
+
+    Each row but the first score's, the base, has its ``change`` to that.
+    """
     tables: dict[str, list[dict[str, Any]]] = {}
     for score in scores:
         tables.setdefault(str(score["data_hash"]), []).append(score)
-    ranked = [sorted(rows, key=lambda row: -row["cleval"]["macro"]["h"]) for rows in tables.values()]
-    return [
-        {
-            "part": rows[0]["part"],
-            "images": rows[0]["images"],
-            "characters": rows[0]["cleval"]["characters"],
-            "rows": rows,
-        }
-        for rows in ranked
-    ]
+    ranked = []
+    for base, *others in tables.values():
+        for row in others:
+            row["change"] = compare(base["result"], row["result"])
+        rows = sorted([base, *others], key=lambda row: -row["cleval"]["macro"]["h"])
+        about = {"part": base["part"], "images": base["images"], "characters": base["cleval"]["characters"]}
+        ranked.append({**about, "base": base, "rows": rows})
+    return ranked
 
 
-def describe(folder: Path) -> dict[str, Any]:
+def describe(folder: Path, shown: int) -> dict[str, Any]:
     """What the report shows of one run."""
     config = load_yaml(folder / "config.yaml")
     missing = [key for key in SETTINGS if not isinstance(config, dict) or key not in config]
@@ -113,90 +113,44 @@ def describe(folder: Path) -> dict[str, Any]:
         "curves": curves(rows) if rows else None,
         "epochs": len(rows),
         "hours": sum(row["seconds"] for row in rows) / 3600,
-        "tuned": tuned and {**tuned, "figure": knobs(tuned)},
-        "galleries": [gallery(path.parent) for path in sorted(folder.glob("**/pictures.json"))],
+        "tuned": tuned
+        and {
+            **tuned,
+            "figures": knobs(tuned),
+            "effects": effects(tuned),
+            "settings": len(tuned["grid"]),
+            "grid": tuned["grid"][:TOP],
+        },
+        "evaluations": [evaluation(path.parent, shown) for path in sorted(folder.glob("**/pictures.json"))],
         "settings": flatten({key: config[key] for key in SETTINGS}),
         "manifest": flatten(read_json(folder / "manifest.json")) if (folder / "manifest.json").exists() else {},
     }
 
 
-def curves(rows: Sequence[dict[str, Any]]) -> str:
-    """Learning curves as one SVG."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10, 2.6), layout="constrained")
-        for axis, (key, title) in zip(figure.subplots(1, len(CURVES)), CURVES, strict=True):
-            points = [(row["epoch"] + 1, row[key]) for row in rows if key in row]
-            axis.plot(
-                *zip(*points, strict=True), marker="o" if len(points) < 40 else None, markersize=3, color="#1f6f8b"
-            ) if points else None
-            axis.set_title(title, fontsize=9)
-            axis.set_xlabel("epoch")
-            axis.grid(alpha=0.25)
-        return svg_of(figure)
+def evaluation(pictures: Path, shown: int) -> dict[str, Any]:
+    """Where the errors of an evaluation are, and so many pictures of worst and of best pages, embedded."""
+    folder = pictures.parent
+    scores = read_json(folder / "scores.json") if (folder / "scores.json").exists() else {}
+    every = read_json(pictures / "pictures.json")
+    listed = [e for kind in ("worst", "best") for e in [e for e in every if e["kind"] == kind][:shown]]
+    for entry in listed:
+        data = base64.b64encode((pictures / entry["file"]).read_bytes()).decode()
+        entry["src"] = f"data:image/jpeg;base64,{data}"
+    errors = None
+    if scores and (folder / "errors.json").exists():
+        errors = read_json(folder / "errors.json")
+        for page, scored in zip(errors["pages"], scores["pages"], strict=True):
+            page.update({key: scored[key] for key in ("p", "r", "h")})
+        errors["first"] = look_first(errors["by"])
+        groups = sorted(errors["by"]["group"], key=lambda row: -row["recall_lost"] - row["precision_lost"])
+        errors["by"] = {**errors["by"], "group": groups[:TOP] if len(groups) > 1 else []}
+    return {"part": scores.get("part", folder.name), "pictures": listed, "errors": errors}
 
 
-def knobs(tuned: dict[str, Any]) -> str:
-    """What tuning found as one SVG: H, P and R along each knob, and a map of the two thresholds, the others held."""
-    chosen, axes = tuned["after"]["postprocess"], list(tuned["axes"])
-
-    def line(free: Sequence[str]) -> list[dict[str, Any]]:
-        fixed = [axis for axis in chosen if axis not in free]
-        return [row for row in tuned["grid"] if all(row["postprocess"][axis] == chosen[axis] for axis in fixed)]
-
-    numbers = [axis for axis in axes if len({row["postprocess"][axis] for row in line([axis])}) > 2]
-    both = {"thresh", "box_thresh"} <= set(numbers)
-    if not numbers:
-        return ""
-    with mpl.rc_context(STYLE):
-        columns = len(numbers) + both
-        figure = Figure(figsize=(2.6 * columns, 2.6), layout="constrained")
-        panels = figure.subplots(1, columns, squeeze=False)[0]
-        for panel, axis in zip(panels, numbers, strict=False):
-            rows = sorted(line([axis]), key=lambda row: row["postprocess"][axis])
-            x = [row["postprocess"][axis] for row in rows]
-            for key, colour in (("macro", "#1f6f8b"), ("p", "#b0572f"), ("r", "#4b8b3b"), ("iou70", "#8a8a8a")):
-                panel.plot(x, [100 * row[key] for row in rows], marker=".", color=colour, label=key)
-            panel.axvline(chosen[axis], color="#bbbbbb", linewidth=1, zorder=0)
-            panel.set_title(axis, fontsize=9)
-        panels[0].legend(fontsize=7, frameon=False)
-        if both:
-            heat_map(panels[-1], line(["thresh", "box_thresh"]))
-        return svg_of(figure)
-
-
-def heat_map(panel: Any, rows: Sequence[dict[str, Any]]) -> None:
-    """The objective over thresh and box_thresh; a ring marks what cannot be told from the best."""
-    x, y = (sorted({row["postprocess"][axis] for row in rows}) for axis in ("thresh", "box_thresh"))
-    values = np.full((len(y), len(x)), np.nan)
-    for row in rows:
-        i, j = y.index(row["postprocess"]["box_thresh"]), x.index(row["postprocess"]["thresh"])
-        values[i, j] = 100 * row["objective"]
-        if row["plateau"]:
-            panel.plot(j, i, "o", markerfacecolor="none", markeredgecolor="white", markersize=5)
-    panel.imshow(values, origin="lower", aspect="auto", cmap="viridis")
-    panel.set_xticks(range(len(x)), [f"{v:g}" for v in x], fontsize=7)
-    panel.set_yticks(range(len(y)), [f"{v:g}" for v in y], fontsize=7)
-    panel.set(xlabel="thresh", ylabel="box_thresh")
-    panel.set_title(f"objective, {np.nanmin(values):.1f} to {np.nanmax(values):.1f}", fontsize=9)
-
-
-def svg_of(figure: Figure) -> str:
-    """A figure as SVG without the XML head."""
-    out = io.StringIO()
-    figure.savefig(out, format="svg")
-    svg = out.getvalue()
-    return svg[svg.index("<svg") :]
-
-
-def gallery(folder: Path) -> dict[str, Any]:
-    """Pictures of worst and best pages, embedded."""
-    pictures = []
-    for entry in read_json(folder / "pictures.json"):
-        data = base64.b64encode((folder / entry["file"]).read_bytes()).decode()
-        pictures.append({**entry, "src": f"data:image/jpeg;base64,{data}"})
-    part = folder.parent
-    scores = read_json(part / "scores.json") if (part / "scores.json").exists() else {}
-    return {"part": scores.get("part", part.name), "pictures": pictures}
+def look_first(by: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The bins that lose most beyond their share of the text, worst first."""
+    rows = [{"axis": axis, **row} for axis, bins in by.items() if len(bins) > 1 for row in bins if row["excess"] > 0]
+    return sorted(rows, key=lambda row: -row["excess"])[:6]
 
 
 def flatten(value: Any, key: str = "") -> dict[str, str]:

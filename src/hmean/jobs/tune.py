@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,53 +12,52 @@ from numpy.typing import NDArray
 
 from hmean.builders import open_pages
 from hmean.checkpoints import Checkpoint, write_postprocess
-from hmean.config import Config, TuneConfig
+from hmean.config import Config
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.jobs.evaluate import make_maps, require_sound, run_of
+from hmean.jobs.evaluate import require_sound, run_maps, run_of
+from hmean.maps import MapStore
 from hmean.metrics.hmean import choose_characters, resamples
 from hmean.progress import track
 from hmean.results import STATISTICS
 from hmean.runs import differences
-from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
-from hmean.types import Characters, PostprocessParams, Statistic
+from hmean.tuning import Scored, SettingScores, choose, crossfit_search, grid_size, score_settings, search
+from hmean.types import Characters, Page, PostprocessParams, Statistic
 
 AXES = ("use_polygon", "growth", "thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
-MOST_SETTINGS = 5_000
+MOST_SETTINGS = 5_000  # that are scored as one grid; a larger space is searched, from a first grid of
+FIRST_GRID = 1_000
 
 
 def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
-    """Score a grid on the pages of ``evaluate_on`` and write the values chosen into the checkpoint.
+    """Search the lists of ``tune`` on the pages of ``evaluate_on`` and write the values chosen into the checkpoint.
 
     Returns:
         The content of ``tuned.json``: values and scores before and after, on the pages chosen on and cross-fitted, the
-        plateau, and every setting, best first.
+        plateau, and every setting of the last grid, best first.
 
     Raises:
-        InputError: if the grid is too large, or as in ``hmean evaluate``.
+        InputError: as in ``hmean evaluate``.
     """
     folder = run_of(checkpoint)
     _check_same_model(config, checkpoint)
     before = config.models.head.postprocess.params()
-    settings = settings_of(before, config.tune)
+    axes = {axis: getattr(config.tune, axis) or [getattr(before, axis)] for axis in AXES}
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     keys = pages.page_keys()
     if len(np.unique(keys)) < len(keys):
         raise InputError(f"{pages.labels.source}: {_doubled(pages, keys)}; a page must not choose for its own copy")
-    maps = "maps" if config.evaluate_on == "val" else f"maps_{config.evaluate_on}"
-    store = make_maps(config, checkpoint, pages, folder / maps)
+    store = run_maps(config, checkpoint, pages, folder)
     truth = [pages.page(position) for position in range(len(pages))]
     characters = choose_characters(truth)
-    with track("tuning", len(truth)) as advance:
-        scores = score_settings(
-            truth, lambda page: store.read(page.name), settings, characters,
-            threads=os.cpu_count() or 1, on_pages=lambda n: [advance() for _ in range(n)],
-        )  # fmt: skip
     objective = config.tune.weights()
     pick = partial(choose, objective=objective, precision=config.tune.precision, recall=config.tune.recall)
-    choice = pick(scores)
+    every = Scored(partial(_score, truth, store, characters))
+    find = partial(search, before, axes, every, most=MOST_SETTINGS if grid_size(axes) <= MOST_SETTINGS else FIRST_GRID)
+    scores, choice = find(choose_on=pick)
+    present, chosen = every([before]), scores.setting(choice.chosen)
     names = [page.name for page in truth]
     describe_one = partial(_describe, objective=objective, names=names, characters=characters)
     record: dict[str, Any] = {
@@ -68,47 +65,46 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         "part": config.evaluate_on,
         "pages": len(pages),
         "influenced_by": checkpoint.influenced_by(keys),
-        "before": {"postprocess": before.to_dict(), "score": describe_one(scores.setting(0))},
+        "before": {"postprocess": before.to_dict(), "score": describe_one(present)},
         "after": {
-            "postprocess": settings[choice.chosen].to_dict(),
-            "score": describe_one(scores.setting(choice.chosen)),
-            **gain_of(scores.setting(choice.chosen), scores.setting(0), objective),
+            "postprocess": chosen.settings[0].to_dict(),
+            "score": describe_one(chosen),
+            **gain_of(chosen, present, objective),
         },
         "cross_fitted": None,
-        "plateau": _ranges([settings[i] for i in np.flatnonzero(choice.plateau)]),
-        "axes": {axis: values for axis, values in _ranges(settings)["values"].items() if len(values) > 1},
+        "plateau": _ranges([scores.settings[i] for i in np.flatnonzero(choice.plateau).tolist()]),
+        "axes": {axis: values for axis, values in _ranges(scores.settings)["values"].items() if len(values) > 1},
         "grid": _rows(scores, objective, choice.plateau),
     }
-    crossed = crossfit(scores, names, [page.group for page in truth], config.tune.folds, pick)
+    crossed = crossfit_search(
+        lambda rest: find(choose_on=lambda scores: pick(scores.pages(rest))),
+        names, [page.group for page in truth], config.tune.folds,
+    )  # fmt: skip
+    record["searched"] = {"settings": grid_size(axes), "scored": len(every.known)}
     if crossed is not None:
-        held, chosen = crossed
+        held, found = crossed
         record["cross_fitted"] = {
             "score": describe_one(held),
-            **gain_of(held, scores.setting(0), objective),
-            "chosen": [settings[i].to_dict() for i in chosen],
+            **gain_of(held, present, objective),
+            "chosen": [part.settings[made.chosen].to_dict() for part, made in found],
         }
     # What does not gain on pages it was not chosen on is not better than what was there.
     record["kept"] = crossed is None or record["cross_fitted"]["gain"] <= 0
     write_json(folder / "tuned.json", record)
-    if not record["kept"] and settings[choice.chosen] != before:
+    if not record["kept"] and chosen.settings[0] != before:
         why = f"tuned for {'+'.join(objective)} hmean on {len(pages)} {config.evaluate_on} pages"
-        write_postprocess(checkpoint.path, settings[choice.chosen], why, keys)
+        write_postprocess(checkpoint.path, chosen.settings[0], why, keys)
     return record
 
 
-def settings_of(before: PostprocessParams, wanted: TuneConfig) -> list[PostprocessParams]:
-    """The grid that a config asks for, the present values first.
-
-    Raises:
-        InputError: if it is too large.
-    """
-    axes = {axis: getattr(wanted, axis) or [getattr(before, axis)] for axis in AXES}
-    both = {"ratio": "unclip_ratio", "inverse": "inverse_r"}  # each growth rule reads one of them
-    size = sum(len(axes[both[rule]]) for rule in axes["growth"])
-    size *= math.prod(len(values) for axis, values in axes.items() if axis not in ("growth", *both.values()))
-    if size > MOST_SETTINGS:
-        raise InputError(f"tune: the lists make {size:,} settings; at most {MOST_SETTINGS:,} are tried, shorten some")
-    return grid(before, axes)
+def _score(
+    truth: Sequence[Page], store: MapStore, characters: Characters, settings: Sequence[PostprocessParams]
+) -> SettingScores:
+    with track(f"{len(settings)} settings", len(truth)) as advance:
+        return score_settings(
+            truth, lambda page: store.read(page.name), settings, characters,
+            threads=os.cpu_count() or 1, on_pages=lambda n: [advance() for _ in range(n)],
+        )  # fmt: skip
 
 
 def _check_same_model(config: Config, checkpoint: Checkpoint) -> None:
@@ -151,11 +147,6 @@ def summary(record: Mapping[str, Any]) -> str:
         lines.append("no gain shown on pages that did not choose: the model keeps its values")
     values = record["before" if record["kept"] else "after"]["postprocess"]
     return "\n".join([*lines, " ".join(f"{k}={v}" for k, v in values.items())])
-
-
-def run_folder_checkpoint(run: str) -> str:
-    """The checkpoint that ``run=FOLDER`` stands for."""
-    return str(Path(run) / "checkpoints" / "best.ckpt")
 
 
 def gain_of(of: SettingScores, over: SettingScores, objective: Mapping[Statistic, float]) -> dict[str, Any]:

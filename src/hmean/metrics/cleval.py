@@ -21,6 +21,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from hmean.geometry import min_area_rect
 from hmean.metrics import kernels
@@ -75,20 +76,8 @@ class Counts:
 
 
 def count_page(page: Page, detections: Detections, characters: Characters) -> Counts:
-    """CLEval counts of one page: see ``count_pages``."""
-    return count_pages([page], [detections], characters)[0][0]
-
-
-def count_pages(
-    pages: Sequence[Page],
-    detections: Sequence[Detections],
-    characters: Characters,
-    *,
-    min_scores: Sequence[float] = (0.0,),
-) -> list[list[Counts]]:
-    """CLEval counts of each page (N), keeping the regions of at least each score (T): see ``count_array``."""
-    counts = count_array(pages, detections, characters, min_scores=min_scores)
-    return [[Counts(*row) for row in page] for page in counts.tolist()]
+    """CLEval counts of one page: see ``count_array``."""
+    return Counts(*count_array([page], [detections], characters)[0, 0].tolist())
 
 
 def count_array(
@@ -116,9 +105,7 @@ def count_array(
     least = np.array(min_scores, dtype=np.float32)
     gt, det = pack([page.polygons for page in pages]), pack([found.polygons for found in detections])
     care = ~np.concatenate([page.ignored for page in pages])
-    read = np.zeros(len(care), dtype=np.int64)
-    if characters == "transcription":
-        read[:] = [len(text or "") for page in pages for text in page.texts]
+    read = _read_lengths(pages, characters)
     keep = np.concatenate([found.scores for found in detections]) >= least[:, None]
     counts = np.zeros((len(pages), len(least), len(fields(Counts))), dtype=np.int64)
     exotic = kernels.count_pages(*gt, care, read, *det, keep, counts)
@@ -128,9 +115,34 @@ def count_array(
     return counts
 
 
-@np.errstate(all="ignore")
+def attribute(page: Page, detections: Detections, characters: Characters) -> tuple[Ints, Ints]:
+    """What each word (K, 4) and each region (D, 3) has in the counts of its page: see ``kernels.attribute``."""
+    pairs = _pairs(page.polygons, ~page.ignored, _read_lengths([page], characters), detections.polygons)
+    of_words = np.zeros((len(page.polygons), 4), dtype=np.int64)
+    of_regions = np.zeros((len(detections), 3), dtype=np.int64)
+    kernels.attribute(*pairs, np.ones(len(detections), dtype=np.bool_), of_words, of_regions)
+    return of_words, of_regions
+
+
+def _read_lengths(pages: Sequence[Page], characters: Characters) -> Ints:
+    """Characters of each word's text, 0 where the aspect tells them."""
+    if characters == "aspect":
+        return np.zeros(sum(len(page.texts) for page in pages), dtype=np.int64)
+    return np.array([len(text or "") for page in pages for text in page.texts], dtype=np.int64)
+
+
 def _count_exotic(words: Polygons, care: Flags, read: Ints, found: Polygons, keep: Flags, counts: Ints) -> None:
-    """As ``kernels.count_pages``, of one page with any polygons; shapely does what the kernels cannot."""
+    """As ``kernels.count_pages``, of one page with any polygons."""
+    pairs = _pairs(words, care, read, found)
+    for t in range(len(keep)):
+        kernels.tally(*pairs, keep[t], counts[t])
+
+
+@np.errstate(all="ignore")
+def _pairs(
+    words: Polygons, care: Flags, read: Ints, found: Polygons
+) -> tuple[Ints, Ints, NDArray[np.float32], Flags, Ints, Flags, Ints]:
+    """What ``kernels.attribute`` needs first, of any polygons; shapely does what the kernels cannot."""
     (words, gt), (found, det) = _official(words), _official(found)
     aspects = _aspects(words, gt)
     lengths = kernels.word_lengths(aspects, care, read)
@@ -153,9 +165,7 @@ def _count_exotic(words: Polygons, care: Flags, read: Ints, found: Polygons, kee
     for n in np.flatnonzero(~det.quad[region]):
         k = word[n]
         inside[at[n] : at[n + 1]] = shapely.contains_xy(det.regions[region[n]], centres[ends[k] - lengths[k] : ends[k]])
-    stands_for = kernels.stand_ins(_aspects(found, det))
-    for t in range(len(keep)):
-        kernels.tally(first, region, share, inside, lengths, care, stands_for, keep[t], counts[t])
+    return first, region, share, inside, lengths, care, kernels.stand_ins(_aspects(found, det))
 
 
 def _official(polygons: Polygons) -> tuple[Polygons, Shapes]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.metrics.cleval import Counts, count_pages
-from hmean.metrics.iou import MatchCounts, match_pages
+from hmean.metrics.cleval import Counts, count_array
+from hmean.metrics.iou import MatchCounts, match_array
 from hmean.types import PRH, Characters, Detections, Page, Score, Statistic
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 
-PAGES_AT_ONCE = 16  # enough for a kernel to run long without the GIL, few enough to share among threads
+PAGES_AT_ONCE = 8  # enough for a kernel to run long without the GIL, few enough to share among threads
 BLOCK = 4_000_000  # resampled page indices held at once: 32 MB
 
 
@@ -60,22 +61,33 @@ def score_pages(
         if not page.words_known:
             raise ValueError(f"{page.name} has no labels to score against")
 
-    def score(start: int) -> list[list[PageScore]]:
-        part = slice(start, start + PAGES_AT_ONCE)
-        counted = count_pages(pages[part], detections[part], characters, min_scores=min_scores)
-        matched = match_pages(pages[part], detections[part], (0.5, 0.7), min_scores=min_scores)
-        return [
-            [PageScore(page.name, counts, *ious) for counts, ious in zip(count, match, strict=True)]
-            for page, count, match in zip(pages[part], counted, matched, strict=True)
-        ]
+    def score(part: slice) -> list[list[PageScore]]:
+        counts, ious = score_arrays(pages[part], detections[part], characters, min_scores)
+        rows = zip(pages[part], counts.tolist(), ious.tolist(), strict=True)
+        return [[_page_score(page.name, *at) for at in zip(count, iou, strict=True)] for page, count, iou in rows]
 
-    starts = range(0, len(pages), PAGES_AT_ONCE)
-    if threads == 1 or len(starts) == 1:
-        parts = [score(start) for start in starts]
-    else:
-        with ThreadPoolExecutor(threads) as pool:
-            parts = list(pool.map(score, starts))
-    return [page for part in parts for page in part]
+    return [page for part in over_pages(score, len(pages), threads) for page in part]
+
+
+def _page_score(name: str, counts: Sequence[int], ious: Sequence[Sequence[int]]) -> PageScore:
+    return PageScore(name, Counts(*counts), *(MatchCounts(*at) for at in ious))
+
+
+def score_arrays(
+    pages: Sequence[Page], detections: Sequence[Detections], characters: Characters, min_scores: Sequence[float]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Fields of ``Counts`` (N, T, 8) and of ``MatchCounts`` at 0.5 and 0.7 (N, T, 2, 3)."""
+    counts = count_array(pages, detections, characters, min_scores=min_scores)
+    return counts, match_array(pages, detections, (0.5, 0.7), min_scores=min_scores)
+
+
+def over_pages(work: Callable[[slice], T], count: int, threads: int) -> list[T]:
+    """``work`` on parts of so many pages, in order, shared by threads."""
+    parts = [slice(start, start + PAGES_AT_ONCE) for start in range(0, count, PAGES_AT_ONCE)]
+    if threads == 1 or len(parts) == 1:
+        return [work(part) for part in parts]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(work, parts))
 
 
 class Scorer:

@@ -37,20 +37,8 @@ class MatchCounts:
 
 
 def match_counts(page: Page, detections: Detections, thresholds: Sequence[float]) -> list[MatchCounts]:
-    """Counts of one page at each IoU threshold: see ``match_pages``."""
-    return match_pages([page], [detections], thresholds)[0][0]
-
-
-def match_pages(
-    pages: Sequence[Page],
-    detections: Sequence[Detections],
-    thresholds: Sequence[float],
-    *,
-    min_scores: Sequence[float] = (0.0,),
-) -> list[list[list[MatchCounts]]]:
-    """Counts of each page (N), for each least score (T), at each IoU threshold: see ``match_array``."""
-    counts = match_array(pages, detections, thresholds, min_scores=min_scores)
-    return [[[MatchCounts(*row) for row in at] for at in page] for page in counts.tolist()]
+    """Counts of one page at each IoU threshold: see ``match_array``."""
+    return [MatchCounts(*row) for row in match_array([page], [detections], thresholds)[0, 0].tolist()]
 
 
 def match_array(

@@ -277,11 +277,11 @@ def inclusion(centres: Floats, lengths: Ints, first: Ints, region: Ints, corners
 
 
 @njit(cache=True, nogil=True)
-def tally(  # noqa: C901, PLR0912, PLR0915 - one pass after another over the pairs
+def attribute(  # noqa: C901, PLR0912 - one pass after another over the pairs
     first: Ints, region: Ints, share: NDArray[np.float32], inside: Flags, lengths: Ints, care: Flags, stands_for: Ints,
-    keep: Flags, counts: Ints,
+    keep: Flags, of_words: Ints, of_regions: Ints,
 ) -> None:  # fmt: skip
-    """CLEval's counts of the kept regions into ``counts`` (8,), in the order of ``cleval.Counts``.
+    """What CLEval counts of each word and each kept region, into zeros.
 
     Args:
         first: see the module (K + 1,).
@@ -293,7 +293,8 @@ def tally(  # noqa: C901, PLR0912, PLR0915 - one pass after another over the pai
         care: words that count (K,).
         stands_for: see ``stand_ins`` (D,).
         keep: regions that are there (D,).
-        counts: written to.
+        of_words: written to (K, 4): characters, those found, finds of them, regions that find them.
+        of_regions: written to (D, 3): finds, words found, characters that it stands for if it finds none.
     """
     least = np.float32(AREA_PRECISION)
     words, regions = len(lengths), len(stands_for)
@@ -329,11 +330,9 @@ def tally(  # noqa: C901, PLR0912, PLR0915 - one pass after another over the pai
                 pieces[j] += 1
                 covered[j] += share[n]  # double precision here, single above: as in the program
 
-    tp, found = 0, np.zeros(lengths.max() if words else 0, dtype=np.bool_)
-    words_of_region = np.zeros(regions, dtype=np.int64)
+    found = np.zeros(lengths.max() if words else 0, dtype=np.bool_)
     at = 0
     for k in range(words):
-        matched = 0
         found[:] = False
         for n in range(first[k], first[k + 1]):
             j = region[n]
@@ -342,26 +341,41 @@ def tally(  # noqa: C901, PLR0912, PLR0915 - one pass after another over the pai
                 one_to_many = parts[k] > 1
                 many_to_one = pieces[j] > 1 and covered[j] >= AREA_PRECISION
                 if (share[n] >= least and (one_to_one or one_to_many)) or many_to_one:
-                    matched += 1
-                    words_of_region[j] += 1
-                    counts[2] += hits[n]
+                    of_words[k, 2] += hits[n]
+                    of_words[k, 3] += 1
+                    of_regions[j, 0] += hits[n]
+                    of_regions[j, 1] += 1
                     for c in range(lengths[k]):
                         found[c] |= inside[at + c]
             at += lengths[k]
-        if matched:
-            tp += found.sum()
-            counts[4] += matched - 1
-            counts[6] += matched > 1
+        if of_words[k, 3]:
+            of_words[k, 1] = found.sum()
         if care[k]:
-            counts[0] += lengths[k]
-    counts[1] = tp
-    counts[2] -= tp
+            of_words[k, 0] = lengths[k]
     for j in range(regions):
-        if words_of_region[j]:
-            counts[5] += words_of_region[j] - 1
-            counts[7] += words_of_region[j] > 1
-        elif keep[j] and not lost[j]:
-            counts[3] += stands_for[j]
+        if keep[j] and not lost[j] and of_regions[j, 1] == 0:
+            of_regions[j, 2] = stands_for[j]
+
+
+@njit(cache=True, nogil=True)
+def tally(
+    first: Ints, region: Ints, share: NDArray[np.float32], inside: Flags, lengths: Ints, care: Flags, stands_for: Ints,
+    keep: Flags, counts: Ints,
+) -> None:  # fmt: skip
+    """Sums of what ``attribute`` finds into ``counts`` (8,), in the order of ``cleval.Counts``."""
+    of_words = np.zeros((len(lengths), 4), dtype=np.int64)
+    of_regions = np.zeros((len(stands_for), 3), dtype=np.int64)
+    attribute(first, region, share, inside, lengths, care, stands_for, keep, of_words, of_regions)
+    for k in range(len(lengths)):
+        counts[0] += of_words[k, 0]
+        counts[1] += of_words[k, 1]
+        counts[2] += of_words[k, 2] - of_words[k, 1]
+        counts[4] += max(of_words[k, 3] - 1, 0)
+        counts[6] += of_words[k, 3] > 1
+    for j in range(len(stands_for)):
+        counts[3] += of_regions[j, 2]
+        counts[5] += max(of_regions[j, 1] - 1, 0)
+        counts[7] += of_regions[j, 1] > 1
 
 
 @njit(cache=True, nogil=True)
