@@ -8,6 +8,7 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hmean import voting
 from hmean.geometry import area
 from hmean.types import Detections, Polygons
 from hmean.voting import VotingParams, rules, vote, vote_each
@@ -205,3 +206,28 @@ def test_overlaps_are_those_of_shapely(seed):
         return
     assert len(vote([one, other], replace(ANY, votes=2))) == pairs
     assert len(vote([one, other], ANY)) == len(one) + len(other) - pairs
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds, st.sampled_from([3, 4, 7, 12]), st.sampled_from([3, 4, 12]))
+def test_the_area_shared_is_shapelys(seed, n, m):
+    """Stars: concave outlines in either direction; and an outline with itself, whose edges all coincide."""
+    rng = np.random.default_rng(seed)
+
+    def star(k):
+        angle = (np.arange(k) + rng.uniform(-0.3, 0.3, k)) / k * 2 * np.pi
+        points = rng.uniform(200, 2000, 2) + rng.uniform(5, 60, (k, 1)) * np.stack(
+            [np.cos(angle), np.sin(angle)], axis=1
+        )
+        return np.ascontiguousarray(points[:: rng.choice([-1, 1])])
+
+    p, q = star(n), star(m)
+    q += p.mean(axis=0) - q.mean(axis=0)
+    expected = shapely.Polygon(p).intersection(shapely.Polygon(q)).area
+    assert voting._overlap(p, q) == pytest.approx(expected, rel=1e-9, abs=1e-6)
+    assert voting._overlap(p, p[::-1].copy()) == pytest.approx(area(p), rel=1e-9)
+
+
+def test_an_outline_that_crosses_itself_agrees_with_itself():
+    bow = np.array([[0, 0], [40, 20], [40, 0], [0, 20.0]])
+    assert len(vote([found([bow]), found([np.roll(bow, 1, axis=0)])], replace(ANY, votes=2, iou=0.99))) == 1

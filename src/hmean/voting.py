@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import shapely
 from numba import njit
 from numpy.typing import NDArray
 
 from hmean.metrics import kernels
-from hmean.metrics.kernels import EXOTIC, Flags, Floats, Ints
-from hmean.metrics.shapes import Shapes, pack
-from hmean.types import Detections, Polygons, PostprocessParams
+from hmean.metrics.kernels import Flags, Floats, Ints
+from hmean.metrics.shapes import pack
+from hmean.types import Detections, Points, Polygons, PostprocessParams
 
 
 @dataclass(frozen=True)
@@ -70,32 +69,21 @@ def vote_each(members: Sequence[Detections], many: Sequence[VotingParams]) -> li
 class _Ballot:
     """All members' regions (K), by falling score and then by their bounds."""
 
-    polygons: Polygons  # in the order given; the K arrays are in that of ``order``
-    order: Ints
+    polygons: Polygons
     owner: Ints
     scores: Floats
-    corners: Floats
-    quad: Flags
-    areas: Floats
     ious: Floats
 
     @classmethod
     def of(cls, members: Sequence[Detections], least: float) -> _Ballot:
         points, offsets, starts = pack([found.polygons for found in members])
-        shapes = Shapes.of(Polygons(points, offsets))
+        bounds = kernels.measure(points, offsets, False)[1]
         scores = np.concatenate([np.zeros(0), *(found.scores for found in members)]).astype(np.float64)
-        order = np.lexsort((*shapes.bounds.T[::-1], -scores))
+        order = np.lexsort((*bounds.T[::-1], -scores))
         owner = np.repeat(np.arange(len(members)), np.diff(starts))[order]
-        measured: tuple[NDArray[Any], ...] = (shapes.parts, shapes.count, shapes.bounds, shapes.areas)
-        parts, count, bounds, areas = (array[order] for array in measured)
-        ious = kernels.member_ious(parts, count, bounds, areas, owner, least)
-        i, j = np.nonzero(ious == EXOTIC)
-        if len(i):
-            with np.errstate(all="ignore"):  # GEOS leaves floating-point flags behind
-                area = shapely.area(shapely.intersection(shapes.regions[order[i]], shapes.regions[order[j]]))
-            union = shapes.areas[order[i]] + shapes.areas[order[j]] - area
-            ious[i, j] = ious[j, i] = np.divide(area, union, out=np.zeros(len(i)), where=union > 0)
-        return cls(shapes.polygons, order, owner, scores[order], shapes.corners[order], shapes.quad[order], areas, ious)
+        polygons = Polygons(points, offsets).select(order)
+        ious = _member_ious(polygons.points, polygons.offsets, bounds[order], owner, least)
+        return cls(polygons, owner, scores[order], ious)
 
     def elect(self, texts: Ints, params: VotingParams) -> Detections:
         """Fuse the texts (C, M) of enough votes."""
@@ -106,11 +94,55 @@ class _Ballot:
         fused = scores.astype(np.float32)
         kept = np.flatnonzero((votes >= params.votes) & (fused >= np.float32(params.box_thresh)))
         kept = kept[np.argsort(-fused[kept], kind="stable")][: params.max_candidates]
-        polygons = self.polygons.select(self.order[texts[kept, 0]])
+        polygons = self.polygons.select(texts[kept, 0])
         if params.geometry == "mean":
-            quads, averaged = _mean_quads(texts[kept], self.corners, self.quad, self.areas, self.scores)
+            quads, averaged = _mean_quads(texts[kept], self.polygons.points, self.polygons.offsets, self.scores)
             polygons = Polygons.of([q if mean else p for p, q, mean in zip(polygons, quads, averaged, strict=True)])
         return Detections(polygons, fused[kept])
+
+
+@njit(cache=True, nogil=True)
+def _member_ious(points: Points, offsets: Ints, bounds: Floats, owner: Ints, least: float) -> Floats:
+    """IoU (K, K) of regions of different members; 0 where even the overlap of their bounds is too small."""
+    k_all = len(owner)
+    iou, areas = np.zeros((k_all, k_all)), np.empty(k_all)
+    for i in range(k_all):
+        p = points[offsets[i] : offsets[i + 1]]
+        areas[i] = _overlap(p, p)
+        for j in range(i):
+            w = min(bounds[i, 2], bounds[j, 2]) - max(bounds[i, 0], bounds[j, 0])
+            h = min(bounds[i, 3], bounds[j, 3]) - max(bounds[i, 1], bounds[j, 1])
+            both, most = areas[i] + areas[j], min(max(w, 0.0) * max(h, 0.0), areas[i], areas[j])
+            if owner[i] != owner[j] and most > 0 and most * (1 + least) >= least * both * (1 - 1e-9):
+                area = _overlap(p, points[offsets[j] : offsets[j + 1]])
+                iou[i, j] = iou[j, i] = area / (both - area)
+    return iou
+
+
+@njit(cache=True, nogil=True)
+def _overlap(p: Points, q: Points) -> float:
+    """Area shared by two polygons (n, 2), (m, 2): the sum over pairs of edges of what lies below both.
+
+    What lies below the edges, signed by their direction, adds up to the polygon, so no case needs care: neither shared
+    edges nor concave corners. Of outlines that cross themselves it is the integral of the product of winding numbers.
+    """
+    base, total = min(p[:, 1].min(), q[:, 1].min()), 0.0
+    for i in range(len(p)):
+        ax, ay, bx, by = p[i - 1, 0], p[i - 1, 1] - base, p[i, 0], p[i, 1] - base
+        for j in range(len(q)):
+            cx, cy, dx, dy = q[j - 1, 0], q[j - 1, 1] - base, q[j, 0], q[j, 1] - base
+            left, right = max(min(ax, bx), min(cx, dx)), min(max(ax, bx), max(cx, dx))
+            if left >= right:
+                continue
+            slope, other = (by - ay) / (bx - ax), (dy - cy) / (dx - cx)
+            e0, e1 = ay + (left - ax) * slope, ay + (right - ax) * slope
+            f0, f1 = cy + (left - cx) * other, cy + (right - cx) * other
+            below = (min(e0, f0) + min(e1, f1)) / 2
+            if (e0 - f0) * (e1 - f1) < 0:  # they cross: less the triangle above the crossing
+                t = (e0 - f0) / ((e0 - f0) - (e1 - f1))
+                below = (min(e0, f0) * t + min(e1, f1) * (1 - t) + e0 + t * (e1 - e0)) / 2
+            total += below * (right - left) * np.sign(bx - ax) * np.sign(dx - cx)
+    return abs(total)
 
 
 @njit(cache=True, nogil=True)
@@ -158,35 +190,30 @@ def _next(ious: Floats, taken: Flags, text: Ints, least: float) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _mean_quads(
-    texts: Ints, corners: Floats, quad: Flags, areas: Floats, scores: Floats
-) -> tuple[Floats, NDArray[np.bool_]]:
+def _mean_quads(texts: Ints, points: Points, offsets: Ints, scores: Floats) -> tuple[Floats, NDArray[np.bool_]]:
     """Weighted mean of corresponding corners of each text (C, 4, 2), and whether it may stand for the medoid (C,).
 
     Corners correspond in the turn and direction that brings them nearest to the medoid's.
     """
-    out, fit = np.empty((len(texts), 4, 2)), np.ones(len(texts), dtype=np.bool_)
+    out, fit = np.empty((len(texts), 4, 2)), np.zeros(len(texts), dtype=np.bool_)
     for c in range(len(texts)):
-        base = corners[texts[c, 0]]
-        shift, weights, least = np.zeros((4, 2)), 0.0, np.inf
-        for k in texts[c]:
-            if k < 0:
-                break
-            fit[c] &= quad[k]
-            weight, nearest, moved = max(scores[k], 1e-6), np.inf, np.zeros((4, 2))
+        text = texts[c][texts[c] >= 0]
+        if (offsets[text + 1] - offsets[text] != 4).any():
+            continue
+        base = points[offsets[text[0]] : offsets[text[0] + 1]]
+        shift, weights, smallest = np.zeros((4, 2)), 0.0, np.inf
+        for k in text:
+            corners, nearest, moved = points[offsets[k] : offsets[k + 1]], np.inf, base
             for turn in range(8):
-                step = 1 if turn < 4 else -1
-                offset = np.empty((4, 2))
-                for v in range(4):
-                    offset[v] = corners[k, (turn + step * v) % 4] - base[v]
+                offset = np.roll(corners[:: 1 if turn < 4 else -1], 2 * turn).reshape(4, 2) - base
                 distance = (offset * offset).sum()
                 if distance < nearest:
                     nearest, moved = distance, offset
-            shift, weights, least = shift + weight * moved, weights + weight, min(least, areas[k])
-        p = base + shift / weights
-        out[c] = p
-        area = abs((p[2, 0] - p[0, 0]) * (p[3, 1] - p[1, 1]) - (p[2, 1] - p[0, 1]) * (p[3, 0] - p[1, 0])) / 2
-        fit[c] &= area >= least * (1 - 1e-9)
+            weight = max(scores[k], 1e-6)
+            shift, weights = shift + weight * moved, weights + weight
+            smallest = min(smallest, _overlap(corners, corners))
+        out[c] = base + shift / weights
+        fit[c] = _overlap(out[c], out[c]) >= smallest * (1 - 1e-9)
     return out, fit
 
 

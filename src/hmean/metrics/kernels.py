@@ -510,31 +510,3 @@ def match_pages(
             else:
                 pair_up(first, region, iou, care[g0:g1], det_care & now, thresholds, counts[page, t])
     return exotic
-
-
-@njit(cache=True, nogil=True)
-def member_ious(parts: Floats, count: Ints, bounds: Floats, areas: Floats, owner: Ints, least: float) -> Floats:
-    """IoU (K, K) of regions of different members, ``EXOTIC`` where shapely must find it; 0 below ``least``.
-
-    The overlap is at most that of the bounds, so few pairs have to be cut out.
-    """
-    k_all = len(owner)
-    iou, work = np.zeros((k_all, k_all)), np.empty((2, 32, 2))
-    for i in range(k_all):
-        x0, y0, x1, y1 = bounds[i]
-        for j in range(i + 1, k_all):
-            w = min(x1, bounds[j, 2]) - max(x0, bounds[j, 0])
-            h = min(y1, bounds[j, 3]) - max(y0, bounds[j, 1])
-            if owner[i] == owner[j] or w <= 0 or h <= 0:
-                continue
-            both, most = areas[i] + areas[j], min(w * h, areas[i], areas[j])
-            if most * (1 + least) < least * both * (1 - 1e-9):
-                continue
-            if count[i] == 0 or count[j] == 0:
-                iou[i, j] = EXOTIC
-                continue
-            area = 0.0
-            for k in range(count[i] * count[j]):
-                area += clipped_area(parts[i, k % count[i]], parts[j, k // count[i]], work)
-            iou[i, j] = iou[j, i] = area / (both - area) if area * (1 + least) >= least * both * (1 - 1e-9) else 0.0
-    return iou
