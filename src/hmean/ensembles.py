@@ -12,7 +12,7 @@ import numpy as np
 
 from hmean.geometry import warp
 from hmean.postprocess import PageMap, detect_each
-from hmean.types import Detections
+from hmean.types import Detections, PostprocessParams
 from hmean.voting import VotingParams, vote_each
 
 
@@ -46,10 +46,11 @@ def mean_map(maps: Sequence[PageMap]) -> PageMap:
 
 def detect_voted(maps: Sequence[PageMap], many: Sequence[VotingParams]) -> list[Detections]:
     """What the maps of distinct models agree on, by many rules (N): members are post-processed once for each kind."""
-    kinds = list(dict.fromkeys(params.member() for params in many))
-    members = [detect_each(one, kinds) for one in maps]
+    kinds: dict[PostprocessParams, list[VotingParams]] = {}
+    for params in many:
+        kinds.setdefault(params.member(), []).append(params)
+    members = [detect_each(one, list(kinds)) for one in maps]
     found: dict[VotingParams, Detections] = {}
-    for k, kind in enumerate(kinds):
-        rules = [params for params in many if params.member() == kind]
+    for k, rules in enumerate(kinds.values()):
         found |= zip(rules, vote_each([each[k] for each in members], rules), strict=True)
     return [found[params] for params in many]

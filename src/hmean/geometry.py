@@ -81,7 +81,7 @@ def warp(
     blocks = max(1, int(1 / (scale * FINER)))
     if blocks > 1:
         h, w = image.shape[:2]
-        image = cv2.copyMakeBorder(image, 0, -h % blocks, 0, -w % blocks, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+        image = cv2.copyMakeBorder(image, 0, -h % blocks, 0, -w % blocks, cv2.BORDER_REPLICATE)
         image = _resize(image, image.shape[1] // blocks, image.shape[0] // blocks)
         matrix, scale = matrix @ scaling(blocks, blocks), scale * blocks
     # The variance of a box as wide as a view's pixel, less that of an image's pixel; 4/3 is what came nearest to
