@@ -29,7 +29,7 @@ def soup(members: Sequence[Checkpoint], path: Path) -> Checkpoint:
         if tensor.is_floating_point() else tensor
         for name, tensor in first.weights.items()
     }  # fmt: skip
-    pages = {part: torch.cat([m.pages[part] for m in members]).unique() for part in first.pages}
+    pages = {part: torch.cat([m.pages[part] for m in members]) for part in first.pages}
     history = [entry for m in members for entry in m.history]
     return Checkpoint(path, first.config, weights, max(m.epoch for m in members), history, pages)
 
@@ -44,7 +44,8 @@ def _differences(a: Checkpoint, b: Checkpoint) -> list[str]:
 
 def greedy(order: Sequence[int], score: Callable[[tuple[int, ...]], float]) -> tuple[int, ...]:
     """Members of the greedy soup: best first, each is added where the soup's score does not fall."""
-    chosen, best = (order[0],), score((order[0],))
+    chosen: tuple[int, ...] = (order[0],)
+    best = score(chosen)
     for member in order[1:]:
         value = score((*chosen, member))
         if value >= best:

@@ -10,9 +10,9 @@ import hashlib
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,119 +20,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.builders import open_pages
-from hmean.checkpoints import Checkpoint, open_checkpoint, restore_detector, write_checkpoint
-from hmean.config import Config
+from hmean.checkpoints import Checkpoint, open_checkpoint, write_checkpoint
 from hmean.data.folds import fold_of, group_keys
 from hmean.data.pages import LabelledImages
-from hmean.ensembles import detect_voted, mean_map
 from hmean.errors import InputError
-from hmean.files import read_json, write_json
-from hmean.inference import run_detector
+from hmean.files import write_json
 from hmean.jobs.compare import NO_DIFFERENCE, verdict
+from hmean.jobs.ensemble_predict import Ensemble, Source, finder
 from hmean.jobs.evaluate import make_maps, require_sound
 from hmean.jobs.tune import check_same_model, doubled, gain_of, settings_of
 from hmean.maps import MapStore
 from hmean.metrics.hmean import choose_characters
-from hmean.postprocess import PageMap, detect_each
 from hmean.progress import track
 from hmean.results import write_predictions
 from hmean.runs import differences
 from hmean.soups import greedy, soup
 from hmean.tuning import SettingScores, choose, score_settings
-from hmean.types import Detections, PostprocessParams
-from hmean.voting import VotingParams, rules
+from hmean.voting import rules
 
 IOUS = (0.4, 0.6)  # of votes
 SCALES = (0.8, 1.25)  # of the page, beside its own
 TIMED = 6  # pages
+NO_LESSON = (*NO_DIFFERENCE, "datasets", "dataset_base_path", "dataloaders")  # what two trainings may differ in vainly
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Source:
-    """One pass of one network: the page at the config's long side, mirrored or not."""
-
-    config: Config
-    checkpoint: Checkpoint
-    flip: bool = False
-
-    def scaled(self, factor: float) -> Source:
-        """The same network on a page of another size."""
-        side = 32 * round(self.config.transforms.long_side * factor / 32)
-        transforms = self.config.transforms.model_copy(update={"long_side": side})
-        return replace(self, config=self.config.model_copy(update={"transforms": transforms}))
-
-    @cached_property
-    def about(self) -> dict[str, Any]:
-        """What makes the maps."""
-        side = self.config.transforms.long_side
-        return {"weights_hash": self.checkpoint.weights_hash(), "long_side": side, "flip": self.flip}
-
-
 Choice = tuple[tuple[Source, ...], SettingScores, int]  # the sources chosen, their settings on all pages, and which
-
-
-@dataclass(frozen=True, eq=False)
-class Ensemble:
-    """Sources and the post-processing of what they find: the mean of their maps, or their votes."""
-
-    sources: tuple[Source, ...]
-    params: PostprocessParams
-
-    def find(self, maps: Sequence[PageMap]) -> Detections:
-        """The regions of one page."""
-        return _finder(isinstance(self.params, VotingParams))(maps, [self.params])[0]
-
-    def run(self, asked: Sequence[tuple[str, Path]]) -> Iterator[tuple[Detections | str, int, int]]:
-        """Regions, width and height of each (name, file), page by page; why there are none, where there are none."""
-        detectors = {id(s.checkpoint): restore_detector(s.config, s.checkpoint) for s in self.sources}
-        loader = self.sources[0].config.dataloaders.predict_dataloader
-        loader = loader.model_copy(update={"batch_size": 1, "num_workers": min(loader.num_workers, 1)})
-        streams = [
-            run_detector(detectors[id(s.checkpoint)], asked, s.config, loader, flip=s.flip) for s in self.sources
-        ]
-        for results in zip(*streams, strict=True):
-            maps = [result.found for result in results if isinstance(result.found, PageMap)]
-            if len(maps) < len(results):
-                yield next(str(r.found) for r in results if isinstance(r.found, str)), 1, 1
-            else:
-                yield self.find(maps), maps[0].page_width, maps[0].page_height
-
-    def record(self, folder: Path) -> dict[str, Any]:
-        """What ``open_ensemble`` reads."""
-        members = [{"checkpoint": os.path.relpath(s.checkpoint.path, folder), **s.about} for s in self.sources]
-        return {
-            "members": members,
-            "voting": isinstance(self.params, VotingParams),
-            "postprocess": self.params.to_dict(),
-        }
-
-
-def _finder(voting: bool) -> Callable[[Sequence[PageMap], Sequence[Any]], list[Detections]]:
-    return detect_voted if voting else lambda maps, many: detect_each(mean_map(maps), many)
-
-
-def open_ensemble(path: Path, overrides: Sequence[str]) -> Ensemble:
-    """Read an ``ensemble.json`` and its members.
-
-    Raises:
-        InputError: if it is none, or a member is not the model that it was.
-    """
-    record = read_json(path)
-    try:
-        opened = {m["checkpoint"]: open_checkpoint([*overrides, f"checkpoint_path={path.parent / m['checkpoint']}"]) for m in record["members"]}  # fmt: skip
-        sources = [
-            replace((whole := Source(*opened[m["checkpoint"]])), flip=m["flip"]).scaled(m["long_side"] / whole.config.transforms.long_side)
-            for m in record["members"]
-        ]  # fmt: skip
-        params = (VotingParams if record["voting"] else PostprocessParams)(**record["postprocess"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: is no ensemble.json of this hmean's ({error})") from error
-    pairs = zip(sources, record["members"], strict=True)
-    changed = [str(s.checkpoint.path) for s, m in pairs if s.about["weights_hash"] != m["weights_hash"]]
-    if changed:
-        raise InputError.listing(f"{path}: these members are not the models that it was made of:", changed)
-    return Ensemble(tuple(sources), params)
 
 
 class Bench:
@@ -163,7 +76,7 @@ class Bench:
             with track("scoring", len(self.truth)) as advance:
                 self._scores[key] = score_settings(
                     self.truth, lambda page: [store.read(page.name) for store in stores], settings, self.characters,
-                    find=_finder(voting), threads=os.cpu_count() or 1, on_pages=lambda n: [advance() for _ in range(n)],
+                    find=finder(voting), threads=os.cpu_count() or 1, on_pages=lambda n: [advance() for _ in range(n)],
                 )  # fmt: skip
         return self._scores[key]
 
@@ -180,9 +93,8 @@ class Bench:
         """Each page scored with the choice made without its fold, as one setting."""
         chosen = [candidate(self.fold != f) for f in range(self.fold.max() + 1)]
         parts = [chosen[f][1].setting(chosen[f][2]).pages(np.array([i])) for i, f in enumerate(self.fold.tolist())]
-        return SettingScores(
-            [], np.concatenate([p.counts for p in parts], 1), np.concatenate([p.ious for p in parts], 1)
-        )
+        counts, ious = (np.concatenate([getattr(part, of) for part in parts], axis=1) for of in ("counts", "ious"))
+        return SettingScores([], counts, ious)
 
 
 def candidates(bench: Bench, members: Sequence[Source]) -> dict[str, Callable[[Flags], Choice]]:
@@ -200,10 +112,12 @@ def candidates(bench: Bench, members: Sequence[Source]) -> dict[str, Callable[[F
 
     def views(which: Flags, scales: Sequence[float], flips: Sequence[bool]) -> Choice:
         best = single(which)[0][0]
-        return bench.best(joined(*(replace(best.scaled(s), flip=f) for s in scales for f in flips)), which)
+        sides = [round(best.config.transforms.long_side * scale) for scale in scales]
+        return bench.best(joined(*(best.at(side, flip) for side in sides for flip in flips)), which)
 
     def voted(which: Flags) -> Choice:
-        scores, by_rule = bench.scores(members, voting=True), {}
+        scores = bench.scores(members, voting=True)
+        by_rule: dict[Any, list[int]] = {}
         for i, s in enumerate(scores.settings):
             by_rule.setdefault((s.votes, s.iou, s.geometry, s.soft), []).append(i)  # type: ignore[attr-defined]
         return bench.best([(tuple(members), scores.setting(*rule)) for rule in by_rule.values()], which)
@@ -272,7 +186,10 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
         "groups": len(set(group_keys([p.name for p in bench.truth], [p.group for p in bench.truth]))),
         "data_hash": pages.fingerprint(),
         "objective": bench.objective,
-        "runs": [{"run": os.path.relpath(m.checkpoint.path, folder), **m.about, "train_hash": _train_hash(m)} for m in members],
+        "runs": [
+            {**m.about, "run": os.path.relpath(m.checkpoint.path, folder), "trained_on": _seen(m.checkpoint)}
+            for m in members
+        ],
         "candidates": rows,
         "tuned_on": keys.tolist(),
     }  # fmt: skip
@@ -280,24 +197,19 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     return record
 
 
-def _train_hash(member: Source) -> str:
-    keys = np.unique(member.checkpoint.pages["train"].numpy())
-    return hashlib.sha256(keys.tobytes()).hexdigest()
+def _seen(member: Checkpoint) -> str:
+    """Hash of the pages trained on."""
+    return hashlib.sha256(np.unique(member.pages["train"].numpy()).tobytes()).hexdigest()
 
 
 def check_members(members: Sequence[Source], pages: LabelledImages, keys: NDArray[np.int64]) -> None:
     """Refuse members that are one model, and pages that are no judges of theirs."""
     faults = [f"{pages.labels.source}: {doubled(pages, keys)}"] if len(np.unique(keys)) < len(keys) else []
     for a, b in itertools.combinations([m.checkpoint for m in members], 2):
-        configs = [{k: v for k, v in c.config.items() if not k.startswith("dataset")} for c in (a, b)]
         if a.weights_hash() == b.weights_hash():
             faults.append(f"{b.path} is the same model as {a.path} (equal weights)")
-        elif set(a.pages["train"].tolist()) == set(b.pages["train"].tolist()) and not differences(
-            *configs, NO_DIFFERENCE
-        ):
-            faults.append(
-                f"{b.path} is the training of {a.path} again: the same pages and values; another fold, or seed?"
-            )
+        elif _seen(a) == _seen(b) and not differences(a.config, b.config, NO_LESSON):
+            faults.append(f"{b.path} is the training of {a.path} again: the same pages, values and seed")
     for member in members:
         check_same_model(member.config, member.checkpoint)
         used = {what: n for what, n in member.checkpoint.influenced_by(keys).items() if n}
@@ -308,8 +220,8 @@ def check_members(members: Sequence[Source], pages: LabelledImages, keys: NDArra
         faults.append("all pages are of one group, so that no choice can be checked on others")
     if faults:
         raise InputError.listing(
-            "No ensemble can be judged like this. Its members must differ, and its pages must be new to all of them, "
-            "such as datasets.val_dataset.split={file: splits.json, part: holdout} (hmean data split --holdout):", faults,
+            "No ensemble can be judged like this. Members must differ, and the pages must be new to them all, such as "
+            "datasets.val_dataset.split={file: splits.json, part: holdout} (hmean data split --holdout):", faults,
         )  # fmt: skip
 
 
@@ -353,9 +265,24 @@ def winner(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def cost(ensemble: Ensemble, pages: LabelledImages) -> tuple[float, float]:
     """Milliseconds a page from file to regions, the first page left out, and megabytes of weights."""
     asked = [(pages.name(i), pages.file(i)) for i in range(min(len(pages), TIMED + 1))]
-    ticks = []
-    for _ in ensemble.run(asked):
-        ticks.append(time.perf_counter())
+    ticks = [time.perf_counter() for _ in ensemble.run(asked)]
     models = {s.about["weights_hash"]: s.checkpoint.weights for s in ensemble.sources}
     size = sum(t.numel() * t.element_size() for weights in models.values() for t in weights.values())
     return 1000 * (ticks[-1] - ticks[0]) / max(1, len(ticks) - 1), size / 1e6
+
+
+def table(record: dict[str, Any]) -> str:
+    """Tab-separated: H cross-fitted, gain over the best single member with its interval, verdict, cost."""
+    lines = ["candidate\tH\tgain\t95 %\tverdict\tms/page\ttimes single\tMB"]
+    for row in record["candidates"]:
+        if "skipped" in row:
+            lines.append(f"{row['candidate']}\tskipped: {' '.join(row['skipped'].split())}")
+            continue
+        gain, low, high = (100 * v for v in (row["gain"], *row["interval95"]))
+        figures = [f"{100 * row['h']:.2f}", f"{gain:+.2f}", f"[{low:+.2f}, {high:+.2f}]", row["verdict"]]
+        costs = [f"{row['ms_a_page']:.0f}", f"{row['times_single']:.1f}", f"{row['mb']:.1f}"]
+        lines.append("\t".join([row["candidate"], *figures, *costs]))
+    pages = (
+        f"{record['pages']} pages of {record['groups']} groups, new to all members; {'+'.join(record['objective'])} H"
+    )
+    return "\n".join([pages, *lines, f"kept: {record['kind']}"])

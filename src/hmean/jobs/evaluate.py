@@ -135,9 +135,7 @@ def make_maps(
     Raises:
         InputError: if an image cannot be read.
     """
-    settings = (
-        f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}{' flip' if flip else ''}"
-    )
+    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}{' flip' * flip}"
     store = MapStore(folder, settings, {pages.name(i): pages.file(i) for i in range(len(pages))})
     missing = [position for position in range(len(pages)) if pages.name(position) not in store]
     if not missing:
