@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from hmean.checkpoints import Checkpoint
@@ -29,7 +30,10 @@ def soup(members: Sequence[Checkpoint], path: Path) -> Checkpoint:
         if tensor.is_floating_point() else tensor
         for name, tensor in first.weights.items()
     }  # fmt: skip
-    pages = {part: torch.cat([m.pages[part] for m in members]) for part in first.pages}
+    pages = {
+        part: torch.from_numpy(np.unique(np.concatenate([m.pages[part].numpy() for m in members])))
+        for part in first.pages
+    }
     history = [entry for m in members for entry in m.history]
     return Checkpoint(path, first.config, weights, max(m.epoch for m in members), history, pages)
 

@@ -101,12 +101,23 @@ def test_a_second_run_uses_the_maps_that_are_there(judged, runs, receipts, monke
         ensemble.run(runs[:3], overrides(receipts, output))
 
 
+def only(monkeypatch, kind):
+    """Let this kind win, and try no other."""
+    real = ensemble.candidates
+
+    def few(bench, members):
+        return {name: way for name, way in real(bench, members).items() if name in ("single", kind)}
+
+    monkeypatch.setattr(ensemble, "candidates", few)
+    monkeypatch.setattr(ensemble, "winner", lambda rows: next(r for r in rows if r["candidate"] == kind))
+
+
 @pytest.mark.parametrize("kind", ["map mean", "voting", "flip", "scales", "single"])
 def test_the_record_predicts_what_was_judged(judged, runs, receipts, tmp_path, monkeypatch, capsys, kind):
     """Written as the winner, each kind gives through predict and evaluate what its cached maps gave."""
     output = tmp_path / "out"
     shutil.copytree(judged[0] / "maps", output / "maps")
-    monkeypatch.setattr(ensemble, "winner", lambda rows: next(r for r in rows if r["candidate"] == kind))
+    only(monkeypatch, kind)
     record = ensemble.run(runs[:3], overrides(receipts, output))
     assert record["kind"] == kind
     told = [f"dataset_base_path={receipts}", "trainer.accelerator=cpu", "dataloaders.predict_dataloader={batch_size: 1, num_workers: 0}"]  # fmt: skip
@@ -162,7 +173,7 @@ def test_members_without_a_shared_architecture_have_no_weight_average(runs, rece
 
 
 def test_a_soup_is_an_ordinary_checkpoint_that_has_seen_what_its_members_saw(runs, receipts, tmp_path, monkeypatch):
-    monkeypatch.setattr(ensemble, "winner", lambda rows: next(r for r in rows if r["candidate"] == "weight average"))
+    only(monkeypatch, "weight average")
     output = tmp_path / "out"
     ensemble.run(runs[:2], overrides(receipts, output))
     members = [load_checkpoint(Path(run) / "checkpoints" / "best.ckpt") for run in runs[:2]]
