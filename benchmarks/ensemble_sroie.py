@@ -52,9 +52,11 @@ def page(record: dict[str, Any]) -> str:
         "",
         f"Written by `{record['command']}`; every number, knob and hash is in `ensemble_sroie.json`.",
         "",
-        f"{len(record['runs'])} members, {record['pages']} pages of {record['groups']} shops that no member has seen, "
-        f"{'+'.join(record['objective'])} H. Every candidate's choices (member, post-processing, votes) are cross-fitted by shop. "
-        "Gain: over the best single member, chosen in the same way, with its 95 % paired-bootstrap interval over pages.",
+        (
+            f"{len(record['runs'])} members, {record['pages']} pages of {record['groups']} shops that no member has seen, "
+            f"{'+'.join(record['objective'])} H. Every candidate's choices (member, post-processing, votes) are cross-fitted by shop. "
+            "Gain: over the best single member, chosen in the same way, with its 95 % paired-bootstrap interval over pages."
+        ),
         "",
         "| candidate | H | gain, points | 95 % | verdict | ms a page | times single | MB | post-processing on all pages |",
         "|---|--:|--:|---|---|--:|--:|--:|---|",
@@ -77,12 +79,12 @@ def page(record: dict[str, Any]) -> str:
     return "\n".join([
         *lines,
         "",
-        f"Kept: **{record['kind']}** (the cheapest of those that cannot be told from the best of the better ones; the single "
-        "member where none is better).",
+        (f"Kept: **{record['kind']}** (the cheapest of those that cannot be told from the best of the better ones; the single "
+        "member where none is better)."),
         "",
-        f"What this can say: whether a way of joining *these* members gains on receipts of other shops of this kind. What it cannot: "
+        (f"What this can say: whether a way of joining *these* members gains on receipts of other shops of this kind. What it cannot: "
         f"{tried} candidates were tried, each at 95 %, so one may pass by luck; the interval is over pages, not over trainings or "
-        "seeds; knobs were searched on a coarse grid; the times are of one machine, shared with other work.",
+        "seeds; knobs were searched on a coarse grid; the times are of one machine, shared with other work."),
         "",
     ])  # fmt: skip
 
