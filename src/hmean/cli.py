@@ -51,6 +51,13 @@ HELP = {
           nothing on pages that they were not chosen on (cross-fitted by page groups)
 
   hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'""",
+    "ensemble": """Judge the ways of joining finished runs, on pages that none of them has seen, and keep what gains.
+
+  reads   run folders, the pages of evaluate_on, such as those that hmean data split --holdout keeps from all folds
+  writes  output=FOLDER (default outputs/ensemble): ensemble.json, which evaluate and predict take as checkpoint_path,
+          predictions.json, maps/
+
+  hmean ensemble outputs/fold_0 outputs/fold_1 'datasets.val_dataset.split={file: splits.json, part: holdout}'""",
     "report": """Draw one self-contained HTML page of one or several runs.
 
   reads   run folders
@@ -66,6 +73,7 @@ _UNREAD = {
     "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
     "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
     "predict": ("resume", "wandb", "evaluate_on"),
+    "ensemble": ("exp_name", "resume", "wandb", "checkpoint_path"),
 }
 
 
@@ -156,7 +164,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """Compose the config of a job and run it."""
-    if paths and command not in ("predict", "report"):
+    if paths and command not in ("predict", "report", "ensemble"):
         raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
     if command == "report":
         return _report(paths, overrides)
@@ -174,6 +182,10 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     from hmean.jobs import evaluate, predict, tune  # noqa: PLC0415
     from hmean.runs import RunFolder  # noqa: PLC0415
 
+    if command == "ensemble" or (
+        command != "tune" and any(o.startswith("checkpoint_path=") and o.endswith(".json") for o in overrides)
+    ):
+        return _ensemble(command, paths, overrides)
     run = next((o.removeprefix("run=") for o in overrides if o.startswith("run=")), None)
     if run is not None:
         overrides = [o for o in overrides if not o.startswith("run=")]
@@ -185,6 +197,18 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         print(_score_table(evaluate.run(config, checkpoint)))
     else:
         print(tune.summary(tune.run(config, checkpoint)))
+    return 0
+
+
+def _ensemble(command: str, paths: Sequence[str], overrides: list[str]) -> int:
+    from hmean.jobs import ensemble, ensemble_predict  # noqa: PLC0415
+
+    if command == "ensemble":
+        print(ensemble.table(ensemble.run(paths, overrides)))
+    elif command == "predict":
+        print(ensemble_predict.predict(overrides, paths))
+    else:
+        print(_score_table(ensemble_predict.evaluate(overrides)))
     return 0
 
 

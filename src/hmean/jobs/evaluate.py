@@ -152,13 +152,16 @@ def run_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, othe
     return store
 
 
-def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, folder: Path) -> MapStore:
-    """Maps of all pages, made by the network only where they are not there yet.
+def make_maps(
+    config: Config, checkpoint: Checkpoint, pages: LabelledImages, folder: Path, *, flip: bool = False
+) -> MapStore:
+    """Maps of all pages (``flip``: of the mirrored ones), made by the network only where they are not there yet.
 
     Raises:
         InputError: if an image cannot be read.
     """
-    store = map_store(folder, config, checkpoint, [(pages.name(i), pages.file(i)) for i in range(len(pages))])
+    images = [(pages.name(i), pages.file(i)) for i in range(len(pages))]
+    store = map_store(folder, config, checkpoint, images, flip=flip)
     missing = [position for position in range(len(pages)) if pages.name(position) not in store]
     if not missing:
         return store
@@ -166,7 +169,7 @@ def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, fol
     files = [(pages.name(position), pages.file(position)) for position in missing]
     loader = getattr(config.dataloaders, f"{config.evaluate_on}_dataloader")
     with track("detecting", len(files)) as advance:
-        for result in run_detector(detector, files, config, loader):
+        for result in run_detector(detector, files, config, loader, flip=flip):
             if isinstance(result.found, str):
                 raise InputError(result.found)
             store.add(result.found)  # what is done need not be done again
@@ -174,9 +177,11 @@ def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, fol
     return store
 
 
-def map_store(folder: Path, config: Config, checkpoint: Checkpoint, images: Sequence[tuple[str, Path]]) -> MapStore:
-    """Where the maps are that these weights and this preprocessing make of the images."""
-    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}"
+def map_store(
+    folder: Path, config: Config, checkpoint: Checkpoint, images: Sequence[tuple[str, Path]], *, flip: bool = False
+) -> MapStore:
+    """Where the maps are that these weights and this preprocessing make of the (mirrored) images."""
+    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}{' flip' * flip}"
     return MapStore(folder, settings, dict(images))
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hmean.builders import open_pages
 from hmean.checkpoints import Checkpoint, write_postprocess
-from hmean.config import Config
+from hmean.config import Config, TuneConfig
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
@@ -41,14 +41,14 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         InputError: as in ``hmean evaluate``.
     """
     folder = run_of(checkpoint)
-    _check_same_model(config, checkpoint)
+    check_same_model(config, checkpoint)
     before = config.models.head.postprocess.params()
-    axes = {axis: getattr(config.tune, axis) or [getattr(before, axis)] for axis in AXES}
+    axes = axes_of(before, config.tune)
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     keys = pages.page_keys()
     if len(np.unique(keys)) < len(keys):
-        raise InputError(f"{pages.labels.source}: {_doubled(pages, keys)}; a page must not choose for its own copy")
+        raise InputError(f"{pages.labels.source}: {doubled(pages, keys)}; a page must not choose for its own copy")
     store = run_maps(config, checkpoint, pages, folder)
     truth = [pages.page(position) for position in range(len(pages))]
     characters = choose_characters(truth)
@@ -97,6 +97,11 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     return record
 
 
+def axes_of(before: PostprocessParams, wanted: TuneConfig) -> dict[str, list[Any]]:
+    """The values of each knob that a config asks for; the present one where it names none."""
+    return {axis: getattr(wanted, axis) or [getattr(before, axis)] for axis in AXES}
+
+
 def _score(
     truth: Sequence[Page], store: MapStore, characters: Characters, settings: Sequence[PostprocessParams]
 ) -> SettingScores:
@@ -107,8 +112,8 @@ def _score(
         )  # fmt: skip
 
 
-def _check_same_model(config: Config, checkpoint: Checkpoint) -> None:
-    """The values go into the checkpoint, so they must be fitted to what it is and does."""
+def check_same_model(config: Config, checkpoint: Checkpoint) -> None:
+    """Refuse values of ``models`` and ``transforms`` beside the checkpoint's own, which tuned values belong to."""
     own = config.to_dict()
     stored = Config.model_validate(
         {**own, "models": checkpoint.config["models"], "transforms": checkpoint.config["transforms"]}
@@ -116,12 +121,13 @@ def _check_same_model(config: Config, checkpoint: Checkpoint) -> None:
     changed = differences(stored.to_dict(), own)
     if changed:
         raise InputError.listing(
-            "hmean tune starts from what the checkpoint holds; give fixed values as lists, such as tune.thresh=[0.3]:",
+            "Tuning starts from what the checkpoint holds; give fixed values as lists, such as tune.thresh=[0.3]:",
             changed,
         )
 
 
-def _doubled(pages: LabelledImages, keys: NDArray[np.int64]) -> str:
+def doubled(pages: LabelledImages, keys: NDArray[np.int64]) -> str:
+    """Which two pages are copies of one, in words."""
     first: dict[int, str] = {}
     for i, key in enumerate(keys.tolist()):
         if key in first:
