@@ -100,19 +100,17 @@ class Augment:
         aspect = 2.0 ** (rng.uniform(-self.stretch, self.stretch) / 2)
         flips = rng.random(2) < (self.hflip, self.vflip)
         matrix = geometry.scaling(factor * aspect * (-1 if flips[0] else 1), factor / aspect * (-1 if flips[1] else 1))
-        if rng.random() < self.p:
-            shear = np.eye(3)
-            shear[0, 1] = math.tan(math.radians(rng.uniform(-self.shear, self.shear)))
-            matrix = geometry.rotation(rng.uniform(-self.rotate, self.rotate)) @ shear @ matrix
-            matrix = geometry.about(matrix, cx, cy)
-            if self.perspective > 0:
-                corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
-                wander = rng.uniform(-self.perspective, self.perspective, (4, 2)).astype(np.float32)
-                size = np.array([page_width, page_height], dtype=np.float32)
-                tilt = cv2.getPerspectiveTransform(corners * size, (corners + wander) * size)
-                matrix = matrix @ np.asarray(tilt, dtype=np.float64)
-            return matrix
-        return geometry.about(matrix, cx, cy)
+        if rng.random() >= self.p:
+            return geometry.about(matrix, cx, cy)
+        shear = np.eye(3)
+        shear[0, 1] = math.tan(math.radians(rng.uniform(-self.shear, self.shear)))
+        matrix = geometry.about(geometry.rotation(rng.uniform(-self.rotate, self.rotate)) @ shear @ matrix, cx, cy)
+        if self.perspective > 0:
+            corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
+            wander = rng.uniform(-self.perspective, self.perspective, (4, 2)).astype(np.float32)
+            size = np.array([page_width, page_height], dtype=np.float32)
+            matrix = matrix @ cv2.getPerspectiveTransform(corners * size, (corners + wander) * size)
+        return matrix
 
 
 def training_page(
