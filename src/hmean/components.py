@@ -33,34 +33,20 @@ _ALL_TEXT = np.uint64(0x0101010101010101)
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """K components of a map at one threshold, in the frame of the map (the first pixel's centre is at (0.5, 0.5)).
+    """K components of a map at one threshold, in the frame of the map (the first pixel's centre is at (0.5, 0.5))."""
 
-    Attributes:
-        centres: of the smallest rectangles around the pixels' centres (K, 2).
-        sizes: width and height of these rectangles (K, 2): of a single pixel, 0 and 0.
-        axes: unit vector along the width (K, 2), within 45 degrees of the x axis.
-        scores: mean probability inside the outline, holes included (K,), in [0, 1].
-        runs: of all components (R, 3).
-        owner: component of each run (R,).
-    """
-
-    centres: Points
-    sizes: Floats
-    axes: Floats
-    scores: Floats
-    runs: Runs
-    owner: Ints
+    centres: Points  # of the smallest rectangles around the pixels' centres (K, 2)
+    sizes: Floats  # width and height of these rectangles (K, 2): of a single pixel, 0 and 0
+    axes: Floats  # unit vector along the width (K, 2), within 45 degrees of the x axis
+    scores: Floats  # mean probability inside the outline, holes included (K,), in [0, 1]
+    runs: Runs  # of all components (R, 3)
+    owner: Ints  # component of each run (R,)
 
     def __len__(self) -> int:
         return len(self.scores)
 
     def contours(self, shape: tuple[int, ...], which: Ints) -> list[NDArray[np.int32]]:
-        """Corners (n, 1, 2) of the outer outlines of some components, through pixel centres counted from 0.
-
-        Args:
-            shape: of the map (H, W).
-            which: indices of components (N,).
-        """
+        """Corners (n, 1, 2) of the outer outlines of components (N,) of a map (H, W), pixel centres counted from 0."""
         bitmap = np.zeros(shape, dtype=np.uint8)
         wanted = np.zeros(len(self), dtype=np.bool_)
         wanted[which] = True
@@ -74,11 +60,9 @@ class Components:
 
 
 def find_components(probability: MapArray, thresholds: Sequence[float]) -> list[Components]:
-    """Components of {P > t} for each threshold t (T,), in [0, 1].
+    """Components of {P > t} for each threshold t (T,), in any order, in [0, 1]; the map is read once, at the lowest.
 
-    Args:
-        probability: (H, W), float32 in [0, 1] or uint8 in 0..255.
-        thresholds: in any order; the map is read once, at the lowest.
+    ``probability`` is (H, W), float32 in [0, 1] or uint8 in 0..255.
     """
     eight_bit = probability.dtype == np.uint8
     # t in the map's own type.

@@ -18,6 +18,10 @@ from numpy.typing import NDArray
 
 from hmean.types import Polygons
 
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
 # Range of the threshold map (paper: "the range of the threshold map is scaled to [0.3, 0.7]").
 THRESHOLD_LOW, THRESHOLD_HIGH = 0.3, 0.7
 
@@ -26,18 +30,14 @@ THRESHOLD_LOW, THRESHOLD_HIGH = 0.3, 0.7
 class Targets:
     """Maps of one view, each (H, W).
 
-    Attributes:
-        shrink: uint8, share of each pixel that the shrunk text covers, in 1/255: 0 or 255 by its centre, or, where
-            anti-aliased, what lies between as well.
-        threshold: float32 in [0.3, 0.7], meaningful where ``band`` is 1.
-        band: uint8, 1 inside the dilated text: where the threshold loss counts.
-        valid: uint8, 0 in ignored regions: where no loss counts.
+    ``shrink`` is the share of each pixel that the shrunk text covers, in 1/255: 0 or 255 by its centre, or, where
+    anti-aliased, what lies between as well.
     """
 
-    shrink: NDArray[np.uint8]
-    threshold: NDArray[np.float32]
-    band: NDArray[np.uint8]
-    valid: NDArray[np.uint8]
+    shrink: Bytes
+    threshold: NDArray[np.float32]  # in [0.3, 0.7], meaningful where ``band`` is 1
+    band: Bytes  # 1 inside the dilated text: where the threshold loss counts
+    valid: Bytes  # 0 in ignored regions: where no loss counts
 
 
 def make_targets(
@@ -63,27 +63,21 @@ def make_targets(
         antialias: ``shrink`` is clip(0.5 - (sd + D), 0, 1), the covered share of a pixel (exact at straight upright
             edges), and not a matter of its centre.
     """
-    shrink = np.zeros((height, width), dtype=np.uint8)
+    shrink, band, valid = (np.full((height, width), value, dtype=np.uint8) for value in (0, 0, 1))
     threshold = np.full((height, width), THRESHOLD_LOW, dtype=np.float32)
-    band = np.zeros((height, width), dtype=np.uint8)
-    valid = np.ones((height, width), dtype=np.uint8)
     d = shrink_distances(polygons, ignore, shrink_ratio=shrink_ratio, min_side=min_side)
     _draw(polygons.points, polygons.offsets, d, antialias, shrink, threshold, band, valid)
     return Targets(shrink, threshold, band, valid)
 
 
-def shrink_distances(
-    polygons: Polygons, ignore: NDArray[np.bool_], *, shrink_ratio: float, min_side: float
-) -> NDArray[np.float64]:
+def shrink_distances(polygons: Polygons, ignore: NDArray[np.bool_], *, shrink_ratio: float, min_side: float) -> Floats:
     """D of each word, in pixels (K,); -1 for one that is ignored, see ``make_targets``."""
-    d: NDArray[np.float64] = _shrink_distances(polygons.points, polygons.offsets, ignore, shrink_ratio, min_side)
+    d: Floats = _shrink_distances(polygons.points, polygons.offsets, ignore, shrink_ratio, min_side)
     return d
 
 
 @njit(cache=True, nogil=True)
-def _shrink_distances(
-    points: NDArray[np.float64], offsets: NDArray[np.int64], ignore: NDArray[np.bool_], r: float, min_side: float
-) -> NDArray[np.float64]:
+def _shrink_distances(points: Floats, offsets: Ints, ignore: NDArray[np.bool_], r: float, min_side: float) -> Floats:
     found = np.full(len(ignore), -1.0)
     for k in np.flatnonzero(~ignore):
         polygon = points[offsets[k] : offsets[k + 1]]
@@ -104,15 +98,9 @@ def _shrink_distances(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _draw(
-    points: NDArray[np.float64],
-    offsets: NDArray[np.int64],
-    distances: NDArray[np.float64],
-    antialias: bool,
-    shrink: NDArray[np.uint8],
-    threshold: NDArray[np.float32],
-    band: NDArray[np.uint8],
-    valid: NDArray[np.uint8],
-) -> None:
+    points: Floats, offsets: Ints, distances: Floats, antialias: bool,
+    shrink: Bytes, threshold: NDArray[np.float32], band: Bytes, valid: Bytes,
+) -> None:  # fmt: skip
     """Row by row: an edge costs only the pixels within D of it, and the inside is the spans between crossings."""
     height, width = shrink.shape
     corners = int((offsets[1:] - offsets[:-1]).max()) if len(distances) else 0
@@ -152,7 +140,7 @@ def _first(x: float, size: int) -> int:
 
 
 @njit(cache=True, nogil=True)
-def _load(polygon: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[float, float]:
+def _load(polygon: Floats, edges: Floats) -> tuple[float, float]:
     """Edges (n, 7) as start, end, direction and length; and the span of y."""
     low, high = math.inf, -math.inf
     ax, ay = polygon[-1]
@@ -168,7 +156,7 @@ def _load(polygon: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[flo
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _cross(edges: NDArray[np.float64], y: float, crossings: NDArray[np.float64]) -> int:
+def _cross(edges: Floats, y: float, crossings: Floats) -> int:
     """Where the outline crosses a row, from left to right; how often, which is even."""
     count = 0
     for i in range(len(edges)):
@@ -184,7 +172,7 @@ def _cross(edges: NDArray[np.float64], y: float, crossings: NDArray[np.float64])
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _measure(edges: NDArray[np.float64], y: float, reach: float, nearest: NDArray[np.float64]) -> tuple[int, int]:
+def _measure(edges: Floats, y: float, reach: float, nearest: Floats) -> tuple[int, int]:
     """Lower ``nearest`` in a row to the squared distances that are within reach; the span that they lie in."""
     left, right = len(nearest), 0
     for i in range(len(edges)):
@@ -212,16 +200,9 @@ def _measure(edges: NDArray[np.float64], y: float, reach: float, nearest: NDArra
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _paint(
-    side: float,
-    d: float,
-    antialias: bool,
-    first: int,
-    last: int,
-    nearest: NDArray[np.float64],
-    shrink: NDArray[np.uint8],
-    threshold: NDArray[np.float32],
-    band: NDArray[np.uint8],
-) -> None:
+    side: float, d: float, antialias: bool, first: int, last: int,
+    nearest: Floats, shrink: Bytes, threshold: NDArray[np.float32], band: Bytes,
+) -> None:  # fmt: skip
     """Draw the piece [first, last) of a row, which lies inside (side 1) or outside (-1) of the word."""
     nearest, shrink, threshold, band = nearest[first:last], shrink[first:last], threshold[first:last], band[first:last]
     high, slope = np.float32(THRESHOLD_HIGH), np.float32((THRESHOLD_HIGH - THRESHOLD_LOW) / d)

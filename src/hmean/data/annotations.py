@@ -8,14 +8,14 @@ To add a format: a class with ``names`` and ``page``, and a line in ``open_label
 
 from __future__ import annotations
 
-import codecs
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import numpy as np
 import shapely
@@ -29,6 +29,7 @@ from hmean.types import Page, Points, Polygons
 IGNORED_TEXTS = frozenset({"###", "*"})
 _CHUNK = 1 << 20
 _SPACE = re.compile(r"[ \t\n\r]*")
+_Word = tuple[str, Points, str | None, bool]  # id, polygon, text, whether it is ignored
 
 
 class Labels(Protocol):
@@ -88,10 +89,9 @@ class UfoLabels:
     def page(self, index: int, faults: list[str] | None = None) -> Page:
         """See ``Labels.page``."""
         start, end = (int(v) for v in self._spans[index])
-        with self.source.open("rb") as file:
+        with self.source.open("rb") as file, _told(self.source, faults) as found:
             file.seek(start)
-            value = json.loads(file.read(end - start))
-        return _strict(lambda found: parse_ufo_page(self.names[index], value, found), self.source, faults)
+            return parse_ufo_page(self.names[index], json.loads(file.read(end - start)), found)
 
 
 class TextLabels:
@@ -126,8 +126,7 @@ class TextLabels:
         """See ``Labels.page``."""
         name, file = self.names[index], self._files[index]
         width, height = image_size(self._image_path / name)
-
-        def parse(found: list[str]) -> Page:
+        with _told(file, faults) as found:
             try:
                 lines = file.read_text(encoding="utf-8-sig").splitlines()
             except UnicodeDecodeError as error:
@@ -135,7 +134,14 @@ class TextLabels:
                 lines = []
             return _parse_text_page(name, width, height, lines, found)
 
-        return _strict(parse, file, faults)
+
+@contextmanager
+def _told(source: Path, faults: list[str] | None) -> Iterator[list[str]]:
+    """A list for the faults of a page: the caller's, or one that is raised at the end."""
+    found: list[str] = [] if faults is None else faults
+    yield found
+    if faults is None and found:
+        raise InputError.listing(f"{source}: wrong labels:", found)
 
 
 def parse_ufo_page(name: str, value: Any, faults: list[str]) -> Page:
@@ -154,7 +160,7 @@ def parse_ufo_page(name: str, value: Any, faults: list[str]) -> Page:
     if words is not None and not isinstance(words, dict):
         faults.append(f"{name}: words is not an object of word id -> word")
         words = {}
-    kept: list[tuple[str, Points, str | None, bool]] = []
+    kept: list[_Word] = []
     for key, word in (words or {}).items():
         where = f"{name}: word {key}"
         if not isinstance(word, dict):
@@ -172,7 +178,7 @@ def parse_ufo_page(name: str, value: Any, faults: list[str]) -> Page:
 
 
 def _parse_text_page(name: str, width: int, height: int, lines: Sequence[str], faults: list[str]) -> Page:
-    kept: list[tuple[str, Points, str | None, bool]] = []
+    kept: list[_Word] = []
     numbered = [(number, line.strip().split(",")) for number, line in enumerate(lines, start=1) if line.strip()]
     leading = [_leading_numbers(fields) for _, fields in numbered]
     needed = 8 if 2 * sum(len(numbers) == 8 for numbers in leading) > len(leading) else 4
@@ -206,26 +212,10 @@ def _leading_numbers(fields: Sequence[str]) -> list[float]:
     return numbers
 
 
-def _make_page(
-    name: str,
-    width: int,
-    height: int,
-    words: list[tuple[str, Points, str | None, bool]],
-    group: str | None,
-    *,
-    known: bool,
-) -> Page:
-    return Page(
-        name=name,
-        width=width,
-        height=height,
-        polygons=Polygons.of([polygon for _, polygon, _, _ in words]),
-        ids=tuple(key for key, _, _, _ in words),
-        texts=tuple(text for _, _, text, _ in words),
-        ignore=np.array([skip for _, _, _, skip in words], dtype=np.bool_),
-        group=group,
-        words_known=known,
-    )
+def _make_page(name: str, width: int, height: int, words: list[_Word], group: str | None, *, known: bool) -> Page:
+    ids, polygons, texts, ignore = zip(*words, strict=True) if words else ((), (), (), ())
+    skip = np.array(ignore, dtype=np.bool_)
+    return Page(name, width, height, Polygons.of(polygons), ids, texts, skip, group, words_known=known)
 
 
 def _is_good_quad(points: Any, width: int, height: int) -> bool:
@@ -270,16 +260,6 @@ def _check_points(where: str, points: Any, width: int, height: int, faults: list
     return None
 
 
-def _strict(parse: Callable[[list[str]], Page], source: Path, faults: list[str] | None) -> Page:
-    if faults is not None:
-        return parse(faults)
-    found: list[str] = []
-    page = parse(found)
-    if found:
-        raise InputError.listing(f"{source}: wrong labels:", found)
-    return page
-
-
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
@@ -303,11 +283,9 @@ def write_ufo(path: Path, pages: Iterator[tuple[str, dict[str, Any]]]) -> None:
 class _Window:
     """The part of a UTF-8 file under the reader: ``text[at:]`` is unread."""
 
-    file: Any
-    decoder: codecs.IncrementalDecoder
+    file: TextIO
     text: str = ""
     at: int = 0
-    ended: bool = False
     _counted: int = 0  # text[_counted] is byte _byte of the file
     _byte: int = 0
 
@@ -318,16 +296,12 @@ class _Window:
         return self._byte
 
     def grow(self) -> bool:
-        if self.ended:
-            return False
-        # Consumed text is cut off in large pieces only: cutting after each page would copy the window each time.
-        if self.at > _CHUNK:
-            self.byte()
-            self.text, self.at, self._counted = self.text[self.at :], 0, 0
+        """Read on, as much again as is unread, so that a long value is not joined together piece by piece."""
         block = self.file.read(max(_CHUNK, len(self.text) - self.at))
-        self.ended = not block
-        self.text += self.decoder.decode(block, final=self.ended)
-        return True
+        if block:
+            self.byte()
+            self.text, self.at, self._counted = self.text[self.at :] + block, 0, 0
+        return bool(block)
 
     def peek(self) -> str:
         """The next character that is not white space; '' at the end."""
@@ -357,12 +331,10 @@ class _Window:
 
 def _ufo_entries(path: Path) -> Iterator[tuple[str, int, int, Any]]:
     """(name, first byte, end byte, value) of each entry of ``images``."""
-    with path.open("rb") as file:
-        bom = len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0
-        file.seek(bom)
-        window = _Window(file, codecs.getincrementaldecoder("utf-8")(), _byte=bom)
+    with path.open(encoding="utf-8", newline="") as file:
+        window, seen = _Window(file), False
         try:
-            seen = False
+            window.at += window.peek() == "\ufeff"
             for key in _members(window):
                 if key != "images":
                     window.value()
@@ -386,19 +358,16 @@ def _ufo_entries(path: Path) -> Iterator[tuple[str, int, int, Any]]:
 def _members(window: _Window) -> Iterator[str]:
     """Keys of the object that starts here; the caller reads each one's value before asking for the next."""
     _expect(window, "{")
-    if window.peek() == "}":
-        window.at += 1
-        return
-    while True:
+    more = window.peek() != "}"
+    while more:
         if window.peek() != '"':
             raise json.JSONDecodeError("a key in quotes is expected", window.text, window.at)
         key = window.value()
         _expect(window, ":")
         yield key
-        if window.peek() == "}":
-            window.at += 1
-            return
-        _expect(window, ",")
+        more = window.peek() == ","
+        window.at += more
+    _expect(window, "}")
 
 
 def _expect(window: _Window, character: str) -> None:

@@ -26,43 +26,24 @@ _NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)])
 
 @dataclass(frozen=True)
 class Photometric:
-    """Strengths and probabilities; the defaults change nothing.
+    """Strengths, and probabilities ``p_``; the defaults change nothing."""
 
-    Attributes:
-        brightness: factor drawn from [1 - b, 1 + b]; likewise contrast, saturation.
-        contrast: see brightness.
-        saturation: see brightness.
-        hue: shift drawn from [-h, h], as a share of the colour circle (at most 0.5).
-        p_color: probability of the four above.
-        noise: largest standard deviation of Gaussian noise, as a share of full scale.
-        p_noise: its probability.
-        blur: largest standard deviation of Gaussian blur, pixels.
-        p_blur: its probability.
-        sharpen: largest sharpness factor (1 = unchanged).
-        p_sharpen: its probability.
-        jpeg: lowest JPEG quality.
-        p_jpeg: its probability.
-        p_gray: probability of losing all colour.
-        p_shadow: probability of a soft-edged shadow over part of the view.
-        p_fog: probability of washed-out patches.
-    """
-
-    brightness: float = 0.0
+    brightness: float = 0.0  # factor drawn from [1 - b, 1 + b]; likewise the next two
     contrast: float = 0.0
     saturation: float = 0.0
-    hue: float = 0.0
-    p_color: float = 1.0
-    noise: float = 0.05
+    hue: float = 0.0  # shift drawn from [-h, h], as a share of the colour circle (at most 0.5)
+    p_color: float = 1.0  # of the four above
+    noise: float = 0.05  # largest standard deviation of Gaussian noise, as a share of full scale
     p_noise: float = 0.0
-    blur: float = 1.5
+    blur: float = 1.5  # largest standard deviation of Gaussian blur, pixels
     p_blur: float = 0.0
-    sharpen: float = 2.0
+    sharpen: float = 2.0  # largest sharpness factor (1 = unchanged)
     p_sharpen: float = 0.0
-    jpeg: int = 40
+    jpeg: int = 40  # lowest quality
     p_jpeg: float = 0.0
-    p_gray: float = 0.0
-    p_shadow: float = 0.0
-    p_fog: float = 0.0
+    p_gray: float = 0.0  # of losing all colour
+    p_shadow: float = 0.0  # of a soft-edged shadow over part of the view
+    p_fog: float = 0.0  # of washed-out patches
 
     def __call__(self, image: Image, rng: np.random.Generator) -> Image:
         """Change an image (H, W, 3); all chance comes from ``rng``."""

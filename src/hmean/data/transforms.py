@@ -85,29 +85,17 @@ def _up(side: int) -> int:
 
 @dataclass(frozen=True)
 class Augment:
-    """Ranges of the geometric augmentation; the defaults change nothing.
+    """Ranges of the geometric augmentation, drawn from [-v, v]; the defaults change nothing."""
 
-    Attributes:
-        rotate: degrees, drawn from [-rotate, rotate].
-        scale: factors, log-uniform in [low, high].
-        shift: share of the view's side, drawn from [-shift, shift] for each axis (whole pages only).
-        shear: degrees, likewise.
-        perspective: how far the page's corners wander, as a share of its sides.
-        stretch: log2 of the aspect's change, drawn from [-stretch, stretch].
-        hflip: probability of a mirrored view.
-        vflip: probability of an upside-down one.
-        p: probability that rotation, shear and perspective act at all.
-    """
-
-    rotate: float = 0.0
-    scale: tuple[float, float] = (1.0, 1.0)
-    shift: float = 0.0
-    shear: float = 0.0
-    perspective: float = 0.0
-    stretch: float = 0.0
-    hflip: float = 0.0
-    vflip: float = 0.0
-    p: float = 1.0
+    rotate: float = 0.0  # degrees
+    scale: tuple[float, float] = (1.0, 1.0)  # factors, log-uniform in [low, high]
+    shift: float = 0.0  # share of the view's side, for each axis (whole pages only)
+    shear: float = 0.0  # degrees
+    perspective: float = 0.0  # how far the page's corners wander, as a share of its sides
+    stretch: float = 0.0  # log2 of the aspect's change
+    hflip: float = 0.0  # probability of a mirrored view
+    vflip: float = 0.0  # and of an upside-down one
+    p: float = 1.0  # probability that rotation, shear and perspective act at all
 
     def sample(self, rng: np.random.Generator, page_width: int, page_height: int) -> Matrix:
         """A random map about the page's centre, without shift."""
@@ -117,19 +105,17 @@ class Augment:
         aspect = 2.0 ** (rng.uniform(-self.stretch, self.stretch) / 2)
         flips = rng.random(2) < (self.hflip, self.vflip)
         matrix = geometry.scaling(factor * aspect * (-1 if flips[0] else 1), factor / aspect * (-1 if flips[1] else 1))
-        if rng.random() < self.p:
-            shear = np.eye(3)
-            shear[0, 1] = math.tan(math.radians(rng.uniform(-self.shear, self.shear)))
-            matrix = geometry.rotation(rng.uniform(-self.rotate, self.rotate)) @ shear @ matrix
-            matrix = geometry.about(matrix, cx, cy)
-            if self.perspective > 0:
-                corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
-                wander = rng.uniform(-self.perspective, self.perspective, (4, 2)).astype(np.float32)
-                size = np.array([page_width, page_height], dtype=np.float32)
-                tilt = cv2.getPerspectiveTransform(corners * size, (corners + wander) * size)
-                matrix = matrix @ np.asarray(tilt, dtype=np.float64)
-            return matrix
-        return geometry.about(matrix, cx, cy)
+        if rng.random() >= self.p:
+            return geometry.about(matrix, cx, cy)
+        shear = np.eye(3)
+        shear[0, 1] = math.tan(math.radians(rng.uniform(-self.shear, self.shear)))
+        matrix = geometry.about(geometry.rotation(rng.uniform(-self.rotate, self.rotate)) @ shear @ matrix, cx, cy)
+        if self.perspective > 0:
+            corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
+            wander = rng.uniform(-self.perspective, self.perspective, (4, 2)).astype(np.float32)
+            size = np.array([page_width, page_height], dtype=np.float32)
+            matrix = matrix @ cv2.getPerspectiveTransform(corners * size, (corners + wander) * size)
+        return matrix
 
 
 def training_page(

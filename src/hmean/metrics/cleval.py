@@ -37,27 +37,16 @@ def harmonic(p: float, r: float) -> PRH:
 
 @dataclass(frozen=True)
 class Counts:
-    """Everything CLEval counts, in characters unless said otherwise; sums of pages give the pooled result.
+    """Everything CLEval counts, in characters unless said otherwise; sums of pages give the pooled result."""
 
-    Attributes:
-        gt: characters of the words that count.
-        tp: characters found, each once.
-        overlapped: further finds of characters that another region had found.
-        fp: characters that regions without a word stand for, from their aspect.
-        recall_penalty: regions beyond the first, summed over words.
-        precision_penalty: words beyond the first, summed over regions.
-        split: words found in more than one region.
-        merged: regions that hold more than one word.
-    """
-
-    gt: int = 0
-    tp: int = 0
-    overlapped: int = 0
-    fp: int = 0
-    recall_penalty: int = 0
-    precision_penalty: int = 0
-    split: int = 0
-    merged: int = 0
+    gt: int = 0  # of the words that count
+    tp: int = 0  # found, each once
+    overlapped: int = 0  # found again after another region had found them
+    fp: int = 0  # that regions without a word stand for, from their aspect
+    recall_penalty: int = 0  # regions beyond the first, summed over words
+    precision_penalty: int = 0  # words beyond the first, summed over regions
+    split: int = 0  # words found in more than one region
+    merged: int = 0  # regions that hold more than one word
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

@@ -31,25 +31,15 @@ def pack(sets: Sequence[Polygons]) -> tuple[Floats, Ints, Ints]:
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """K polygons measured once: quads as convex parts for the compiled kernels, any other as shapely regions.
+    """K polygons measured once: quads as convex parts for the compiled kernels, any other as shapely regions."""
 
-    Attributes:
-        polygons: the coordinates that areas are taken of.
-        quad: polygons with four points (K,), or those that the maker says.
-        corners: corners of the quads (K, 4, 2), zeros elsewhere.
-        bounds: x0, y0, x1, y1 of each (K, 4).
-        parts: convex parts of the quads (K, 2, 4, 2).
-        count: how many (K,): 0 for what is no quad.
-        shoelace: unsigned shoelace area of the quads (K,), zeros elsewhere.
-    """
-
-    polygons: Polygons
-    quad: Flags
-    corners: Floats
-    bounds: Floats
-    parts: Floats
-    count: Ints
-    shoelace: Floats
+    polygons: Polygons  # the coordinates that areas are taken of
+    quad: Flags  # polygons with four points (K,), or those that the maker says
+    corners: Floats  # of the quads (K, 4, 2), zeros elsewhere
+    bounds: Floats  # x0, y0, x1, y1 of each (K, 4)
+    parts: Floats  # convex parts of the quads (K, 2, 4, 2)
+    count: Ints  # how many (K,): 0 for what is no quad
+    shoelace: Floats  # unsigned shoelace area of the quads (K,), zeros elsewhere
 
     @classmethod
     def of(cls, polygons: Polygons, quad: Flags | None = None) -> Self:
