@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.builders import open_pages
-from hmean.checkpoints import Checkpoint, write_postprocess
+from hmean.checkpoints import Checkpoint, load_checkpoint, write_postprocess
 from hmean.config import Config, TuneConfig
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
@@ -21,8 +21,8 @@ from hmean.files import write_json
 from hmean.jobs.evaluate import make_maps, require_sound, run_of
 from hmean.metrics.hmean import choose_characters, resamples
 from hmean.progress import track
-from hmean.results import STATISTICS
-from hmean.runs import differences
+from hmean.results import STATISTICS, score_record
+from hmean.runs import differences, load_yaml
 from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
 from hmean.types import Characters, PostprocessParams, Statistic
 
@@ -84,6 +84,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         held, chosen = crossed
         record["cross_fitted"] = {
             "score": describe_one(held),
+            "scored": score_record(held.scorer(names, characters), {}),
             **gain_of(held, scores.setting(0), objective),
             "chosen": [settings[i].to_dict() for i in chosen],
         }
@@ -94,6 +95,14 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         why = f"tuned for {'+'.join(objective)} hmean on {len(pages)} {config.evaluate_on} pages"
         write_postprocess(checkpoint.path, settings[choice.chosen], why, keys)
     return record
+
+
+def run_folder(folder: str, objective: Statistic) -> None:
+    """Tune a run on its own validation pages, with its own config."""
+    checkpoint = load_checkpoint(Path(run_folder_checkpoint(folder)))
+    own = load_yaml(Path(folder) / "config.yaml")
+    values = {**own, "evaluate_on": "val", "models": checkpoint.config["models"]}
+    run(Config.model_validate({**values, "tune": {**own["tune"], "objective": objective}}), checkpoint)
 
 
 def settings_of(before: PostprocessParams, wanted: TuneConfig) -> list[PostprocessParams]:
