@@ -126,7 +126,8 @@ def _dispatch(arguments: list[str]) -> int:
     if command == "sweep" and not {"-h", "--help"} & set(rest):
         from hmean.jobs import sweep  # noqa: PLC0415 - so that --help does not wait for what a job imports
 
-        print(sweep.main(rest))
+        if said := sweep.main(rest):
+            print(said)
         return 0
     if command in HELP:
         before_paths = rest[: rest.index("--")] if "--" in rest else rest

@@ -60,12 +60,11 @@ def starts(slot: int) -> list[int]:
 
 
 def agent(url: str, name: str = "s", prefix: tuple[str, ...] = ()) -> subprocess.Popen:
-    return subprocess.Popen(
-        [*prefix, *HMEAN, "sweep", "agent", url, name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    with Path("agents.txt").open("a") as log:
+        return subprocess.Popen([*prefix, *HMEAN, "sweep", "agent", url, name], stdout=log, stderr=log)
 
 
-def wait_for(condition, seconds=60) -> None:
+def wait_for(condition, seconds=200) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it never came"
@@ -138,7 +137,7 @@ def test_an_agent_killed_in_mid_trial(here):
     first.kill()
     first.wait()
     second = agent("sqlite:///outputs/s/sweep.db")
-    assert second.wait(90) == 0
+    assert second.wait(240) == 0
     found = check_ended(Queue("sqlite:///outputs/s/sweep.db", "s"), 2)
     assert len(starts(0)) == 2
     assert starts(0)[1] >= 2  # resumed, not begun again
@@ -150,7 +149,7 @@ def test_two_agents_at_once_on_an_empty_database(here):
     agents = [agent("sqlite:///outputs/s/sweep.db") for _ in range(2)]
     time.sleep(2)
     assert main(["sweep", "s.yaml", *COMMON, "n=4", "agents=0"]) == 0
-    assert [a.wait(90) for a in agents] == [0, 0]
+    assert [a.wait(240) for a in agents] == [0, 0]
     check_ended(Queue("sqlite:///outputs/s/sweep.db", "s"), 4)
     assert all(len(starts(i)) == 1 for i in range(4))
 
@@ -179,7 +178,7 @@ def test_stop_and_interrupt_keep_everything(here):
             assert main(["sweep", "stop", "outputs/s"]) == 0
         else:
             working.send_signal(signal.SIGINT)
-        assert working.wait(60) == 130
+        assert working.wait(240) == 130
         assert [(s.state, s.attempt) for s in queue.slots()] == [("waiting", 0), ("waiting", 0)]
     assert starts(0)[1] >= 1
 
@@ -195,13 +194,12 @@ def test_a_full_disk_costs_no_slot(here, tmp_path):
         storage = f"sqlite:///{tmp_path}/s.db"
         assert main(["sweep", "s.yaml", *COMMON, "n=1", "agents=0", f"output_dir={small}", f"storage={storage}"]) == 0
         first = agent(storage)
-        said, _ = first.communicate(timeout=90)
-        assert first.returncode == 2
-        assert "the disk is full; make room" in said
+        assert first.wait(240) == 2
+        assert "the disk is full; make room" in Path("agents.txt").read_text()
         assert [(s.state, s.attempt) for s in Queue(storage, "s").slots()] == [("waiting", 0)]
         next(small.rglob("filler")).unlink()
         plan()
-        assert agent(storage).wait(90) == 0
+        assert agent(storage).wait(240) == 0
         check_ended(Queue(storage, "s"), 1)
         assert starts(0) == [0, 1]
     finally:
@@ -273,7 +271,7 @@ def test_the_database_restarted_in_mid_trial(here, server):
     server.stop()
     time.sleep(2)
     server.start()
-    assert [a.wait(90) for a in agents] == [0, 0], [a.stdout.read() for a in agents]
+    assert [a.wait(240) for a in agents] == [0, 0], Path("agents.txt").read_text()
     check_ended(Queue(server.url(), "s"), 4)
     assert all(len(starts(i)) == 1 for i in range(4))  # no training was lost for it
 
@@ -295,7 +293,7 @@ def test_many_make_the_same_sweep_at_once(here, server):
             )
             for _ in range(2)
         ]
-        assert [p.communicate("go\n", timeout=90)[0] for p in both] == ["5\n", "5\n"]
+        assert [p.communicate("go\n", timeout=240)[0] for p in both] == ["5\n", "5\n"]
 
 
 def test_two_network_namespaces_as_two_machines(here, server):
@@ -316,7 +314,7 @@ def test_two_network_namespaces_as_two_machines(here, server):
         agents = [
             agent(server.url(f"10.213.{i}.1"), "far", ("ip", "netns", "exec", name)) for i, name in enumerate(names)
         ]
-        assert [a.wait(90) for a in agents] == [0, 0], [a.stdout.read() for a in agents]
+        assert [a.wait(240) for a in agents] == [0, 0], Path("agents.txt").read_text()
         found = check_ended(Queue(server.url(), "far"), 4)
         assert len({s.owner for s in found}) == 2
     finally:
@@ -513,7 +511,7 @@ def test_wandbs_own_agent_runs_the_shipped_command(here, monkeypatch):
         worker._sweep_command = shipped.command
         for run_id in ("aaa", "bbb"):
             worker._command_run({"run_id": run_id, "program": "echo.py", "args": {LR: {"value": 0.0004}}})
-            assert worker._run_processes[run_id].wait(60) == 0
+            assert worker._run_processes[run_id].wait(240) == 0
     from hmean.config import compose
 
     for line in Path("ran.txt").read_text().splitlines():

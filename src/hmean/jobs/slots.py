@@ -24,14 +24,8 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import sqlalchemy
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import (
-    ArgumentError,
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    ProgrammingError,
-)
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from hmean.errors import InputError
 
@@ -43,8 +37,7 @@ _SLOTS = """CREATE TABLE IF NOT EXISTS hmean_slot (queue VARCHAR(200), slot INTE
 _COLUMNS = "slot, stage, state, owner, beat, attempt, payload, result"
 # The database's clock, so that those of the agents need not agree.
 _NOW = {"sqlite": "(julianday('now') - 2440587.5) * 86400.0", "postgresql": "extract(epoch from clock_timestamp())"}
-_UNREACHABLE = (OperationalError, InterfaceError, ProgrammingError, IntegrityError, StorageInternalError)
-_AWAY = (OperationalError, InterfaceError, StorageInternalError)
+_AWAY = (DBAPIError, StorageInternalError, DuplicatedStudyError)
 LEAST_SPACE = 64 << 20  # bytes that must be free before a command is started
 _FREE = "(state = 'waiting' OR (state = 'running' AND beat < {now} - :grace))"
 # Children die with their agent, also when it is killed; where there is no setpriv, ``_folder_of_our_own`` ends them.
@@ -66,7 +59,7 @@ def patiently(call: Callable[[], T], seconds: float = 600.0) -> T:
     while True:
         try:
             return call()
-        except _UNREACHABLE as error:
+        except _AWAY as error:
             if time.monotonic() > end:
                 raise InputError(
                     f"the storage cannot be used: {str(error.__cause__ or error).splitlines()[0]}"

@@ -48,8 +48,11 @@ def overrides_in(command: Sequence[str]) -> list[str]:
 
 def open_study(queue: Queue, sweep: Sweep) -> optuna.Study:
     """The study, made if it is not there."""
-    goal = optuna.study.StudyDirection.MAXIMIZE if sweep.sign > 0 else optuna.study.StudyDirection.MINIMIZE
-    return optuna.create_study(storage=queue.url, study_name=queue.name, direction=goal, load_if_exists=True)
+    try:
+        return optuna.load_study(study_name=queue.name, storage=queue.url)
+    except KeyError:
+        goal = optuna.study.StudyDirection.MAXIMIZE if sweep.sign > 0 else optuna.study.StudyDirection.MINIMIZE
+        return optuna.create_study(storage=queue.url, study_name=queue.name, direction=goal)
 
 
 def make_sampler(method: str, n: int, seed: int) -> optuna.samplers.BaseSampler:
