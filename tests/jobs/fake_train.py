@@ -15,7 +15,7 @@ rows = metrics.read_text().splitlines() if metrics.exists() else []
 with (Path(__file__).parent / "starts.txt").open("a") as log:
     log.write(f"{folder.name} {len(rows)} {told.get('seed')} {os.environ.get('CUDA_VISIBLE_DEVICES')}\n")
 for epoch in range(len(rows), epochs):
-    time.sleep(1.0 if wrong == "low" else plan.get("seconds", 0.05))
+    time.sleep(5.0 if wrong == "low" and epoch == 3 else plan.get("seconds", 0.05))
     if wrong == "fail" and epoch == 1:
         sys.exit("RuntimeError: it cannot be done")
     if wrong == "full" and epoch == 1:

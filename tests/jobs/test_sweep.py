@@ -35,7 +35,7 @@ FILE = {
     "parameters": {LR: {"distribution": "log_uniform_values", "min": 0.0004, "max": 0.006}, DECAY: {"distribution": "uniform", "min": 0.3, "max": 0.95}},
     "command": ["${env}", "${interpreter}", "${program}", "preset=quickstart", "trainer.max_epochs=4", "${args_no_hyphens}"],
 }  # fmt: skip
-COMMON = ["engine=optuna", "tune_each=false", "grace=4"]
+COMMON = ["engine=optuna", "tune_each=false", "grace=12"]
 
 
 @pytest.fixture

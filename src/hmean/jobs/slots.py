@@ -258,11 +258,10 @@ def _done(queue: Queue, task: Task, slot: Slot, grace: float) -> tuple[str, dict
                 _require_space(folder)
                 said = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 reason = f"exit code {code}: {said[-1] if said else 'it said nothing'}"
-                return "failed" if slot.attempt >= MOST_ATTEMPTS else "waiting", {
-                    **task.progress(slot)[0],
-                    "reason": reason,
-                }
-        return ("stopped" if stop else "done"), {**task.result(slot), **({"stop": stop} if stop else {})}
+                known, _ = patiently(lambda: task.progress(slot))
+                return "failed" if slot.attempt >= MOST_ATTEMPTS else "waiting", {**known, "reason": reason}
+        found = patiently(lambda: task.result(slot))
+        return ("stopped", {**found, "stop": stop}) if stop else ("done", found)
 
 
 def _run(
@@ -313,6 +312,7 @@ def _folder_of_our_own(folder: Path) -> Iterator[IO[str]]:
         for _ in range(50):
             with suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock.truncate(0)  # of whoever had it before: its number may be another process's by now
                 yield lock
                 return
             lock.seek(0)
