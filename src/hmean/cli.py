@@ -58,6 +58,24 @@ HELP = {
           predictions.json, maps/
 
   hmean ensemble outputs/fold_0 outputs/fold_1 'datasets.val_dataset.split={file: splits.json, part: holdout}'""",
+    "sweep": """Search learning rates and the like; each run is a training of its own.
+
+  reads   a sweep file in W&B's form (configs/sweep_*.yaml)
+  writes  outputs/<name>/: sweep.db, slot_00/ ... (run folders), and report.html (hmean sweep report)
+
+  hmean sweep configs/sweep_receipts_lite.yaml n=12 agents=2 dataset_base_path=data
+      engine=auto|wandb|optuna  storage=postgresql://user@host/db  name=NAME  agents=K (0: only make it)
+      confirm=3 (repeat the best with another seed)  tune_each=false  first=false (no run of the preset's own values)
+      floor=0.1|null  grace=60 (seconds until an agent counts as dead); all else is set in every run
+  hmean sweep status|stop|doctor|report FOLDER   (or URL NAME)
+  hmean sweep import FOLDER earlier.csv          start from a table of earlier runs
+  hmean sweep agent URL NAME                     help from another machine, in the same working directory""",
+    "lr_find": """Try rising learning rates for a hundred steps, before a sweep is set up.
+
+  reads   what hmean train reads
+  writes  outputs/<exp_name>_lr_find/: lr_find.json (the range to search), lr_find.svg
+
+  hmean lr_find preset=receipts_lite dataset_base_path=data""",
     "report": """Draw one self-contained HTML page of one or several runs.
 
   reads   run folders
@@ -70,6 +88,7 @@ HELP = {
 # Keys of the config that a job has no use for: set, they would be ignored.
 _UNREAD = {
     "train": ("output", "checkpoint_path", "evaluate_on", "maps", "trusted_targets"),
+    "lr_find": ("output", "checkpoint_path", "evaluate_on", "maps", "trusted_targets", "resume", "wandb", "overwrite"),
     "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
     "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
     "predict": ("resume", "wandb", "evaluate_on"),
@@ -114,6 +133,12 @@ def _dispatch(arguments: list[str]) -> int:
     command, rest = arguments[0], arguments[1:]
     if command in ("-V", "--version"):
         print(f"hmean {__version__}")
+        return 0
+    if command == "sweep" and not {"-h", "--help"} & set(rest):
+        from hmean.jobs import sweep  # noqa: PLC0415 - so that --help does not wait for what a job imports
+
+        if said := sweep.main(rest):
+            print(said)
         return 0
     if command in HELP:
         before_paths = rest[: rest.index("--")] if "--" in rest else rest
@@ -172,11 +197,14 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     unread = [o for o in overrides if o.partition("=")[0] in _UNREAD[command]]
     if unread:
         raise InputError(f"hmean {command} does not read {', '.join(unread)}; hmean {command} --help says what it does")
-    if command == "train":
+    if command in ("train", "lr_find"):
         from hmean.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
-        from hmean.jobs import train  # noqa: PLC0415
+        from hmean.jobs import lr_find, train  # noqa: PLC0415
 
-        train.run(compose(overrides))
+        if command == "lr_find":
+            print(lr_find.run(compose(overrides)))
+        else:
+            train.run(compose(overrides))
         return 0
     from hmean.checkpoints import open_checkpoint  # noqa: PLC0415
     from hmean.jobs import evaluate, predict, tune  # noqa: PLC0415

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmean.builders import open_pages
-from hmean.checkpoints import Checkpoint, write_postprocess
+from hmean.checkpoints import Checkpoint, load_checkpoint, write_postprocess
 from hmean.config import Config, TuneConfig
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
@@ -20,8 +21,8 @@ from hmean.jobs.evaluate import require_sound, run_maps, run_of
 from hmean.maps import MapStore
 from hmean.metrics.hmean import choose_characters, resamples
 from hmean.progress import track
-from hmean.results import STATISTICS
-from hmean.runs import differences
+from hmean.results import STATISTICS, score_record
+from hmean.runs import RunFolder, differences, load_yaml
 from hmean.tuning import Scored, SettingScores, choose, crossfit_search, grid_size, score_settings, search
 from hmean.types import Characters, Page, PostprocessParams, Statistic
 
@@ -85,6 +86,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         held, found = crossed
         record["cross_fitted"] = {
             "score": describe_one(held),
+            "scored": score_record(held.scorer(names, characters), {}),
             **gain_of(held, present, objective),
             "chosen": [part.settings[made.chosen].to_dict() for part, made in found],
         }
@@ -95,6 +97,14 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         why = f"tuned for {'+'.join(objective)} hmean on {len(pages)} {config.evaluate_on} pages"
         write_postprocess(checkpoint.path, chosen.settings[0], why, keys)
     return record
+
+
+def run_folder(folder: str, objective: Statistic) -> None:
+    """Tune a run on its own validation pages, with its own config."""
+    checkpoint = load_checkpoint(RunFolder(Path(folder)).best)
+    own = load_yaml(Path(folder) / "config.yaml")
+    values = {**own, "evaluate_on": "val", "models": checkpoint.config["models"]}
+    run(Config.model_validate({**values, "tune": {**own["tune"], "objective": objective}}), checkpoint)
 
 
 def axes_of(before: PostprocessParams, wanted: TuneConfig) -> dict[str, list[Any]]:
