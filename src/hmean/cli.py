@@ -48,6 +48,13 @@ HELP = {
           nothing on pages that they were not chosen on (cross-fitted by page groups)
 
   hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'""",
+    "crossval": """Train k folds and score each page with the model that did not see it.
+
+  reads   the pages of datasets.train_dataset, dealt by crossval.{k,holdout,seed}; crossval.agents train at a time
+  writes  outputs/<exp_name>/: splits.json (kept once written), fold_<i>/ run folders, predictions.json, scores.json,
+          tuned.json (one setting for all folds, also put into their checkpoints), crossval.json
+
+  hmean crossval preset=efficientnet_b4_lr_optimized exp_name=b4_5fold k=5   (again: goes on)""",
     "report": """Draw one self-contained HTML page of one or several runs.
 
   reads   run folders
@@ -63,6 +70,7 @@ _UNREAD = {
     "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
     "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
     "predict": ("resume", "wandb", "evaluate_on"),
+    "crossval": ("output", "checkpoint_path", "evaluate_on", "trusted_targets", "resume", "overwrite"),
 }
 
 
@@ -166,6 +174,13 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         from hmean.jobs import train  # noqa: PLC0415
 
         train.run(compose(overrides))
+        return 0
+    if command == "crossval":
+        from hmean.config import compose  # noqa: PLC0415
+        from hmean.jobs import crossval  # noqa: PLC0415
+
+        overrides = [f"crossval.{o}" if o.startswith(("k=", "holdout=", "agents=")) else o for o in overrides]
+        print(crossval.summary(crossval.run(compose(overrides), overrides)))
         return 0
     from hmean.checkpoints import open_checkpoint  # noqa: PLC0415
     from hmean.jobs import evaluate, predict, tune  # noqa: PLC0415

@@ -28,7 +28,8 @@ _SECRET = re.compile(r"[^=]*(key|token|secret|passw|credential)[^=]*=", re.IGNOR
 # A resumed run may differ in these: how long and how it runs, not what it learns.
 MAY_CHANGE = (
     "resume", "overwrite", "wandb", "output_dir", "output", "checkpoint_path", "evaluate_on", "trusted_targets",
-    "predict", "tune",
+    "predict", "tune", "crossval",
+    "datasets.train_dataset.split.file", "datasets.val_dataset.split.file",  # the pages themselves are compared
     "dataloaders.cache", "dataloaders.val_dataloader", "dataloaders.test_dataloader",
     "dataloaders.predict_dataloader",
     "dataloaders.train_dataloader.num_workers", "datasets.test_dataset", "datasets.predict_dataset",

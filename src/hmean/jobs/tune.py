@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from hmean.config import Config, TuneConfig
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.jobs.evaluate import make_maps, require_sound, run_of
-from hmean.metrics.hmean import choose_characters, resamples
+from hmean.jobs.evaluate import about, make_maps, require_sound, run_of
+from hmean.metrics.hmean import Scorer, choose_characters, resamples
+from hmean.postprocess import PageMap
 from hmean.progress import track
-from hmean.results import STATISTICS
+from hmean.results import STATISTICS, score_record
 from hmean.runs import differences
 from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
-from hmean.types import Characters, PostprocessParams, Statistic
+from hmean.types import Characters, Page, PostprocessParams, Statistic
 
 AXES = ("use_polygon", "growth", "thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
 MOST_SETTINGS = 5_000
@@ -43,7 +44,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     folder = run_of(checkpoint)
     _check_same_model(config, checkpoint)
     before = config.models.head.postprocess.params()
-    settings = settings_of(before, config.tune)
+    settings_of(before, config.tune)  # refused now if there are too many
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     keys = pages.page_keys()
@@ -52,22 +53,41 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     maps = "maps" if config.evaluate_on == "val" else f"maps_{config.evaluate_on}"
     store = make_maps(config, checkpoint, pages, folder / maps)
     truth = [pages.page(position) for position in range(len(pages))]
-    characters = choose_characters(truth)
+    fitted, scorer = fit(truth, lambda page: store.read(page.name), before, config.tune)
+    record = {"part": config.evaluate_on, "influenced_by": checkpoint.influenced_by(keys), **fitted}
+    write_json(folder / "tuned.json", record)
+    values = record["before" if record["kept"] else "after"]["postprocess"]
+    scored = {**about(config, checkpoint, pages, 0.0), "postprocess": values}
+    write_json(folder / "cross_fitted" / "scores.json", score_record(scorer, scored))
+    if values != before.to_dict():
+        why = f"tuned for {'+'.join(record['objective'])} hmean on {len(pages)} {config.evaluate_on} pages"
+        write_postprocess(checkpoint.path, PostprocessParams(**values), why, keys)
+    return record
+
+
+def fit(
+    truth: Sequence[Page], read_map: Callable[[Page], PageMap], before: PostprocessParams, wanted: TuneConfig
+) -> tuple[dict[str, Any], Scorer]:
+    """Score a grid on labelled pages and choose.
+
+    Returns:
+        What ``tuned.json`` says of the choice, and the pages' scores with what was decided without them: cross-fitted,
+        or with the values before where these are kept.
+    """
+    settings, characters = settings_of(before, wanted), choose_characters(truth)
     with track("tuning", len(truth)) as advance:
         scores = score_settings(
-            truth, lambda page: store.read(page.name), settings, characters,
+            truth, read_map, settings, characters,
             threads=os.cpu_count() or 1, on_pages=lambda n: [advance() for _ in range(n)],
         )  # fmt: skip
-    objective = config.tune.weights()
-    pick = partial(choose, objective=objective, precision=config.tune.precision, recall=config.tune.recall)
+    objective = wanted.weights()
+    pick = partial(choose, objective=objective, precision=wanted.precision, recall=wanted.recall)
     choice = pick(scores)
     names = [page.name for page in truth]
     describe_one = partial(_describe, objective=objective, names=names, characters=characters)
     record: dict[str, Any] = {
         "objective": objective,
-        "part": config.evaluate_on,
-        "pages": len(pages),
-        "influenced_by": checkpoint.influenced_by(keys),
+        "pages": len(truth),
         "before": {"postprocess": before.to_dict(), "score": describe_one(scores.setting(0))},
         "after": {
             "postprocess": settings[choice.chosen].to_dict(),
@@ -79,7 +99,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         "axes": {axis: values for axis, values in _ranges(settings)["values"].items() if len(values) > 1},
         "grid": _rows(scores, objective, choice.plateau),
     }
-    crossed = crossfit(scores, names, [page.group for page in truth], config.tune.folds, pick)
+    crossed = crossfit(scores, names, [page.group for page in truth], wanted.folds, pick)
     if crossed is not None:
         held, chosen = crossed
         record["cross_fitted"] = {
@@ -89,11 +109,8 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         }
     # What does not gain on pages it was not chosen on is not better than what was there.
     record["kept"] = crossed is None or record["cross_fitted"]["gain"] <= 0
-    write_json(folder / "tuned.json", record)
-    if not record["kept"] and settings[choice.chosen] != before:
-        why = f"tuned for {'+'.join(objective)} hmean on {len(pages)} {config.evaluate_on} pages"
-        write_postprocess(checkpoint.path, settings[choice.chosen], why, keys)
-    return record
+    decided = scores.setting(0) if crossed is None or record["kept"] else crossed[0]
+    return record, decided.scorer(names, characters)
 
 
 def settings_of(before: PostprocessParams, wanted: TuneConfig) -> list[PostprocessParams]:
