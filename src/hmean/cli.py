@@ -55,6 +55,15 @@ HELP = {
           tuned.json (one setting for all folds, also put into their checkpoints), crossval.json
 
   hmean crossval preset=efficientnet_b4_lr_optimized exp_name=b4_5fold k=5   (again: goes on)""",
+    "campaign": """From one learning rate to the best honest number: the phases and gates of a file, in one command.
+
+  reads   a campaign file (docs/guides/campaign.md), and what its phases read; key=value sets values of the file
+  writes  outputs/<name>/: campaign.json (what is done), a folder for each phase, report.html and report.md
+
+  hmean campaign configs/campaign/quickstart.yaml        stopped or killed, the same command goes on
+  hmean campaign FILE --dry-run                          the plan, with hours and disk
+  hmean campaign FILE budget_hours=20 phases.sweep.skip=true lang=ko
+  hmean predict IMAGES run=outputs/quickstart_campaign output=submission""",
     "report": """Draw one self-contained HTML page of one or several runs.
 
   reads   run folders
@@ -117,7 +126,7 @@ def _dispatch(arguments: list[str]) -> int:
         if {"-h", "--help"} & set(before_paths):
             print(f"usage: hmean {command} [PATH ...] [preset=NAME] [key=value ...]\n\n{HELP[command]}\n{OVERRIDES}")
             return 0
-        paths, overrides = split_arguments(rest)
+        paths, overrides = split_arguments(["dry_run=true" if a == "--dry-run" else a for a in rest])
         return run_job(command, paths, overrides)
     if command in ("score", "compare", "data"):
         return _tool(command, rest)
@@ -161,11 +170,13 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """Compose the config of a job and run it."""
-    if paths and command not in ("predict", "report"):
+    if paths and command not in ("predict", "report", "campaign"):
         raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
     if command == "report":
         return _report(paths, overrides)
     _need_torch(command)
+    if command == "campaign":
+        return _campaign(paths, overrides)
     unread = [o for o in overrides if o.partition("=")[0] in _UNREAD[command]]
     if unread:
         raise InputError(f"hmean {command} does not read {', '.join(unread)}; hmean {command} --help says what it does")
@@ -197,6 +208,18 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         print(_score_table(evaluate.run(config, checkpoint)))
     else:
         print(tune.summary(tune.run(config, checkpoint)))
+    return 0
+
+
+def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
+    from hmean.jobs import campaign  # noqa: PLC0415
+
+    if len(paths) != 1:
+        raise InputError("hmean campaign takes one file, such as configs/campaign/quickstart.yaml")
+    own = dict(o.split("=", 1) for o in overrides if o.startswith(("lang=", "dry_run=")))
+    others = [o for o in overrides if not o.startswith(("lang=", "dry_run="))]
+    dry_run = own.get("dry_run", "false") == "true"
+    print(campaign.run(Path(paths[0]), others, dry_run=dry_run, lang=own.get("lang", "en")))
     return 0
 
 

@@ -17,7 +17,7 @@ from hmean.checkpoints import Checkpoint, write_postprocess
 from hmean.config import Config, TuneConfig
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.files import write_json
+from hmean.files import read_json, write_json
 from hmean.jobs.evaluate import about, make_maps, require_sound, run_of
 from hmean.metrics.hmean import Scorer, choose_characters, resamples
 from hmean.postprocess import PageMap
@@ -171,7 +171,12 @@ def summary(record: Mapping[str, Any]) -> str:
 
 
 def run_folder_checkpoint(run: str) -> str:
-    """The checkpoint that ``run=FOLDER`` stands for."""
+    """The checkpoint that ``run=FOLDER`` stands for: a run's best, or a campaign's winner."""
+    if (Path(run) / "campaign.json").is_file():
+        winner = read_json(Path(run) / "campaign.json").get("winner")
+        if winner is None:
+            raise InputError(f"{run}: the campaign has no winner yet; hmean campaign goes on with it")
+        return str(Path(run) / winner)
     return str(Path(run) / "checkpoints" / "best.ckpt")
 
 
