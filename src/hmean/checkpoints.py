@@ -104,6 +104,14 @@ def save_checkpoint(path: Path, raw: Mapping[str, Any]) -> None:
     write_with(path, lambda file: file.write(buffer.getbuffer()))
 
 
+def write_checkpoint(checkpoint: Checkpoint, members: Sequence[str]) -> None:
+    """Write a model that no training made, with the weight hashes of those that it was made of."""
+    c = checkpoint
+    own = {"format": CHECKPOINT_FORMAT, "config": c.config, "postprocess": c.config["models"]["head"]["postprocess"],
+           "history": list(c.history), "pages": dict(c.pages), "epoch": c.epoch, "members": list(members)}  # fmt: skip
+    save_checkpoint(c.path, {"state_dict": {_PREFIX + k: v for k, v in c.weights.items()}, "hmean": own})
+
+
 def open_checkpoint(overrides: Sequence[str]) -> tuple[Config, Checkpoint]:
     """The config of a job that uses a trained model: the checkpoint's model and preprocessing, all else as told.
 

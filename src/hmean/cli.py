@@ -48,6 +48,13 @@ HELP = {
           nothing on pages that they were not chosen on (cross-fitted by page groups)
 
   hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'""",
+    "ensemble": """Judge the ways of joining finished runs, on pages that none of them has seen, and keep what gains.
+
+  reads   run folders, the pages of evaluate_on, such as those that hmean data split --holdout keeps from all folds
+  writes  output=FOLDER (default outputs/ensemble): ensemble.json, which evaluate and predict take as checkpoint_path,
+          predictions.json, maps/
+
+  hmean ensemble outputs/fold_0 outputs/fold_1 'datasets.val_dataset.split={file: splits.json, part: holdout}'""",
     "crossval": """Train k folds and score each page with the model that did not see it.
 
   reads   the pages of datasets.train_dataset, dealt by crossval.{k,holdout,seed}; crossval.agents train at a time
@@ -80,6 +87,7 @@ _UNREAD = {
     "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
     "predict": ("resume", "wandb", "evaluate_on"),
     "crossval": ("output", "checkpoint_path", "evaluate_on", "trusted_targets", "resume", "overwrite"),
+    "ensemble": ("exp_name", "resume", "wandb", "checkpoint_path"),
 }
 
 
@@ -170,7 +178,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """Compose the config of a job and run it."""
-    if paths and command not in ("predict", "report", "campaign"):
+    if paths and command not in ("predict", "report", "ensemble", "campaign"):
         raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
     if command == "report":
         return _report(paths, overrides)
@@ -201,6 +209,10 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         overrides = [o for o in overrides if not o.startswith("run=")] + [
             f"checkpoint_path={tune.run_folder_checkpoint(run)}"
         ]
+    if command == "ensemble" or (
+        command != "tune" and any(o.startswith("checkpoint_path=") and o.endswith(".json") for o in overrides)
+    ):
+        return _ensemble(command, paths, overrides)
     config, checkpoint = open_checkpoint(overrides)
     if command == "predict":
         predict.run(config, checkpoint, paths)
@@ -220,6 +232,18 @@ def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
     others = [o for o in overrides if not o.startswith(("lang=", "dry_run="))]
     dry_run = own.get("dry_run", "false") == "true"
     print(campaign.run(Path(paths[0]), others, dry_run=dry_run, lang=own.get("lang", "en")))
+    return 0
+
+
+def _ensemble(command: str, paths: Sequence[str], overrides: list[str]) -> int:
+    from hmean.jobs import ensemble, ensemble_predict  # noqa: PLC0415
+
+    if command == "ensemble":
+        print(ensemble.table(ensemble.run(paths, overrides)))
+    elif command == "predict":
+        print(ensemble_predict.predict(overrides, paths))
+    else:
+        print(_score_table(ensemble_predict.evaluate(overrides)))
     return 0
 
 

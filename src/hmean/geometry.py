@@ -55,8 +55,10 @@ def transform(matrix: Matrix, points: Points) -> Points:
     return mapped[:, :2] / mapped[:, 2:]
 
 
-def warp(image: Image, matrix: Matrix, width: int, height: int, fill: tuple[int, int, int] = (0, 0, 0)) -> Image:
-    """The view of ``image`` (H, W, 3) under ``matrix`` on a canvas (height, width, 3): resampled once.
+def warp(
+    image: NDArray[Any], matrix: Matrix, width: int, height: int, fill: tuple[int, ...] = (0, 0, 0)
+) -> NDArray[Any]:
+    """The view of ``image`` (H, W, 3), or (H, W) with a ``fill`` of one value, on a canvas: resampled once.
 
     A view that only scales by whole-pixel sizes and shifts by whole pixels, which every letterbox does, is one
     ``cv2.resize`` by area averaging and a paste. Any other is interpolated, from an image first averaged over whole
@@ -79,7 +81,7 @@ def warp(image: Image, matrix: Matrix, width: int, height: int, fill: tuple[int,
     blocks = max(1, int(1 / (scale * FINER)))
     if blocks > 1:
         h, w = image.shape[:2]
-        image = cv2.copyMakeBorder(image, 0, -h % blocks, 0, -w % blocks, cv2.BORDER_REPLICATE)  # type: ignore[assignment]
+        image = cv2.copyMakeBorder(image, 0, -h % blocks, 0, -w % blocks, cv2.BORDER_REPLICATE)
         image = _resize(image, image.shape[1] // blocks, image.shape[0] // blocks)
         matrix, scale = matrix @ scaling(blocks, blocks), scale * blocks
     # The variance of a box as wide as a view's pixel, less that of an image's pixel; 4/3 is what came nearest to
@@ -87,15 +89,14 @@ def warp(image: Image, matrix: Matrix, width: int, height: int, fill: tuple[int,
     variance = 4 / 3 * (1 / (scale * scale) - 1) / 12
     if variance > 0.01:
         side = 3 if variance < 0.4 else 5
-        image = cv2.GaussianBlur(image, (side, side), math.sqrt(variance))  # type: ignore[assignment]
+        image = cv2.GaussianBlur(image, (side, side), math.sqrt(variance))
     centred = translation(-0.5, -0.5) @ matrix @ translation(0.5, 0.5)
-    out = cv2.warpPerspective(
+    return cv2.warpPerspective(
         image, centred, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=fill
     )
-    return np.asarray(out, dtype=np.uint8)
 
 
-def _visible(image: Image, matrix: Matrix, width: int, height: int) -> tuple[Image, Matrix]:
+def _visible(image: NDArray[Any], matrix: Matrix, width: int, height: int) -> tuple[NDArray[Any], Matrix]:
     """The part of ``image`` that the view shows and what its pixels are blended with, and its matrix."""
     corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]]) @ np.linalg.inv(matrix).T
     if corners[:, 2].min() <= 1e-9:
@@ -108,16 +109,15 @@ def _visible(image: Image, matrix: Matrix, width: int, height: int) -> tuple[Ima
     return image[y0:y1, x0:x1], matrix @ translation(x0, y0)
 
 
-def _resize(image: Image, width: int, height: int) -> Image:
+def _resize(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     if image.shape[:2] == (height, width):
         return image
     shrink = width * height < image.shape[0] * image.shape[1]
-    out = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
-    return np.asarray(out, dtype=np.uint8)
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrink else cv2.INTER_LINEAR)
 
 
-def _paste(image: Image, dx: int, dy: int, width: int, height: int, fill: tuple[int, int, int]) -> Image:
-    out: Image = np.empty((height, width, 3), dtype=np.uint8)
+def _paste(image: NDArray[Any], dx: int, dy: int, width: int, height: int, fill: tuple[int, ...]) -> NDArray[Any]:
+    out = np.empty((height, width, *image.shape[2:]), dtype=image.dtype)
     out[:] = fill
     x0, y0 = max(dx, 0), max(dy, 0)
     x1, y1 = min(dx + image.shape[1], width), min(dy + image.shape[0], height)

@@ -25,14 +25,17 @@ class MapOrError:
 
 
 def run_detector(
-    detector: Detector, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader
+    detector: Detector, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader, *, flip: bool = False
 ) -> Iterator[MapOrError]:
-    """P of each (name, file), in order; files that cannot be read give an error and the rest goes on."""
+    """P of each (name, file), in order; files that cannot be read give an error and the rest goes on.
+
+    ``flip`` shows the mirrored page; the maps lead back from there.
+    """
     device = next(detector.parameters()).device
     layout = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
     files = [file for _, file in asked]
     dataset = EvalDataset(
-        files, long_side=config.transforms.long_side, pad=config.transforms.pad, fill=detector.encoder.fill
+        files, long_side=config.transforms.long_side, pad=config.transforms.pad, fill=detector.encoder.fill, flip=flip
     )
     batches = eval_loader(dataset, loader.batch_size, min(loader.num_workers, len(files)), range(len(files)))
     for batch in batches:

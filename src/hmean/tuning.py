@@ -20,8 +20,8 @@ from hmean.data.folds import fold_of, group_keys
 from hmean.metrics.cleval import Counts, count_array
 from hmean.metrics.hmean import PageScore, Scorer, hmeans, page_prh, resamples, terms
 from hmean.metrics.iou import MatchCounts, match_array
-from hmean.postprocess import PageMap, detect_each
-from hmean.types import Characters, Page, PostprocessParams, Statistic
+from hmean.postprocess import detect_each
+from hmean.types import Characters, Detections, Page, PostprocessParams, Statistic
 
 PAGES_AT_ONCE = 8
 Floats = NDArray[np.float64]
@@ -45,9 +45,9 @@ class SettingScores:
         """The same settings on some of the pages."""
         return SettingScores(self.settings, self.counts[:, which], self.ious[:, which])
 
-    def setting(self, index: int) -> SettingScores:
-        """One of the settings on the same pages."""
-        return SettingScores([self.settings[index]], self.counts[[index]], self.ious[[index]])
+    def setting(self, *index: int) -> SettingScores:
+        """One, or some, of the settings on the same pages."""
+        return SettingScores([self.settings[i] for i in index], self.counts[list(index)], self.ious[list(index)])
 
     def scorer(self, names: Sequence[str], characters: Characters) -> Scorer:
         """The first setting's pages, as a ``Scorer`` keeps them."""
@@ -85,10 +85,11 @@ class Choice:
 
 def score_settings(
     pages: Sequence[Page],
-    read_map: Callable[[Page], PageMap],
+    read_map: Callable[[Page], Any],
     settings: Sequence[PostprocessParams],
     characters: Characters,
     *,
+    find: Callable[[Any, Sequence[Any]], list[Detections]] = detect_each,
     threads: int = 1,
     on_pages: Callable[[int], object] = lambda _: None,
 ) -> SettingScores:
@@ -96,9 +97,10 @@ def score_settings(
 
     Args:
         pages: with labels.
-        read_map: the probability map of a page.
+        read_map: the probability map of a page, or what else ``find`` takes.
         settings: to be scored.
         characters: see ``count_array``.
+        find: (what was read, settings) -> regions at each setting.
         threads: that share the pages.
         on_pages: called with a number of pages when they are done, for a progress bar.
     """
@@ -113,7 +115,7 @@ def score_settings(
     def score(start: int) -> None:
         part = slice(start, start + PAGES_AT_ONCE)
         some = pages[part]
-        found = [detect_each(read_map(page), loosest) for page in some]
+        found = [find(read_map(page), loosest) for page in some]
         for g, (members, least) in enumerate(zip(groups.values(), limits, strict=True)):
             regions = [each[g] for each in found]
             counted = count_array(some, regions, characters, min_scores=least)

@@ -71,7 +71,11 @@ class Polygons:
 
     def select(self, which: NDArray[Any]) -> Polygons:
         """The polygons at a boolean mask (K,) or integer indices, in the order given."""
-        return Polygons.of([self[int(i)] for i in np.arange(len(self))[which]])
+        index = np.arange(len(self))[which]
+        lengths = np.diff(self.offsets)[index]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        from_start = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], lengths)
+        return Polygons(self.points[from_start], offsets)
 
     def with_points(self, points: Points) -> Polygons:
         """The same polygons, moved: ``points`` (P, 2) replaces the coordinates one for one."""

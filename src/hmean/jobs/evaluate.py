@@ -127,13 +127,15 @@ def about(config: Config, checkpoint: Checkpoint, pages: LabelledImages, seconds
     }
 
 
-def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, folder: Path) -> MapStore:
-    """Maps of all pages, made by the network only where they are not there yet.
+def make_maps(
+    config: Config, checkpoint: Checkpoint, pages: LabelledImages, folder: Path, *, flip: bool = False
+) -> MapStore:
+    """Maps of all pages (``flip``: of the mirrored ones), made by the network only where they are not there yet.
 
     Raises:
         InputError: if an image cannot be read.
     """
-    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}"
+    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}{' flip' * flip}"
     store = MapStore(folder, settings, {pages.name(i): pages.file(i) for i in range(len(pages))})
     missing = [position for position in range(len(pages)) if pages.name(position) not in store]
     if not missing:
@@ -142,7 +144,7 @@ def make_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, fol
     files = [(pages.name(position), pages.file(position)) for position in missing]
     loader = getattr(config.dataloaders, f"{config.evaluate_on}_dataloader")
     with track("detecting", len(files)) as advance:
-        for result in run_detector(detector, files, config, loader):
+        for result in run_detector(detector, files, config, loader, flip=flip):
             if isinstance(result.found, str):
                 raise InputError(result.found)
             store.add(result.found)  # what is done need not be done again

@@ -42,14 +42,14 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         InputError: if the grid is too large, or as in ``hmean evaluate``.
     """
     folder = run_of(checkpoint)
-    _check_same_model(config, checkpoint)
+    check_same_model(config, checkpoint)
     before = config.models.head.postprocess.params()
     settings_of(before, config.tune)  # refused now if there are too many
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     keys = pages.page_keys()
     if len(np.unique(keys)) < len(keys):
-        raise InputError(f"{pages.labels.source}: {_doubled(pages, keys)}; a page must not choose for its own copy")
+        raise InputError(f"{pages.labels.source}: {doubled(pages, keys)}; a page must not choose for its own copy")
     maps = "maps" if config.evaluate_on == "val" else f"maps_{config.evaluate_on}"
     store = make_maps(config, checkpoint, pages, folder / maps)
     truth = [pages.page(position) for position in range(len(pages))]
@@ -128,8 +128,8 @@ def settings_of(before: PostprocessParams, wanted: TuneConfig) -> list[Postproce
     return grid(before, axes)
 
 
-def _check_same_model(config: Config, checkpoint: Checkpoint) -> None:
-    """The values go into the checkpoint, so they must be fitted to what it is and does."""
+def check_same_model(config: Config, checkpoint: Checkpoint) -> None:
+    """Refuse values of ``models`` and ``transforms`` beside the checkpoint's own, which tuned values belong to."""
     own = config.to_dict()
     stored = Config.model_validate(
         {**own, "models": checkpoint.config["models"], "transforms": checkpoint.config["transforms"]}
@@ -137,12 +137,13 @@ def _check_same_model(config: Config, checkpoint: Checkpoint) -> None:
     changed = differences(stored.to_dict(), own)
     if changed:
         raise InputError.listing(
-            "hmean tune starts from what the checkpoint holds; give fixed values as lists, such as tune.thresh=[0.3]:",
+            "Tuning starts from what the checkpoint holds; give fixed values as lists, such as tune.thresh=[0.3]:",
             changed,
         )
 
 
-def _doubled(pages: LabelledImages, keys: NDArray[np.int64]) -> str:
+def doubled(pages: LabelledImages, keys: NDArray[np.int64]) -> str:
+    """Which two pages are copies of one, in words."""
     first: dict[int, str] = {}
     for i, key in enumerate(keys.tolist()):
         if key in first:

@@ -1,0 +1,162 @@
+"""``hmean predict`` and ``evaluate`` with an ``ensemble.json``: several networks, page by page, in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmean.builders import open_pages
+from hmean.checkpoints import Checkpoint, open_checkpoint, restore_detector
+from hmean.config import Config
+from hmean.ensembles import detect_voted, mean_map
+from hmean.errors import InputError
+from hmean.files import read_json, write_json
+from hmean.inference import run_detector
+from hmean.jobs.evaluate import require_sound
+from hmean.jobs.predict import gather
+from hmean.metrics.hmean import Scorer, choose_characters
+from hmean.postprocess import PageMap, detect_each
+from hmean.progress import track
+from hmean.results import score_record, write_predictions
+from hmean.types import Detections, PostprocessParams
+from hmean.voting import VotingParams
+
+
+@dataclass(frozen=True)
+class Source:
+    """One pass of one network: the page at the config's long side, mirrored or not."""
+
+    config: Config
+    checkpoint: Checkpoint
+    flip: bool = False
+
+    def at(self, long_side: int, flip: bool) -> Source:
+        """The same network on another view of the page."""
+        transforms = self.config.transforms.model_copy(update={"long_side": long_side})
+        return Source(self.config.model_copy(update={"transforms": transforms}), self.checkpoint, flip)
+
+    @cached_property
+    def about(self) -> dict[str, Any]:
+        """What makes the maps."""
+        side = self.config.transforms.long_side
+        return {"weights_hash": self.checkpoint.weights_hash(), "long_side": side, "flip": self.flip}
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """Sources and the post-processing of what they find: the mean of their maps, or their votes."""
+
+    sources: tuple[Source, ...]
+    params: PostprocessParams
+    tuned_on: Sequence[int] = ()  # page keys
+
+    def find(self, maps: Sequence[PageMap]) -> Detections:
+        """The regions of one page."""
+        return finder(isinstance(self.params, VotingParams))(maps, [self.params])[0]
+
+    def run(self, asked: Sequence[tuple[str, Path]]) -> Iterator[tuple[Detections | str, int, int]]:
+        """Regions, width and height of each (name, file), page by page; why there are none, where there are none."""
+        detectors = {id(s.checkpoint): restore_detector(s.config, s.checkpoint) for s in self.sources}
+        loader = self.sources[0].config.dataloaders.predict_dataloader
+        loader = loader.model_copy(update={"batch_size": 1, "num_workers": min(loader.num_workers, 1)})
+        streams = [
+            run_detector(detectors[id(s.checkpoint)], asked, s.config, loader, flip=s.flip) for s in self.sources
+        ]
+        for results in zip(*streams, strict=True):
+            maps = [result.found for result in results if isinstance(result.found, PageMap)]
+            if len(maps) < len(results):
+                yield next(str(r.found) for r in results if isinstance(r.found, str)), 1, 1
+            else:
+                yield self.find(maps), maps[0].page_width, maps[0].page_height
+
+    def record(self, folder: Path) -> dict[str, Any]:
+        """What ``open_ensemble`` reads."""
+        members = [{"checkpoint": os.path.relpath(s.checkpoint.path, folder), **s.about} for s in self.sources]
+        return {
+            "members": members,
+            "voting": isinstance(self.params, VotingParams),
+            "postprocess": self.params.to_dict(),
+        }
+
+
+def finder(voting: bool) -> Callable[[Sequence[PageMap], Sequence[Any]], list[Detections]]:
+    """(maps of a page, settings) -> regions at each setting."""
+    return detect_voted if voting else lambda maps, many: detect_each(mean_map(maps), many)
+
+
+def open_ensemble(path: Path, overrides: Sequence[str]) -> Ensemble:
+    """Read an ``ensemble.json`` and its members.
+
+    Raises:
+        InputError: if it is none, or a member is not the model that it was.
+    """
+    record = read_json(path)
+    try:
+        files = {m["checkpoint"]: f"checkpoint_path={path.parent / m['checkpoint']}" for m in record["members"]}
+        opened = {name: Source(*open_checkpoint([*overrides, file])) for name, file in files.items()}
+        sources = [opened[m["checkpoint"]].at(m["long_side"], m["flip"]) for m in record["members"]]
+        params = (VotingParams if record["voting"] else PostprocessParams)(**record["postprocess"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: is no ensemble.json of this hmean's ({error})") from error
+    pairs = zip(sources, record["members"], strict=True)
+    changed = [str(s.checkpoint.path) for s, m in pairs if s.about["weights_hash"] != m["weights_hash"]]
+    if changed:
+        raise InputError.listing(f"{path}: these members are not the models that it was made of:", changed)
+    return Ensemble(tuple(sources), params, record["tuned_on"])
+
+
+def _prepare(overrides: Sequence[str], name: str) -> tuple[Config, Ensemble, Path]:
+    path = Path(next(o.partition("=")[2] for o in overrides if o.startswith("checkpoint_path=")))
+    ensemble = open_ensemble(path, [o for o in overrides if not o.startswith("checkpoint_path=")])
+    config = ensemble.sources[0].config
+    folder = Path(config.output) if config.output else path.parent / name
+    if (folder / "predictions.json").exists() and not config.overwrite:
+        raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output")
+    return config, ensemble, folder
+
+
+def predict(overrides: Sequence[str], inputs: Sequence[str]) -> Path:
+    """``hmean predict checkpoint_path=.../ensemble.json``: predictions.json and submission.csv."""
+    config, ensemble, folder = _prepare(overrides, "predict")
+    asked, skipped = gather(config, inputs), []
+    csv = folder / "submission.csv" if config.predict.csv else None
+    with write_predictions(folder / "predictions.json", csv) as write, track("detecting", len(asked)) as advance:
+        for (name, _), (found, width, height) in zip(asked, ensemble.run(asked), strict=True):
+            if isinstance(found, str):
+                skipped.append(found)
+            write(name, Detections.empty() if isinstance(found, str) else found, width, height)
+            advance()
+    if skipped:
+        raise InputError.listing(f"{len(skipped)} images were skipped, the others are written:", skipped)
+    return folder
+
+
+def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
+    """``hmean evaluate checkpoint_path=.../ensemble.json``: predictions.json and scores.json."""
+    config, ensemble, folder = _prepare(overrides, "evaluate")
+    pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
+    require_sound(pages)
+    truth = [pages.page(i) for i in range(len(pages))]
+    scorer, asked = Scorer(choose_characters(truth)), [(pages.name(i), pages.file(i)) for i in range(len(pages))]
+    with write_predictions(folder / "predictions.json", None) as write, track("detecting", len(asked)) as advance:
+        for page, (found, width, height) in zip(truth, ensemble.run(asked), strict=True):
+            if isinstance(found, str):
+                raise InputError(found)
+            scorer.update(page, found)
+            write(page.name, found, width, height)
+            advance()
+    keys = pages.page_keys()
+    about = {
+        "part": config.evaluate_on, "data_hash": pages.fingerprint(), "postprocess": ensemble.params.to_dict(),
+        "members": [{**s.about, "influenced_by": s.checkpoint.influenced_by(keys)} for s in ensemble.sources],
+        "influenced_by": {"tuned": int(np.isin(keys, ensemble.tuned_on).sum())},
+    }  # fmt: skip
+    record = score_record(scorer, about)
+    write_json(folder / "scores.json", record)
+    return record
