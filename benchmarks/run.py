@@ -1,6 +1,6 @@
 """``make bench``: every benchmark here, into docs/benchmarks.json and the table docs/benchmarks.md.
 
-usage: HMEAN_DATA=... python benchmarks/run.py [score|postprocess|targets|loader|start|voting ...]
+usage: HMEAN_DATA=... python benchmarks/run.py [score|postprocess|targets|loader|start|sweep_regret|voting ...]
 Without HMEAN_DATA, on synthetic pages. A name keeps the others' last results.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import harness
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("score", "postprocess", "targets", "loader", "start", "voting")
+PARTS = ("score", "postprocess", "targets", "loader", "start", "sweep_regret", "voting")
 PACKAGES = ("numpy", "opencv-python-headless", "numba", "shapely", "torch")
 
 
@@ -26,14 +26,19 @@ def main() -> None:
     record: dict[str, Any] = json.loads(target.read_text()) if target.exists() else {}
     for name in sys.argv[1:] or PARTS:
         part = importlib.import_module(name)
-        results = []
+        results: list[dict[str, Any]] = []
         for result in part.run():
+            if isinstance(result, dict):  # of a table of its own
+                results.append(result)
+                continue
             print(
                 f"{result.item}: {result.ratio:.1f} x {result.peer} [{result.low:.1f}, {result.high:.1f}]", flush=True
             )
             results.append(asdict(result))
         environment = harness.environment(*PACKAGES, *part.PEERS)
         record[name] = {"about": part.ABOUT, "environment": environment, "results": results}
+        if hasattr(part, "COLUMNS"):
+            record[name]["columns"] = part.COLUMNS
         target.write_text(json.dumps(record, indent=1) + "\n")
         (ROOT / "docs" / "benchmarks.md").write_text(table(record))
 
@@ -51,7 +56,12 @@ def table(record: dict[str, Any]) -> str:
         part = record[name]
         env = part["environment"]
         versions = ", ".join(f"{package} {version}" for package, version in env["versions"].items())
-        lines += ["", f"## {name.capitalize()}", "", part["about"], ""]
+        lines += ["", f"## {name.replace('_', ' ').capitalize()}", "", part["about"], ""]
+        if columns := part.get("columns"):
+            lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+            lines += [f"| {' | '.join(row[c] for c in columns)} |" for row in part["results"]]
+            lines += ["", f"Python {env['python']}; {versions}."]
+            continue
         lines += [
             "| item | peer | ratio | aim | ms, peer | ms, hmean | same result, shown by |",
             "|---|---|---|---|---|---|---|",

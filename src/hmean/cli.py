@@ -48,6 +48,24 @@ HELP = {
           nothing on pages that they were not chosen on (cross-fitted by page groups)
 
   hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'""",
+    "sweep": """Search learning rates and the like; each run is a training of its own.
+
+  reads   a sweep file in W&B's form (configs/sweep_*.yaml)
+  writes  outputs/<name>/: sweep.db, slot_00/ ... (run folders), and report.html (hmean sweep report)
+
+  hmean sweep configs/sweep_receipts_lite.yaml n=12 agents=2 dataset_base_path=data
+      engine=auto|wandb|optuna  storage=postgresql://user@host/db  name=NAME  agents=K (0: only make it)
+      confirm=3 (repeat the best with another seed)  tune_each=false  first=false (no run of the preset's own values)
+      floor=0.1|null  grace=60 (seconds until an agent counts as dead); all else is set in every run
+  hmean sweep status|stop|doctor|report FOLDER   (or URL NAME)
+  hmean sweep import FOLDER earlier.csv          start from a table of earlier runs
+  hmean sweep agent URL NAME                     help from another machine, in the same working directory""",
+    "lr_find": """Try rising learning rates for a hundred steps, before a sweep is set up.
+
+  reads   what hmean train reads
+  writes  outputs/<exp_name>_lr_find/: lr_find.json (the range to search), lr_find.svg
+
+  hmean lr_find preset=receipts_lite dataset_base_path=data""",
     "ensemble": """Judge the ways of joining finished runs, on pages that none of them has seen, and keep what gains.
 
   reads   run folders, the pages of evaluate_on, such as those that hmean data split --holdout keeps from all folds
@@ -83,6 +101,7 @@ HELP = {
 # Keys of the config that a job has no use for: set, they would be ignored.
 _UNREAD = {
     "train": ("output", "checkpoint_path", "evaluate_on", "trusted_targets"),
+    "lr_find": ("output", "checkpoint_path", "evaluate_on", "trusted_targets", "resume", "wandb", "overwrite"),
     "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
     "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
     "predict": ("resume", "wandb", "evaluate_on"),
@@ -128,6 +147,11 @@ def _dispatch(arguments: list[str]) -> int:
     command, rest = arguments[0], arguments[1:]
     if command in ("-V", "--version"):
         print(f"hmean {__version__}")
+        return 0
+    if command == "sweep" and not {"-h", "--help"} & set(rest):
+        from hmean.jobs import sweep  # noqa: PLC0415 - so that --help does not wait for what a job imports
+
+        print(sweep.main(rest))
         return 0
     if command in HELP:
         before_paths = rest[: rest.index("--")] if "--" in rest else rest
@@ -188,19 +212,8 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     unread = [o for o in overrides if o.partition("=")[0] in _UNREAD[command]]
     if unread:
         raise InputError(f"hmean {command} does not read {', '.join(unread)}; hmean {command} --help says what it does")
-    if command == "train":
-        from hmean.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
-        from hmean.jobs import train  # noqa: PLC0415
-
-        train.run(compose(overrides))
-        return 0
-    if command == "crossval":
-        from hmean.config import compose  # noqa: PLC0415
-        from hmean.jobs import crossval  # noqa: PLC0415
-
-        overrides = [f"crossval.{o}" if o.startswith(("k=", "holdout=", "agents=")) else o for o in overrides]
-        print(crossval.summary(crossval.run(compose(overrides), overrides)))
-        return 0
+    if command in ("train", "lr_find", "crossval"):
+        return _train(command, overrides)
     from hmean.checkpoints import open_checkpoint  # noqa: PLC0415
     from hmean.jobs import evaluate, predict, tune  # noqa: PLC0415
 
@@ -220,6 +233,20 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         print(_score_table(evaluate.run(config, checkpoint)))
     else:
         print(tune.summary(tune.run(config, checkpoint)))
+    return 0
+
+
+def _train(command: str, overrides: list[str]) -> int:
+    from hmean.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
+    from hmean.jobs import crossval, lr_find, train  # noqa: PLC0415
+
+    if command == "train":
+        train.run(compose(overrides))
+    elif command == "lr_find":
+        print(lr_find.run(compose(overrides)))
+    else:
+        overrides = [f"crossval.{o}" if o.startswith(("k=", "holdout=", "agents=")) else o for o in overrides]
+        print(crossval.summary(crossval.run(compose(overrides), overrides)))
     return 0
 
 

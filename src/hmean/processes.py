@@ -1,4 +1,4 @@
-"""Commands as processes: some at a time, ended with the job that started them, never two jobs in one folder."""
+"""A command as a process: ended with the job that started it, and never two jobs in one folder."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hmean.errors import InputError
@@ -34,30 +34,20 @@ def locked(folder: Path) -> Iterator[int]:
         os.close(descriptor)
 
 
-def run_all(
-    commands: Sequence[Sequence[str]], hold: int, *, agents: int = 1, tick: Callable[[float], object] = lambda _: None
-) -> list[int]:
-    """Run commands, ``agents`` at a time, to their exit codes; one that fails does not end the others.
+def run_one(command: Sequence[str], hold: int, tick: Callable[[float], object] = lambda _: None) -> int:
+    """Run a command to its exit code; ``hold`` is what ``locked`` gave.
 
-    ``hold`` is what ``locked`` gave. ``tick`` is called about every second with the seconds since the last call; what
-    it raises, or an interruption, ends all processes.
+    ``tick`` is called about every second with the seconds since the last call; what it raises ends the command.
     """
-    waiting, running = list(enumerate(commands)), dict[int, subprocess.Popen[bytes]]()
-    codes, last = [0] * len(commands), time.monotonic()
+    process, last = subprocess.Popen(command, pass_fds=[hold]), time.monotonic()  # noqa: S603 - our own commands
     try:
-        while waiting or running:
-            while waiting and len(running) < agents:
-                i, command = waiting.pop(0)
-                running[i] = subprocess.Popen(command, pass_fds=[hold])  # noqa: S603 - our own commands
-            time.sleep(0.05)
-            for i in [i for i, process in running.items() if process.poll() is not None]:
-                codes[i] = running.pop(i).returncode
-            if (now := time.monotonic()) - last >= 1 or not running:
-                tick(now - last)
-                last = now
+        while process.returncode is None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(1.0)
+            now = time.monotonic()
+            tick(now - last)
+            last = now
+        return process.returncode
     finally:
-        for process in running.values():
-            process.terminate()  # jobs keep their state and end with 130
-        for process in running.values():
-            process.wait()
-    return codes
+        process.terminate()  # a job keeps its state and ends with 130
+        process.wait()

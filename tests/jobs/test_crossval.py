@@ -113,7 +113,7 @@ def test_one_failing_fold_does_not_end_the_others(folds, data, tmp_path, capfd):
         (copied / f"fold_{i}/scores.json").unlink()
     (copied / "fold_0/checkpoints/last.ckpt").write_bytes(b"damaged")
     assert main(command(data, tmp_path)) == 2
-    assert "fold_0: ended with 2" in capfd.readouterr().err
+    assert "fold_0: exit code 2: error: " in capfd.readouterr().err
     assert (copied / "fold_1/scores.json").exists()
     assert not (copied / "fold_0/scores.json").exists()
 

@@ -17,7 +17,7 @@ from hmean.errors import InputError
 from hmean.files import read_json, write_json
 from hmean.jobs import campaign_report
 from hmean.jobs.compare import compare, open_result
-from hmean.processes import locked, run_all
+from hmean.processes import locked, run_one
 from hmean.runs import RunFolder
 
 # Of a training's overrides, those that later jobs on its checkpoint take too: the checkpoint brings the rest.
@@ -100,7 +100,7 @@ class Runner:
                 end = ENDS.get(command[len(self.campaign.command)])
                 if end and (self.folder / name / end).exists():  # done before it was killed
                     continue
-                (code,) = run_all([command], self.hold, tick=partial(self.tick, name))
+                code = run_one(command, self.hold, partial(self.tick, name))
                 if code == 130:
                     raise KeyboardInterrupt(f"stopped in phase {name}; the same command goes on")
                 if code:
@@ -254,7 +254,7 @@ class Runner:
                 f"trainer.limit_train_batches={PROBE}",
             ]
             where = [f"output_dir={probe.path.parent}", f"exp_name={preset}", "resume=auto"]
-            (code,) = run_all([[*self.campaign.command, "train", *told, *short, *where]], self.hold)
+            code = run_one([*self.campaign.command, "train", *told, *short, *where], self.hold)
             if code:
                 raise InputError(f"a few steps of {preset} could not be trained (exit code {code}, see above)")
         rows, config = probe.read_metrics(), composed(*told)

@@ -22,7 +22,7 @@ from hmean.jobs.evaluate import make_maps, require_sound
 from hmean.jobs.tune import fit
 from hmean.maps import MapStore
 from hmean.metrics.hmean import Scorer, choose_characters, score_pages
-from hmean.processes import HMEAN, locked, run_all
+from hmean.processes import HMEAN, locked, run_one
 from hmean.results import STATISTICS, read_predictions, score_record, write_predictions
 from hmean.runs import RunFolder
 from hmean.types import PostprocessParams
@@ -72,14 +72,27 @@ def run(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
         runs = [RunFolder(folder / f"fold_{i}") for i in range(wanted.k)]
         todo = [i for i, fold in enumerate(runs) if not _is_trained(fold, config.trainer.max_epochs)]
         print(f"{folder}: {wanted.k} folds, {wanted.k - len(todo)} of them trained already")
-        commands = [[*HMEAN, "train", *fold_overrides(config, overrides, splits, i)] for i in todo]
-        codes = run_all(commands, hold, agents=wanted.agents)
-        failed = [f"{runs[i].path}: ended with {code}" for i, code in zip(todo, codes, strict=True) if code]
+        commands = {runs[i].path.name: [*HMEAN, "train", *fold_overrides(config, overrides, splits, i)] for i in todo}
+        failed = _train(commands, folder, wanted.agents, hold)
         if failed:
             raise InputError.listing("Some folds are not trained; the same command goes on with them:", failed)
         folds = [_open(fold, fold_overrides(config, overrides, splits, i)) for i, fold in enumerate(runs)]
         _check_members(folds)
         return _join(folder, config, folds, replace(every, indices=np.flatnonzero(dealt != HOLDOUT).tolist()))
+
+
+def _train(commands: dict[str, list[str]], folder: Path, agents: int, hold: int) -> list[str]:
+    """Run each fold's command; what is said of those that failed, which end no other."""
+    if agents == 1:
+        codes = {name: run_one(command, hold) for name, command in commands.items()}
+        if 130 in codes.values():
+            raise KeyboardInterrupt(f"stopped; the same command goes on in {folder}")
+        return [f"{folder / name}: ended with {code}" for name, code in codes.items() if code]
+    from hmean.jobs.slots import run_commands  # noqa: PLC0415 - the queue's database only where it is needed
+
+    (folder / "slots.db").unlink(missing_ok=True)  # what is finished is known by the folders themselves
+    slots = run_commands(commands, folder, agents=agents) if commands else {}
+    return [f"{folder / name}: {slot.result['reason']}" for name, slot in slots.items() if slot.state != "done"]
 
 
 def fold_overrides(config: Config, overrides: Sequence[str], splits: Path, fold: int) -> list[str]:

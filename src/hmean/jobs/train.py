@@ -232,7 +232,7 @@ def _loggers(config: Config, folder: RunFolder) -> Any:
 
     if find_spec("wandb") is None:
         raise InputError("wandb=true: install it with pip install 'hmean[wandb]'")
-    if "WANDB_MODE" not in os.environ and not _has_wandb_key():
+    if "WANDB_MODE" not in os.environ and not has_wandb_key():
         os.environ["WANDB_MODE"] = "offline"
         print("wandb: no API key, so this run is logged offline; send it later with: wandb sync", folder.path / "wandb")
     try:
@@ -244,7 +244,7 @@ def _loggers(config: Config, folder: RunFolder) -> Any:
     return logger
 
 
-def _has_wandb_key() -> bool:
+def has_wandb_key() -> bool:
     """Whether ``wandb login`` was done; asking wandb itself may prompt."""
     if os.environ.get("WANDB_API_KEY"):
         return True

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.builders import open_pages
-from hmean.checkpoints import Checkpoint, write_postprocess
+from hmean.checkpoints import Checkpoint, load_checkpoint, write_postprocess
 from hmean.config import Config, TuneConfig
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
@@ -23,7 +23,7 @@ from hmean.metrics.hmean import Scorer, choose_characters, resamples
 from hmean.postprocess import PageMap
 from hmean.progress import track
 from hmean.results import STATISTICS, score_record
-from hmean.runs import differences
+from hmean.runs import differences, load_yaml
 from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
 from hmean.types import Characters, Page, PostprocessParams, Statistic
 
@@ -104,6 +104,7 @@ def fit(
         held, chosen = crossed
         record["cross_fitted"] = {
             "score": describe_one(held),
+            "scored": score_record(held.scorer(names, characters), {}),
             **gain_of(held, scores.setting(0), objective),
             "chosen": [settings[i].to_dict() for i in chosen],
         }
@@ -111,6 +112,14 @@ def fit(
     record["kept"] = crossed is None or record["cross_fitted"]["gain"] <= 0
     decided = scores.setting(0) if crossed is None or record["kept"] else crossed[0]
     return record, decided.scorer(names, characters)
+
+
+def run_folder(folder: str, objective: Statistic) -> None:
+    """Tune a run on its own validation pages, with its own config."""
+    checkpoint = load_checkpoint(Path(run_folder_checkpoint(folder)))
+    own = load_yaml(Path(folder) / "config.yaml")
+    values = {**own, "evaluate_on": "val", "models": checkpoint.config["models"]}
+    run(Config.model_validate({**values, "tune": {**own["tune"], "objective": objective}}), checkpoint)
 
 
 def settings_of(before: PostprocessParams, wanted: TuneConfig) -> list[PostprocessParams]:
