@@ -12,7 +12,9 @@ for o in "$@"; do case $o in dataset*|dataloaders.*|trainer.accelerator=*) data+
 hmean crossval preset=efficientnet_b4_lr_optimized exp_name=efficientnet_b4_5fold "$@"
 
 # 2. Ensembles of the five, each with its verdict: one is kept only if it beats the best single fold, interval and all.
-[ -f "$run/ensemble/ensemble.json" ] || hmean ensemble $run/fold_{0,1,2,3,4} output=$run/ensemble "${data[@]}"
+held="datasets.val_dataset.split={file: $run/splits.json, part: holdout}"
+labels='datasets.val_dataset.annotation_path=${dataset_base_path}/jsons/train.json'
+[ -f "$run/ensemble/ensemble.json" ] || hmean ensemble $run/fold_{0,1,2,3,4} output=$run/ensemble "$labels" "$held" "${data[@]}"
 
 # 3. One page with everything on it.
 echo "Report: $(hmean report $run/fold_{0,1,2,3,4} output=$run/report.html)"

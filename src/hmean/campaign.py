@@ -74,13 +74,13 @@ class Gate(Phase):
 
 
 class Choice(Phase):
-    """The best of some phases, by scores of their own or of the scoring phase ``on``.
+    """The best of some phases, by scores of their own or of the scoring phase ``by``.
 
     Where none is better than the first by the paired interval, ``not_distinguishable`` says which is taken.
     """
 
     job: Literal["choose"]
-    on: str | None = None
+    by: str | None = None
     not_distinguishable: Literal["first", "best"]
 
 
@@ -109,8 +109,8 @@ class Campaign(_Strict):
     def _in_order(self) -> Campaign:
         faults, before = [], dict[str, Any]()
         for name, phase in self.phases.items():
-            on = [phase.on] if isinstance(phase, Choice) and phase.on else []
-            for other in (*phase.of, *phase.when, *on):
+            by = [phase.by] if isinstance(phase, Choice) and phase.by else []
+            for other in (*phase.of, *phase.when, *by):
                 if other not in before:
                     faults.append(f"phases.{name}: no phase before it is named {other}")
                 elif other in phase.when and not isinstance(before[other], Gate):

@@ -59,7 +59,7 @@ def campaign_file(tmp_path, receipts, base_lr, limits, unsure="sweep"):
             "folds": {"job": "crossval", "of": ["best"], "args": ["crossval.k=2"]},
             "ensemble": {"job": "ensemble", "of": ["folds"]},
             "val": {"job": "score", "part": "val", "of": ["best", "ensemble"]},
-            "winner": {"job": "choose", "of": ["best", "ensemble"], "on": "val", "not_distinguishable": "first"},
+            "winner": {"job": "choose", "of": ["best", "ensemble"], "by": "val", "not_distinguishable": "first"},
             "test": {"job": "score", "part": "test", "of": ["best", "ensemble"]},
         },
     }  # fmt: skip

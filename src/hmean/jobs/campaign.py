@@ -148,7 +148,7 @@ class Runner:
             outcome, told = decide(h, interval, phase)
             return {"outcome": outcome, "distinguishable": told, "h": h, "interval95": interval, "of": there[-1]}
         if isinstance(phase, Choice):
-            results = [open_result(self.folder / phase.on / of if phase.on else self.scores(of), None) for of in there]
+            results = [open_result(self.folder / phase.by / of if phase.by else self.scores(of), None) for of in there]
             rows = [compare(results[0], other)["macro"] for other in results[1:]]
             told = any(row["verdict"] == "better" for row in rows)
             gains = [0.0, *(row["difference"] for row in rows)]
