@@ -93,7 +93,7 @@ elif job == "ensemble":
                     },
                     {"candidate": "soup", "skipped": "no"},
                 ],
-                "kind": "single",
+                "kind": "map mean",
             }
         )
     )

@@ -82,10 +82,13 @@ class Report:
                 verdict = self.say(found["verdict"])
             h = f"{_percent(prh['h'])} [{', '.join(map(_percent, row['interval95']['macro']))}]"
             numbers = (h, _percent(prh["p"]), _percent(prh["r"]), f"{100 * (prh['p'] - prh['r']):+.2f}")
-            lines.append([row["name"], *numbers, change, verdict, row["config"]])
+            mark = " *" * bool(row.get("influenced_by", {}).get("tuned"))
+            lines.append([row["name"] + mark, *numbers, change, verdict, row["config"]])
         head = [self.say("result"), "H", "P", "R", "P − R", self.say("change", base=rows[0]["name"])]  # noqa: RUF001 - a minus
         title = self.say("results", part=rows[0]["part"], images=rows[0]["images"])
-        return {"title": title, "head": [*head, self.say("verdict"), self.say("config")], "rows": lines}
+        marked = [self.say("marked")] * any(line[0].endswith(" *") for line in lines)
+        head += [self.say("verdict"), self.say("config")]
+        return {"title": title, "lines": marked, "head": head, "rows": lines}
 
     def gates(self) -> Section:
         """What was decided, and on what."""
@@ -139,7 +142,8 @@ class Report:
         if abs(gap) > (high - low) / 2:
             lines.append(self.say("next_recall" if gap > 0 else "next_precision", gap=f"{100 * abs(gap):.2f}"))
         if any(phase["asked"]["job"] == "ensemble" for phase in self.done.values()):
-            kept = self.winner and self.done[self.winner]["asked"]["job"] == "ensemble"
+            made = self.folder / str(self.winner) / "ensemble.json"
+            kept = made.exists() and read_json(made)["kind"] != "single"
             lines.append(self.say("next_distil" if kept else "next_single"))
         table = {"head": [self.say("expectation"), "H", f"{reached}: {_percent(prh['h'])}"], "rows": rows}
         return [{"title": self.say("expected"), **table}, {"title": self.say("next"), "lines": lines}]
