@@ -51,13 +51,6 @@ HELP = {
           nothing on pages that they were not chosen on (cross-fitted by page groups)
 
   hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'""",
-    "ensemble": """Judge the ways of joining finished runs, on pages that none of them has seen, and keep what gains.
-
-  reads   run folders, the pages of evaluate_on, such as those that hmean data split --holdout keeps from all folds
-  writes  output=FOLDER (default outputs/ensemble): ensemble.json, which evaluate and predict take as checkpoint_path,
-          predictions.json, maps/
-
-  hmean ensemble outputs/fold_0 outputs/fold_1 'datasets.val_dataset.split={file: splits.json, part: holdout}'""",
     "sweep": """Search learning rates and the like; each run is a training of its own.
 
   reads   a sweep file in W&B's form (configs/sweep_*.yaml)
@@ -76,6 +69,29 @@ HELP = {
   writes  outputs/<exp_name>_lr_find/: lr_find.json (the range to search), lr_find.svg
 
   hmean lr_find preset=receipts_lite dataset_base_path=data""",
+    "ensemble": """Judge the ways of joining finished runs, on pages that none of them has seen, and keep what gains.
+
+  reads   run folders, the pages of evaluate_on, such as those that hmean data split --holdout keeps from all folds
+  writes  output=FOLDER (default outputs/ensemble): ensemble.json, which evaluate and predict take as checkpoint_path,
+          predictions.json, maps/
+
+  hmean ensemble outputs/fold_0 outputs/fold_1 'datasets.val_dataset.split={file: splits.json, part: holdout}'""",
+    "crossval": """Train k folds and score each page with the model that did not see it.
+
+  reads   the pages of datasets.train_dataset, dealt by crossval.{k,holdout,seed}; crossval.agents train at a time
+  writes  outputs/<exp_name>/: splits.json (kept once written), fold_<i>/ run folders, predictions.json, scores.json,
+          tuned.json (one setting for all folds, also put into their checkpoints), crossval.json
+
+  hmean crossval preset=efficientnet_b4_lr_optimized exp_name=b4_5fold k=5   (again: goes on)""",
+    "campaign": """From one learning rate to the best honest number: the phases and gates of a file, in one command.
+
+  reads   a campaign file (docs/guides/campaign.md), and what its phases read; key=value sets values of the file
+  writes  outputs/<name>/: campaign.json (what is done), a folder for each phase, report.html and report.md
+
+  hmean campaign configs/campaign/quickstart.yaml        stopped or killed, the same command goes on
+  hmean campaign FILE --dry-run                          the plan, with hours and disk
+  hmean campaign FILE budget_hours=20 phases.sweep.skip=true lang=ko
+  hmean predict IMAGES run=outputs/quickstart_campaign output=submission""",
     "report": """Draw one self-contained HTML page of one or several runs.
 
   reads   run folders
@@ -92,6 +108,7 @@ _UNREAD = {
     "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
     "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
     "predict": ("resume", "wandb", "evaluate_on"),
+    "crossval": ("output", "checkpoint_path", "evaluate_on", "trusted_targets", "resume", "overwrite"),
     "ensemble": ("exp_name", "resume", "wandb", "checkpoint_path"),
 }
 
@@ -145,7 +162,7 @@ def _dispatch(arguments: list[str]) -> int:
         if {"-h", "--help"} & set(before_paths):
             print(f"usage: hmean {command} [PATH ...] [preset=NAME] [key=value ...]\n\n{HELP[command]}\n{OVERRIDES}")
             return 0
-        paths, overrides = split_arguments(rest)
+        paths, overrides = split_arguments(["dry_run=true" if a == "--dry-run" else a for a in rest])
         return run_job(command, paths, overrides)
     if command in ("score", "compare", "data"):
         return _tool(command, rest)
@@ -189,35 +206,30 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """Compose the config of a job and run it."""
-    if paths and command not in ("predict", "report", "ensemble"):
+    if paths and command not in ("predict", "report", "ensemble", "campaign"):
         raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
     if command == "report":
         return _report(paths, overrides)
     _need_torch(command)
+    if command == "campaign":
+        return _campaign(paths, overrides)
     unread = [o for o in overrides if o.partition("=")[0] in _UNREAD[command]]
     if unread:
         raise InputError(f"hmean {command} does not read {', '.join(unread)}; hmean {command} --help says what it does")
-    if command in ("train", "lr_find"):
-        from hmean.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
-        from hmean.jobs import lr_find, train  # noqa: PLC0415
-
-        if command == "lr_find":
-            print(lr_find.run(compose(overrides)))
-        else:
-            train.run(compose(overrides))
-        return 0
+    if command in ("train", "lr_find", "crossval"):
+        return _train(command, overrides)
     from hmean.checkpoints import open_checkpoint  # noqa: PLC0415
     from hmean.jobs import evaluate, predict, tune  # noqa: PLC0415
-    from hmean.runs import RunFolder  # noqa: PLC0415
+    from hmean.runs import model_of  # noqa: PLC0415
 
+    run = next((o.removeprefix("run=") for o in overrides if o.startswith("run=")), None)
+    if run is not None:
+        overrides = [o for o in overrides if not o.startswith("run=")]
+        overrides.append(f"checkpoint_path={model_of(Path(run))}")
     if command == "ensemble" or (
         command != "tune" and any(o.startswith("checkpoint_path=") and o.endswith(".json") for o in overrides)
     ):
         return _ensemble(command, paths, overrides)
-    run = next((o.removeprefix("run=") for o in overrides if o.startswith("run=")), None)
-    if run is not None:
-        overrides = [o for o in overrides if not o.startswith("run=")]
-        overrides.append(f"checkpoint_path={RunFolder(Path(run)).best}")
     config, checkpoint = open_checkpoint(overrides)
     if command == "predict":
         predict.run(config, checkpoint, paths)
@@ -225,6 +237,32 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         print(_score_table(evaluate.run(config, checkpoint)))
     else:
         print(tune.summary(tune.run(config, checkpoint)))
+    return 0
+
+
+def _train(command: str, overrides: list[str]) -> int:
+    from hmean.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
+    from hmean.jobs import crossval, lr_find, train  # noqa: PLC0415
+
+    if command == "train":
+        train.run(compose(overrides))
+    elif command == "lr_find":
+        print(lr_find.run(compose(overrides)))
+    else:
+        overrides = [f"crossval.{o}" if o.startswith(("k=", "holdout=", "agents=")) else o for o in overrides]
+        print(crossval.summary(crossval.run(compose(overrides), overrides)))
+    return 0
+
+
+def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
+    from hmean.jobs import campaign  # noqa: PLC0415
+
+    if len(paths) != 1:
+        raise InputError("hmean campaign takes one file, such as configs/campaign/quickstart.yaml")
+    own = dict(o.split("=", 1) for o in overrides if o.startswith(("lang=", "dry_run=")))
+    others = [o for o in overrides if not o.startswith(("lang=", "dry_run="))]
+    dry_run = own.get("dry_run", "false") == "true"
+    print(campaign.run(Path(paths[0]), others, dry_run=dry_run, lang=own.get("lang", "en")))
     return 0
 
 

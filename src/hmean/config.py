@@ -68,10 +68,17 @@ class DatasetConfig(_Strict):
     split: Split | None
 
 
+class TrainDatasetConfig(DatasetConfig):
+    """Also the maps of a ``teacher``, and its share of the shrink map."""
+
+    teacher: str | None = None  # defaults, since runs of earlier versions do not say
+    teacher_weight: Share | None = None
+
+
 class Datasets(_Strict):
     """One data set for each use."""
 
-    train_dataset: DatasetConfig
+    train_dataset: TrainDatasetConfig
     val_dataset: DatasetConfig
     test_dataset: DatasetConfig
     predict_dataset: DatasetConfig
@@ -279,6 +286,15 @@ class TuneConfig(_Strict):
         return {self.objective: 1.0} if isinstance(self.objective, str) else dict(self.objective)
 
 
+class CrossvalConfig(_Strict):
+    """How the pages of ``datasets.train_dataset`` are dealt, and how many folds train at a time."""
+
+    k: Annotated[int, Field(ge=2)]
+    holdout: Annotated[float, Field(ge=0, lt=1)]
+    seed: Annotated[int, Field(ge=0)]
+    agents: Count
+
+
 class Config(_Strict):
     """Everything that a job is told."""
 
@@ -301,6 +317,7 @@ class Config(_Strict):
     trainer: TrainerConfig
     predict: PredictConfig
     tune: TuneConfig
+    crossval: CrossvalConfig
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for YAML, JSON and checkpoints."""
@@ -310,6 +327,7 @@ class Config(_Strict):
 # Their text is taken as it is typed: a path may hold what is special in Hydra's grammar, such as "=" or a comma.
 _PATH_KEYS = (
     "checkpoint_path", "dataset_base_path", "output", "output_dir", "annotation_path", "image_path", "folder",
+    "teacher",
 )  # fmt: skip
 _DELETED = object()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,7 @@ class MapStore:
     def add(self, page: PageMap) -> None:
         """Keep one page's map, in 8 bits."""
         head = {
+            "name": page.name,
             "shape": page.probability.shape,
             "to_page": page.to_page.tolist(),
             "page": [page.page_width, page.page_height],
@@ -61,14 +62,37 @@ class MapStore:
         Raises:
             InputError: if its file is missing or damaged.
         """
-        path = self._files[name]
-        try:
-            head, _, data = path.read_bytes().partition(b"\n")
-            about = json.loads(head)
-            probability = np.frombuffer(zlib.decompress(data), dtype=np.uint8).reshape(about["shape"])
-            return PageMap(name, probability, np.array(about["to_page"]), *about["page"])
-        except (OSError, zlib.error, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: damaged or missing ({error}); delete it and run again") from error
+        return read_map(self._files[name], name)
+
+
+def read_map(path: Path, name: str) -> PageMap:
+    """Load the map of the page of this name; raises as ``MapStore.read`` does."""
+    try:
+        head, _, data = path.read_bytes().partition(b"\n")
+        about = json.loads(head)
+        probability = np.frombuffer(zlib.decompress(data), dtype=np.uint8).reshape(about["shape"])
+        return PageMap(name, probability, np.array(about["to_page"]), *about["page"])
+    except (OSError, zlib.error, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged or missing ({error}); delete it and run again") from error
+
+
+def find_maps(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    """The map files of these pages, anywhere under a folder.
+
+    Raises:
+        InputError: listing pages without one, or with several: then nothing says which model's is meant.
+    """
+    found: dict[str, list[Path]] = {name: [] for name in names}
+    for path in sorted(folder.rglob("*.map")):
+        with path.open("rb") as file:
+            try:
+                found.get(json.loads(file.readline()).get("name"), []).append(path)
+            except ValueError as error:
+                raise InputError(f"{path}: damaged ({error}); delete it and run again") from error
+    faults = [f"{name}: has {len(paths)} maps" for name, paths in found.items() if len(paths) != 1]
+    if faults:
+        raise InputError.listing(f"{folder}: must hold one map of each page (hmean evaluate writes them):", faults)
+    return {name: path for name, (path,) in found.items()}
 
 
 def quantise(probability: MapArray) -> NDArray[np.uint8]:

@@ -161,3 +161,8 @@ def score_record(scorer: Scorer, about: Mapping[str, Any]) -> dict[str, Any]:
         for p in scorer.pages
     ]
     return {**scorer.compute().to_dict(), "interval95": intervals(scorer.pages), **about, "pages": pages}
+
+
+def hmean_of(record: Mapping[str, Any], statistic: Statistic) -> float:
+    """One hmean of a ``scores.json``."""
+    return float((record if statistic in IOUS else record["cleval"])[statistic]["h"])

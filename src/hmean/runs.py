@@ -22,13 +22,14 @@ from yaml import YAMLError
 
 from hmean import __version__
 from hmean.errors import InputError
-from hmean.files import write_text
+from hmean.files import read_json, write_text
 
 _SECRET = re.compile(r"[^=]*(key|token|secret|passw|credential)[^=]*=", re.IGNORECASE)
 # A resumed run may differ in these: how long and how it runs, not what it learns.
 MAY_CHANGE = (
     "resume", "overwrite", "wandb", "output_dir", "output", "checkpoint_path", "evaluate_on", "trusted_targets",
-    "predict", "tune",
+    "predict", "tune", "crossval",
+    "datasets.train_dataset.split.file", "datasets.val_dataset.split.file",  # the pages themselves are compared
     "dataloaders.cache", "dataloaders.val_dataloader", "dataloaders.test_dataloader",
     "dataloaders.predict_dataloader",
     "dataloaders.train_dataloader.num_workers", "datasets.test_dataset", "datasets.predict_dataset",
@@ -68,6 +69,16 @@ class RunFolder:
         if not self.metrics.exists():
             return []
         return [json.loads(line) for line in self.metrics.read_text(encoding="utf-8").splitlines()]
+
+
+def model_of(folder: Path) -> Path:
+    """The model that ``run=FOLDER`` stands for: a run's best checkpoint, or what a campaign decided for."""
+    if not (folder / "campaign.json").is_file():
+        return RunFolder(folder).best
+    winner = read_json(folder / "campaign.json").get("winner")
+    if winner is None:
+        raise InputError(f"{folder}: the campaign has no winner yet; hmean campaign goes on with it")
+    return folder / str(winner)
 
 
 def open_run(output_dir: str, exp_name: str, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> RunFolder:

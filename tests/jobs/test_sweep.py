@@ -458,8 +458,8 @@ def test_a_sweep_of_real_trainings_with_tuned_thresholds(here, receipts, capsys)
     assert [s.state for s in found] == ["done"] * 3
     for slot in found:
         run = Path(f"outputs/real/slot_{slot.slot:02d}")
-        tuned = json.loads((run / "tuned.json").read_text())
-        assert slot.result["value"] == tuned["cross_fitted"]["score"]["objective"]
+        crossed = json.loads((run / "cross_fitted" / "scores.json").read_text())
+        assert slot.result["value"] == crossed["cleval"]["macro"]["h"]
         assert slot.result["untuned"] == max(row["val/hmean"] for row in slot.result["rows"])
         assert {*trials.OBJECTIVES} <= set(slot.result["rows"][0])  # what may be named as objective is measured
         assert len(slot.result["scored"]["pages"]) == 3

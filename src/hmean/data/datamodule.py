@@ -11,7 +11,7 @@ import lightning.pytorch as pl
 import torch
 from torch.utils.data import DataLoader, Subset
 
-from hmean.data.dataset import EpochSampler, EvalDataset, TrainDataset, collate_eval, collate_train
+from hmean.data.dataset import EpochSampler, EvalDataset, TrainDataset, collate_eval, collate_train, mix
 from hmean.targets_torch import make_targets
 
 # OpenCV's threads do not survive a fork: a loader process forked after their first use would wait for them for ever.
@@ -57,13 +57,14 @@ class PagesModule(pl.LightningDataModule):
         batch: dict[str, Any],
         dataloader_idx: int,  # noqa: ARG002 - Lightning's signature
     ) -> dict[str, Any]:
-        """Words become maps here if the loader did not draw them."""
-        if "words" not in batch:
-            return batch
-        pages, _, height, width = batch["image"].shape
-        words = (batch[key] for key in ("words", "distances", "page"))
-        maps = make_targets(*words, shape=(pages, height, width), antialias=self.train.antialias)
-        return {"image": batch["image"], **maps}
+        """Words become maps here if the loader did not draw them, and a teacher has its say."""
+        if "words" in batch:
+            pages, _, height, width = batch["image"].shape
+            words = (batch.pop(key) for key in ("words", "distances", "page"))
+            batch |= make_targets(*words, shape=(pages, height, width), antialias=self.train.antialias)
+        if "teacher" in batch:
+            batch["shrink"] = mix(batch["shrink"], batch.pop("teacher"), self.train.teacher_weight)
+        return batch
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Full batches only: a last batch of one would disturb BatchNorm."""

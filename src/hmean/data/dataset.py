@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler, default_collate
 
-from hmean import targets_torch
+from hmean import geometry, targets_torch
 from hmean.data.images import Decoder, decode
 from hmean.data.pages import LabelledImages
 from hmean.data.photometric import Photometric
 from hmean.data.transforms import Augment, Pad, View, letterbox, training_crop, training_page
 from hmean.errors import InputError
 from hmean.geometry import Image
+from hmean.maps import quantise, read_map
 from hmean.targets import make_targets, shrink_distances
 from hmean.types import Page
 
@@ -49,13 +50,16 @@ class TrainDataset(Dataset[dict[str, Any]]):
 
     An item holds ``image`` uint8 (3, H, W), ``shrink``, ``band``, ``valid`` uint8 (H, W) and ``threshold`` float32, or,
     if they are made ``on_device``, what ``targets_torch.pack`` returns; or ``error``, where the page cannot be read.
+    With ``teacher``, map files by page, also ``teacher`` uint8 (H, W): its P in this view, for ``mix``.
     """
 
     def __init__(
         self, pages: LabelledImages, view: TrainView, *, seed: int, shrink_ratio: float, min_side: float,
         fill: tuple[int, int, int], antialias: bool = False, on_device: bool = False,
+        teacher: Mapping[str, Path] | None = None, teacher_weight: float = 0.5,
     ) -> None:  # fmt: skip
         self.pages, self.view, self.seed = pages, view, seed
+        self.teacher, self.teacher_weight = teacher, teacher_weight
         self.antialias, self.on_device = antialias, on_device
         self.shrink_ratio, self.min_side, self.fill = shrink_ratio, min_side, fill
 
@@ -70,13 +74,14 @@ class TrainDataset(Dataset[dict[str, Any]]):
             page = self.pages.page(index)
             view = self.view.sample(rng, page)
             pixels = self.pages.pixels(index, page, view.shrink)
+            taught = {} if self.teacher is None else {"teacher": seen_by(self.teacher[page.name], page, view)}
         except InputError as error:
             return {"error": str(error)}
         image = self.view.photometric(view.image(pixels, self.fill), rng)
         words, rule = view.polygons(page.polygons), {"shrink_ratio": self.shrink_ratio, "min_side": self.min_side}
         if self.on_device:
             packed = targets_torch.pack(words, shrink_distances(words, page.ignored, **rule))
-            return {"image": to_tensor(image), **packed}
+            return {"image": to_tensor(image), **packed, **taught}
         targets = make_targets(words, page.ignored, view.width, view.height, antialias=self.antialias, **rule)
         return {
             "image": to_tensor(image),
@@ -84,7 +89,22 @@ class TrainDataset(Dataset[dict[str, Any]]):
             "threshold": torch.from_numpy(targets.threshold),
             "band": torch.from_numpy(targets.band),
             "valid": torch.from_numpy(targets.valid),
+            **taught,
         }
+
+
+def seen_by(teacher: Path, page: Page, view: View) -> torch.Tensor:
+    """A teacher's map of the page in this view, uint8 (H, W), as the image is: warped once."""
+    known = read_map(teacher, page.name)
+    if (known.page_width, known.page_height) != (page.width, page.height):
+        raise InputError(f"{teacher}: is of another image than {page.name}, whose size is {page.width} x {page.height}")
+    planes = np.repeat(quantise(known.probability)[..., None], 3, axis=2)
+    return torch.from_numpy(geometry.warp(planes, view.matrix @ known.to_page, view.width, view.height)[..., 0].copy())
+
+
+def mix(shrink: torch.Tensor, teacher: torch.Tensor, weight: float) -> torch.Tensor:
+    """Shrink maps (N, H, W) of labels and of a teacher, uint8, as one: ``weight`` is the teacher's share."""
+    return torch.lerp(shrink.float(), teacher.float(), weight).round().to(torch.uint8)
 
 
 class EvalDataset(Dataset[dict[str, Any]]):
@@ -129,9 +149,13 @@ def collate_train(items: list[dict[str, Any]]) -> dict[str, Any]:
     for item in items:
         if "error" in item:
             return item
+    batch: dict[str, Any]
     if "words" in items[0]:
-        return {"image": torch.stack([item["image"] for item in items]), **targets_torch.collate(items)}
-    batch: dict[str, Any] = default_collate(items)
+        batch = dict(targets_torch.collate(items))
+        return batch | {
+            key: torch.stack([item[key] for item in items]) for key in ("image", "teacher") if key in items[0]
+        }
+    batch = default_collate(items)
     return batch
 
 

@@ -37,6 +37,7 @@ from hmean.data.pages import LabelledImages, shared_images
 from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.jobs import evaluate, report
+from hmean.maps import find_maps
 from hmean.metrics.hmean import choose_characters
 from hmean.module import DetectorModule
 from hmean.runs import RunFolder
@@ -57,6 +58,7 @@ def run(config: Config) -> RunFolder:
     train_pages, val_pages = open_pages(config.datasets.train_dataset), open_pages(config.datasets.val_dataset)
     _check_data(train_pages, val_pages)
     module = build_module(config, train_pages, val_pages)
+    data = build_data(config, module, train_pages, val_pages)
     folder = RunFolder(Path(config.output_dir) / config.exp_name)
     resume = config.resume == "auto"
     if resume and folder.last.exists():
@@ -68,7 +70,6 @@ def run(config: Config) -> RunFolder:
 
     trainer = build_trainer(config, folder)
     resumed = folder.last if folder.last.exists() else None
-    data = build_data(config, module, train_pages, val_pages)
     data.first_epoch = load_checkpoint(resumed).epoch + 1 if resumed else 0
     if trainer.is_global_zero:
         print(
@@ -133,7 +134,7 @@ def build_data(
     config: Config, module: DetectorModule, train_pages: LabelledImages, val_pages: LabelledImages
 ) -> PagesModule:
     """Data sets and loaders of a config."""
-    targets, loaders = config.models.targets, config.dataloaders
+    targets, loaders, source = config.models.targets, config.dataloaders, config.datasets.train_dataset
     fill = module.detector.encoder.fill
     cache = loaders.cache
     decoder = decode if cache.folder is None else PageCache(Path(cache.folder), int(cache.size_gb * 1e9))
@@ -141,6 +142,9 @@ def build_data(
         replace(train_pages, decode=decoder), build_train_view(config), seed=config.seed,
         shrink_ratio=targets.shrink_ratio, min_side=targets.min_side, fill=fill, antialias=targets.antialias,
         on_device=_on_cuda(config) if targets.device == "auto" else targets.device,
+        teacher=find_maps(Path(source.teacher), [train_pages.name(i) for i in range(len(train_pages))])
+        if source.teacher else None,
+        teacher_weight=0.5 if source.teacher_weight is None else source.teacher_weight,
     )  # fmt: skip
     val_files = [val_pages.file(position) for position in range(len(val_pages))]
     val = EvalDataset(

@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 from hmean.errors import InputError
 from hmean.files import read_json
 from hmean.jobs.slots import ENDED, Queue, Slot, Task, patiently
+from hmean.results import hmean_of
 from hmean.search import Sweep, early_stop, expand
 from hmean.types import Statistic
 
@@ -158,15 +159,13 @@ class Runs(Task):
             raise InputError(f"metrics.jsonl has no finite {self.sweep.metric}")
         known["value"] = self.sweep.sign * max(history)
         known["seconds"] = sum(row.get("seconds", 0.0) for row in known["rows"])
-        scores, tuned = (self.folder(slot) / name for name in ("scores.json", "tuned.json"))
-        if scores.exists():
-            known["scored"] = _pages(read_json(scores))
-        if self.about["tune_each"] and tuned.exists() and (crossed := read_json(tuned)["cross_fitted"]):
-            known |= {
-                "untuned": known["value"],
-                "value": crossed["score"]["objective"],
-                "scored": _pages(crossed["scored"]),
-            }
+        statistic = OBJECTIVES[self.sweep.metric]
+        files = [self.folder(slot) / name for name in ("scores.json", "cross_fitted/scores.json")]
+        if files[0].exists():
+            known["scored"] = _pages(read_json(files[0]))
+        if self.about["tune_each"] and statistic and files[1].exists():
+            crossed = read_json(files[1])
+            known |= {"untuned": known["value"], "value": hmean_of(crossed, statistic), "scored": _pages(crossed)}
         return known
 
 

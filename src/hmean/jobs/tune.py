@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from hmean.config import Config, TuneConfig
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.jobs.evaluate import require_sound, run_maps, run_of
-from hmean.maps import MapStore
-from hmean.metrics.hmean import choose_characters, resamples
+from hmean.jobs.evaluate import about, require_sound, run_maps, run_of
+from hmean.metrics.hmean import Scorer, choose_characters, resamples
+from hmean.postprocess import PageMap
 from hmean.progress import track
 from hmean.results import STATISTICS, score_record
 from hmean.runs import RunFolder, differences, load_yaml
@@ -44,7 +44,6 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     folder = run_of(checkpoint)
     check_same_model(config, checkpoint)
     before = config.models.head.postprocess.params()
-    axes = axes_of(before, config.tune)
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     keys = pages.page_keys()
@@ -52,10 +51,30 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
         raise InputError(f"{pages.labels.source}: {doubled(pages, keys)}; a page must not choose for its own copy")
     store = run_maps(config, checkpoint, pages, folder)
     truth = [pages.page(position) for position in range(len(pages))]
-    characters = choose_characters(truth)
-    objective = config.tune.weights()
-    pick = partial(choose, objective=objective, precision=config.tune.precision, recall=config.tune.recall)
-    every = Scored(partial(_score, truth, store, characters))
+    fitted, scorer = fit(truth, lambda page: store.read(page.name), before, config.tune)
+    record = {"part": config.evaluate_on, "influenced_by": checkpoint.influenced_by(keys), **fitted}
+    write_json(folder / "tuned.json", record)
+    values = record["before" if record["kept"] else "after"]["postprocess"]
+    scored = {**about(config, checkpoint, pages, 0.0), "postprocess": values}
+    write_json(folder / "cross_fitted" / "scores.json", score_record(scorer, scored))
+    if values != before.to_dict():
+        why = f"tuned for {'+'.join(record['objective'])} hmean on {len(pages)} {config.evaluate_on} pages"
+        write_postprocess(checkpoint.path, PostprocessParams(**values), why, keys)
+    return record
+
+
+def fit(
+    truth: Sequence[Page], read_map: Callable[[Page], PageMap], before: PostprocessParams, wanted: TuneConfig
+) -> tuple[dict[str, Any], Scorer]:
+    """Search the lists on labelled pages and choose.
+
+    Returns:
+        What ``tuned.json`` says of the choice, and the pages' scores with what was decided without them: cross-fitted,
+        or with the values before where these are kept.
+    """
+    axes, characters, objective = axes_of(before, wanted), choose_characters(truth), wanted.weights()
+    pick = partial(choose, objective=objective, precision=wanted.precision, recall=wanted.recall)
+    every = Scored(partial(_score, truth, read_map, characters))
     find = partial(search, before, axes, every, most=MOST_SETTINGS if grid_size(axes) <= MOST_SETTINGS else FIRST_GRID)
     scores, choice = find(choose_on=pick)
     present, chosen = every([before]), scores.setting(choice.chosen)
@@ -63,9 +82,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     describe_one = partial(_describe, objective=objective, names=names, characters=characters)
     record: dict[str, Any] = {
         "objective": objective,
-        "part": config.evaluate_on,
-        "pages": len(pages),
-        "influenced_by": checkpoint.influenced_by(keys),
+        "pages": len(truth),
         "before": {"postprocess": before.to_dict(), "score": describe_one(present)},
         "after": {
             "postprocess": chosen.settings[0].to_dict(),
@@ -79,24 +96,20 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     }
     crossed = crossfit_search(
         lambda rest: find(choose_on=lambda scores: pick(scores.pages(rest))),
-        names, [page.group for page in truth], config.tune.folds,
+        names, [page.group for page in truth], wanted.folds,
     )  # fmt: skip
     record["searched"] = {"settings": grid_size(axes), "scored": len(every.known)}
     if crossed is not None:
         held, found = crossed
         record["cross_fitted"] = {
             "score": describe_one(held),
-            "scored": score_record(held.scorer(names, characters), {}),
             **gain_of(held, present, objective),
             "chosen": [part.settings[made.chosen].to_dict() for part, made in found],
         }
     # What does not gain on pages it was not chosen on is not better than what was there.
     record["kept"] = crossed is None or record["cross_fitted"]["gain"] <= 0
-    write_json(folder / "tuned.json", record)
-    if not record["kept"] and chosen.settings[0] != before:
-        why = f"tuned for {'+'.join(objective)} hmean on {len(pages)} {config.evaluate_on} pages"
-        write_postprocess(checkpoint.path, chosen.settings[0], why, keys)
-    return record
+    decided = present if crossed is None or record["kept"] else crossed[0]
+    return record, decided.scorer(names, characters)
 
 
 def run_folder(folder: str, objective: Statistic) -> None:
@@ -113,11 +126,14 @@ def axes_of(before: PostprocessParams, wanted: TuneConfig) -> dict[str, list[Any
 
 
 def _score(
-    truth: Sequence[Page], store: MapStore, characters: Characters, settings: Sequence[PostprocessParams]
+    truth: Sequence[Page],
+    read_map: Callable[[Page], PageMap],
+    characters: Characters,
+    settings: Sequence[PostprocessParams],
 ) -> SettingScores:
     with track(f"{len(settings)} settings", len(truth)) as advance:
         return score_settings(
-            truth, lambda page: store.read(page.name), settings, characters,
+            truth, read_map, settings, characters,
             threads=os.cpu_count() or 1, on_pages=lambda n: [advance() for _ in range(n)],
         )  # fmt: skip
 

@@ -1,0 +1,169 @@
+"""The report of a campaign, from its folder alone: HTML and Markdown, English or Korean."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from hmean.errors import InputError
+from hmean.files import read_json, write_text
+from hmean.jobs.compare import compare, open_result
+
+LANGUAGES = ("en", "ko")
+Section = dict[str, Any]
+
+
+def run(folder: Path, lang: str = "en") -> Path:
+    """Write ``report.html`` and ``report.md`` (``report.ko.*``) beside ``campaign.json``; returns the former."""
+    if lang not in LANGUAGES:
+        raise InputError(f"lang={lang}: there are {', '.join(LANGUAGES)}")
+    report = Report(folder, lang)
+    sections: list[Section] = [{"lines": [], "rows": [], "code": [], **part} for part in report.sections()]
+    page = {"title": report.say("title", name=folder.name), "lang": lang, "sections": sections}
+    stem = "report" if lang == "en" else f"report.{lang}"
+    for kind in ("md", "html"):
+        source = (files("hmean.jobs") / f"campaign.{kind}.j2").read_text(encoding="utf-8")
+        environment = jinja2.Environment(autoescape=kind == "html", undefined=jinja2.StrictUndefined, trim_blocks=True)  # noqa: S701 - Markdown is no HTML
+        write_text(folder / f"{stem}.{kind}", environment.from_string(source).render(page))
+    return folder / f"{stem}.html"
+
+
+class Report:
+    """What a campaign measured, in words of one language."""
+
+    def __init__(self, folder: Path, lang: str) -> None:
+        self.folder, self.state = folder, read_json(folder / "campaign.json")
+        self.file = self.state["file"]
+        self.done = {n: p for n, p in self.state["phases"].items() if p["outcome"] != "skipped"}
+        table = json.loads((files("hmean.jobs") / "campaign_strings.json").read_text(encoding="utf-8"))
+        self.words = {key: texts[LANGUAGES.index(lang)] for key, texts in table.items()}
+        self.winner = next((p["outcome"] for p in reversed(self.done.values()) if p["asked"]["job"] == "choose"), None)
+
+    def say(self, key: str, **values: Any) -> str:
+        """A text of the table."""
+        return str(self.words[key]).format(**values)
+
+    def sections(self) -> list[Section]:
+        """All of the report: titles, lines, tables, commands."""
+        spent = sum(self.state["seconds"].values()) / 3600
+        time = self.say("time", hours=f"{spent:.2f}", budget=f"{self.file['budget_hours']:g}")
+        tables = self.tables()
+        first, last = (
+            {"title": "", "lines": [self.say("about"), time]},
+            {"title": self.say("commands"), **self.commands()},
+        )
+        between = [*map(self.ranking, tables), self.gates(), *self.ensembles(), *self.expected(tables)]
+        return [first, *between, last]
+
+    def tables(self) -> list[list[dict[str, Any]]]:
+        """Scores by the pages that they are of, each table's base first."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for name, phase in self.done.items():
+            for result, (place, config) in phase.get("scores", {}).items():
+                record = read_json(self.folder / place / "scores.json")
+                row = {"name": result, "phase": name, "place": self.folder / place, "config": config}
+                found.setdefault(f"{record['part']} {record['data_hash']}", []).append({**row, **record})
+        return list(found.values())
+
+    def ranking(self, rows: list[dict[str, Any]]) -> Section:
+        """One table, best first, each result compared with the base."""
+        base, lines = open_result(rows[0]["place"], None), []
+        for row in sorted(rows, key=lambda row: -row["cleval"]["macro"]["h"]):
+            prh, change, verdict = row["cleval"]["macro"], "", self.say("base")
+            if row is not rows[0]:
+                found = compare(base, open_result(row["place"], None))["macro"]
+                change = _change(found["difference"], found["interval95"])
+                verdict = self.say(found["verdict"])
+            h = f"{_percent(prh['h'])} [{', '.join(map(_percent, row['interval95']['macro']))}]"
+            numbers = (h, _percent(prh["p"]), _percent(prh["r"]), f"{100 * (prh['p'] - prh['r']):+.2f}")
+            mark = " *" * bool(row.get("influenced_by", {}).get("tuned"))
+            lines.append([row["name"] + mark, *numbers, change, verdict, row["config"]])
+        head = [self.say("result"), "H", "P", "R", "P − R", self.say("change", base=rows[0]["name"])]  # noqa: RUF001 - a minus
+        title = self.say("results", part=rows[0]["part"], images=rows[0]["images"])
+        marked = [self.say("marked")] * any(line[0].endswith(" *") for line in lines)
+        head += [self.say("verdict"), self.say("config")]
+        return {"title": title, "lines": marked, "head": head, "rows": lines}
+
+    def gates(self) -> Section:
+        """What was decided, and on what."""
+        lines = []
+        for name, phase in self.done.items():
+            if "distinguishable" not in phase:
+                continue
+            low, high = map(_percent, phase.get("interval95", (0, 0)))
+            key, values = ("gate", {"h": _percent(phase["h"]), "of": phase["of"]}) if "h" in phase else ("choice", {})
+            line = self.say(key, name=name, outcome=phase["outcome"], low=low, high=high, **values)
+            lines.append(line if phase["distinguishable"] else f"{line}. {self.say('unsure')}")
+        skipped = [name for name in self.state["phases"] if name not in self.done]
+        return {
+            "title": self.say("gates"),
+            "lines": lines + [self.say("skipped", names=", ".join(skipped))] * bool(skipped),
+        }
+
+    def ensembles(self) -> list[Section]:
+        """The verdict on each way of joining the folds, beside its cost."""
+        found = []
+        for name in [name for name, phase in self.done.items() if phase["asked"]["job"] == "ensemble"]:
+            record = read_json(self.folder / name / "ensemble.json")
+            rows = []
+            for row in (row for row in record["candidates"] if "skipped" not in row):
+                gain = _change(row["gain"], row["interval95"])
+                cost = (f"{row['ms_a_page']:.0f}", f"{row['mb']:.1f}")
+                rows.append([row["candidate"], _percent(row["h"]), gain, self.say(row["verdict"]), *cost])
+            head = [self.say("result"), "H", self.say("change", base="single"), self.say("verdict"), "ms", "MB"]
+            title = self.say("ensemble", name=name, kind=record["kind"])
+            found.append({"title": title, "head": head, "rows": rows})
+        return found
+
+    def expected(self, tables: list[list[dict[str, Any]]]) -> list[Section]:
+        """Expectations against what the winner reached on the pages that were scored last; and what follows."""
+        of = self.winner or next(iter(self.done), "")
+        row = next((r for rows in reversed(tables) for r in rows if of in (r["name"], r["phase"])), None)
+        if row is None:
+            return []
+        prh, (low, high) = row["cleval"]["macro"], row["interval95"]["macro"]
+        hoped = self.file["expectations"]
+        rows = [[self.say(k), _percent(v), f"{100 * (prh['h'] - v):+.2f}"] for k, v in hoped.items()]
+        reached = self.say("reached", of=of, part=row["part"])
+        level = (
+            "below" if prh["h"] < hoped["conservative"] else "between" if prh["h"] < hoped["optimistic"] else "reached"
+        )
+        short = hoped["conservative" if level == "below" else "optimistic"] - prh["h"]
+        lines = [self.say(f"next_{level}", short=f"{100 * short:.2f}")]
+        unsure = [name for name, phase in self.done.items() if phase.get("distinguishable") is False]
+        lines += [self.say("next_pages", names=", ".join(unsure))] * bool(unsure)
+        gap = prh["p"] - prh["r"]
+        if abs(gap) > (high - low) / 2:
+            lines.append(self.say("next_recall" if gap > 0 else "next_precision", gap=f"{100 * abs(gap):.2f}"))
+        if any(phase["asked"]["job"] == "ensemble" for phase in self.done.values()):
+            made = self.folder / str(self.winner) / "ensemble.json"
+            kept = made.exists() and read_json(made)["kind"] != "single"
+            lines.append(self.say("next_distil" if kept else "next_single"))
+        table = {"head": [self.say("expectation"), "H", f"{reached}: {_percent(prh['h'])}"], "rows": rows}
+        return [{"title": self.say("expected"), **table}, {"title": self.say("next"), "lines": lines}]
+
+    def commands(self) -> Section:
+        """The commands of the winner and of the phases that it takes up, and how to use it."""
+        needed, waiting = set[str](), [self.winner] if self.winner else []
+        while waiting:
+            name = waiting.pop()
+            phase = self.done[name]
+            needed.add(name)
+            waiting += [of for of in (*phase["asked"]["of"], phase["outcome"]) if of in self.done and of not in needed]
+        ran = [command for name, phase in self.done.items() if name in needed for command in phase.get("commands", [])]
+        use = f"hmean predict IMAGES run={self.folder} output=submission"
+        return {"code": [*(f"hmean {shlex.join(command)}" for command in ran), f"# {self.say('submission')}", use]}
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.2f}"
+
+
+def _change(value: float, interval95: Sequence[float]) -> str:
+    return f"{100 * value:+.2f} [{', '.join(f'{100 * end:+.2f}' for end in interval95)}]"

@@ -1,0 +1,261 @@
+"""The campaign: its file, its gates, stopping and going on, its report and its submission."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import TINY
+from hmean.campaign import Gate, decide, read_campaign
+from hmean.cli import main
+from hmean.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+STAND_IN = str(Path(__file__).with_name("stand_in.py"))
+
+
+def gate(unsure="sweep"):
+    return Gate(job="gate", of=["base"], pass_at=0.9645, sweep_at=0.964, not_distinguishable=unsure)
+
+
+@pytest.mark.parametrize(
+    ("h", "interval", "unsure", "expected"),
+    [
+        (0.97, (0.966, 0.974), "sweep", ("pass", True)),
+        (0.9642, (0.9641, 0.9644), "retry", ("sweep", True)),
+        (0.95, (0.94, 0.96), "sweep", ("retry", True)),
+        (0.9645, (0.9645, 0.98), "retry", ("pass", True)),  # a limit belongs to what lies above it
+        (0.9646, (0.960, 0.968), "sweep", ("sweep", False)),  # above the limit, but the interval cannot tell
+        (0.9646, (0.960, 0.968), "mean", ("pass", False)),
+        (0.9639, (0.962, 0.9641), "mean", ("retry", False)),
+        (0.9639, (0.962, 0.9641), "pass", ("pass", False)),
+    ],
+)
+def test_a_gate_uses_the_interval_and_says_when_that_cannot_tell(h, interval, unsure, expected):
+    assert decide(h, interval, gate(unsure)) == expected
+
+
+def campaign_file(tmp_path, receipts, base_lr, limits, unsure="sweep"):
+    sweep = tmp_path / "sweep.yaml"
+    sweep.write_text("parameters: {models.optimizer.lr: {min: 0.0003, max: 0.0005}}\n")
+    retry = {"job": "train", "args": ["models.optimizer.lr=0.00045"], "when": {"decide": ["retry"]}}
+    file = {
+        "name": "camp", "output_dir": str(tmp_path / "outputs"), "command": [sys.executable, STAND_IN],
+        "args": ["preset=receipts_lite", f"dataset_base_path={receipts}"], "budget_hours": 1.0,
+        "expectations": {"conservative": 0.9, "neutral": 0.95, "optimistic": 0.99},
+        "phases": {
+            "base": {"job": "train", "args": [f"models.optimizer.lr={base_lr}"]},
+            "decide": {"job": "gate", "of": ["base"], "pass_at": limits[0], "sweep_at": limits[1], "not_distinguishable": unsure},
+            "retry": retry,
+            "sweep": {"job": "sweep", "file": str(sweep), "n": 2, "when": {"decide": ["sweep", "retry"]}},
+            "best": {"job": "choose", "of": ["base", "retry", "sweep"], "not_distinguishable": "first"},
+            "folds": {"job": "crossval", "of": ["best"], "args": ["crossval.k=2"]},
+            "ensemble": {"job": "ensemble", "of": ["folds"]},
+            "val": {"job": "score", "part": "val", "of": ["best", "ensemble"]},
+            "winner": {"job": "choose", "of": ["best", "ensemble"], "by": "val", "not_distinguishable": "first"},
+            "test": {"job": "score", "part": "test", "of": ["best", "ensemble"]},
+        },
+    }  # fmt: skip
+    path = tmp_path / "camp.yaml"
+    path.write_text(yaml.safe_dump(file, sort_keys=False))
+    return path
+
+
+def state(tmp_path):
+    return json.loads((tmp_path / "outputs/camp/campaign.json").read_text(encoding="utf-8"))
+
+
+def ran(tmp_path, what="start"):
+    lines = (tmp_path / "log").read_text().splitlines()
+    return [line.split()[1] for line in lines if line.startswith(what) and "probes" not in line]
+
+
+@pytest.fixture
+def logged(tmp_path, monkeypatch):
+    monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "log"))
+
+
+@pytest.mark.usefixtures("logged")
+@pytest.mark.parametrize(
+    ("base_lr", "limits", "outcome", "best", "jobs"),
+    [
+        (0.0004, (0.96, 0.95), "pass", "base", 0),
+        (0.00046, (0.9695, 0.95), "sweep", "sweep", 1),
+        (0.0008, (0.9695, 0.95), "retry", "sweep", 1),
+    ],
+)
+def test_each_gate_leads_where_the_file_says(tmp_path, receipts, base_lr, limits, outcome, best, jobs):
+    assert main(["campaign", str(campaign_file(tmp_path, receipts, base_lr, limits))]) == 0
+    found = state(tmp_path)
+    phases = found["phases"]
+    assert phases["decide"]["outcome"] == outcome
+    assert phases["decide"]["distinguishable"]
+    assert phases["best"]["outcome"] == best
+    assert ran(tmp_path).count("sweep") == jobs
+    assert (phases["retry"]["outcome"] == "skipped") == (outcome != "retry")
+    # The folds are trained with the winner's values, and the ensemble earns its place on the validation pages.
+    folds = phases["folds"]["commands"][0]
+    assert f"models.optimizer.lr={base_lr if best == 'base' else 0.0004}" in folds
+    assert phases["winner"]["outcome"] == "ensemble"
+    assert found["winner"] == "ensemble/ensemble.json"
+
+
+@pytest.mark.usefixtures("logged")
+def test_killed_twice_it_ends_as_an_unbroken_one(tmp_path, receipts):
+    """SIGKILL of everything, in a training and in the folds; then the same commands were run, the finished ones once."""
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    for folder in (whole, broken):
+        folder.mkdir()
+    assert main(["campaign", str(campaign_file(whole, receipts, 0.0008, (0.9695, 0.95)))]) == 0
+    path = campaign_file(broken, receipts, 0.0008, (0.9695, 0.95))
+    command = [sys.executable, "-m", "hmean", "campaign", str(path)]
+    environment = {**os.environ, "STAND_IN_LOG": str(broken / "log")}
+    for at in ("start train models", "start crossval"):
+        process = subprocess.Popen(command, env=environment, start_new_session=True, stdout=subprocess.DEVNULL)
+        pattern = {"start train models": r"start train .*exp_name=retry", "start crossval": r"start crossval"}[at]
+        while not ((broken / "log").exists() and re.search(pattern, (broken / "log").read_text())):
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        assert not (broken / "outputs/camp/report.html").exists()
+    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    a, b = state(whole), state(broken)
+    assert json.dumps(a["phases"]).replace(str(whole), "") == json.dumps(b["phases"]).replace(str(broken), "")
+    assert a["winner"] == b["winner"]
+    one, other = ((t / "outputs/camp/report.md").read_text().replace(str(t), "") for t in (whole, broken))
+    assert re.sub(r"\d+\.\d+ of 1 hours", "", one) == re.sub(r"\d+\.\d+ of 1 hours", "", other)
+    finished = ran(broken, "end")
+    assert sorted(finished) == sorted(ran(tmp_path, "end"))  # what had ended was not run again
+    again = (broken / "log").read_text()
+    assert subprocess.run(command, env=environment, check=True, capture_output=True).returncode == 0
+    assert (broken / "log").read_text() == again
+
+
+@pytest.mark.usefixtures("logged")
+def test_the_budget_ends_it_and_a_larger_one_goes_on(tmp_path, receipts, capsys):
+    path = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95)))
+    assert main(["campaign", path, "budget_hours=0.0002"]) == 130
+    assert "the budget of 0.0002 hours is spent in phase" in capsys.readouterr().err
+    assert sum(state(tmp_path)["seconds"].values()) >= 0.0002 * 3600
+    assert main(["campaign", path]) == 0
+    assert state(tmp_path)["winner"]
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_dry_run_says_what_time_and_disk_it_takes(tmp_path, receipts, capsys):
+    path = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95)))
+    assert main(["campaign", path, "--dry-run"]) == 0
+    lines = {line.split("\t")[0]: line.split("\t") for line in capsys.readouterr().out.splitlines() if "\t" in line}
+    # 6 pages in batches of 4: 1 step, which took 1 s, an epoch, 44 epochs; 1 s for each of 4 validations
+    hours = (44 * 1.0 + 4 * 1.0) / 3600
+    assert lines["base"][2:4] == ["1", f"{hours:.2f}"]
+    assert lines["sweep"][2] == lines["folds"][2] == "2"
+    assert lines["sweep"][5] == "decide: sweep or retry"
+    assert float(lines["left at most"][3]) == pytest.approx(6 * hours, abs=0.02)
+    assert ran(tmp_path) == []
+    assert not (tmp_path / "outputs/camp/base").exists()
+
+
+def test_every_fault_of_a_file_is_said_at_once(tmp_path, receipts):
+    path = campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95))
+    file = yaml.safe_load(path.read_text())
+    file["budget_hours"] = -1
+    file["phases"]["decide"]["pas_at"] = 0.9
+    file["phases"]["folds"]["job"] = "fold"
+    path.write_text(yaml.safe_dump(file, sort_keys=False))
+    with pytest.raises(InputError) as error:
+        read_campaign(path)
+    for part in ("budget_hours", "pas_at", "phases.folds"):
+        assert part in str(error.value), part
+    path = campaign_file(tmp_path, receipts, 0.0004, (0.90, 0.95))
+    with pytest.raises(InputError, match=r"sweep_at must not be above pass_at.*no phase before it is named nobody"):
+        read_campaign(path, ["phases.folds.of=[nobody]"])
+    path = campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95))
+    with pytest.raises(InputError, match=r"models\.optimizer\.rl") as error:
+        read_campaign(path, ["phases.base.args=[models.optimizer.rl=1]", "phases.sweep.file=nowhere.yaml"])
+    assert "there is no nowhere.yaml" in str(error.value)
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_phase_that_was_done_with_other_values_is_not_taken_for_done(tmp_path, receipts, capsys):
+    path = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95)))
+    assert main(["campaign", path]) == 0
+    assert main(["campaign", path, "phases.base.args=[models.optimizer.lr=0.001]"]) == 2
+    assert "phase base was done with other values" in capsys.readouterr().err
+    assert main(["campaign", path, "budget_hours=9"]) == 0
+
+
+@pytest.mark.usefixtures("logged")
+def test_the_report_follows_from_what_was_measured(tmp_path, receipts):
+    path = str(campaign_file(tmp_path, receipts, 0.00046, (0.9695, 0.95), unsure="sweep"))
+    assert main(["campaign", path]) == 0
+    folder = tmp_path / "outputs/camp"
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    rows = [
+        [cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("| ")
+    ]
+    best = next(row for row in rows if row[0].strip("| ") == "sweep/slot_01")
+    assert best[1].startswith("97.00 [")
+    assert best[6] == "better"
+    assert "models.optimizer.lr=0.0004" in best[7]
+    assert next(row for row in rows if row[0] == "base" and row[6] == "base")
+    h = json.loads((folder / "base/cross_fitted/scores.json").read_text())["cleval"]["macro"]["h"]
+    assert f"decide: base has H {100 * h:.2f} [" in text
+    assert f"hmean predict IMAGES run={folder}" in text
+    assert "hmean crossval" in text
+    assert "hmean evaluate evaluate_on=train" in text  # the ensemble won: distil it
+    assert main(["campaign", path, "lang=ko"]) == 0
+    korean = (folder / "report.ko.html").read_text(encoding="utf-8")
+    assert '<html lang="ko">' in korean
+    assert "기대와 달성" in korean
+    assert "http" not in korean.replace("http-equiv", "")  # nothing is loaded from elsewhere
+    strings = json.loads((ROOT / "src/hmean/jobs/campaign_strings.json").read_text(encoding="utf-8"))
+    assert all(set(re.findall(r"{\w+}", en)) == set(re.findall(r"{\w+}", ko)) for en, ko in strings.values())
+    assert main(["campaign", path, "lang=de"]) == 2
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "configs/campaign").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_shipped_campaign_is_sound(file, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    if not all(Path(p["file"]).exists() for p in yaml.safe_load(file.read_text())["phases"].values() if "file" in p):
+        pytest.skip("its sweep file comes with hmean sweep")
+    read_campaign(file)
+
+
+def test_a_tiny_campaign_from_end_to_end(receipts, tmp_path, monkeypatch):
+    """Real trainings of a tiny network: base, gate, folds, choice, test pages, submission from the folder alone."""
+    monkeypatch.chdir(tmp_path)
+    args = [a for a in TINY if not a.startswith("trainer.max_epochs")]
+    file = {
+        "name": "tiny", "budget_hours": 1.0, "expectations": {"conservative": 0.1, "neutral": 0.2, "optimistic": 0.3},
+        "args": [*args, "trainer.max_epochs=1", f"dataset_base_path={receipts}", "tune.thresh=[0.02,0.2]", "tune.box_thresh=[0.0]", "tune.inverse_r=[0.5]"],
+        "phases": {
+            "base": {"job": "train"},
+            "decide": {"job": "gate", "of": ["base"], "pass_at": 0.9, "sweep_at": 0.8, "not_distinguishable": "retry"},
+            "retry": {"job": "train", "args": ["models.optimizer.lr=0.003"], "when": {"decide": ["retry"]}},
+            "winner": {"job": "choose", "of": ["base", "retry"], "not_distinguishable": "best"},
+            "folds": {"job": "crossval", "of": ["winner"], "args": ["crossval.k=2", "crossval.holdout=0.0"]},
+            "test": {"job": "score", "part": "test", "of": ["winner", "base"]},
+        },
+    }  # fmt: skip
+    Path("tiny.yaml").write_text(yaml.safe_dump(file, sort_keys=False))
+    assert main(["campaign", "tiny.yaml"]) == 0
+    record = json.loads(Path("outputs/tiny/campaign.json").read_text())
+    assert record["phases"]["decide"]["outcome"] == "retry"
+    assert Path("outputs/tiny/folds/crossval.json").exists()
+    assert main(["predict", str(receipts / "images"), "run=outputs/tiny", "output=submission",
+                 *(a for a in TINY if a.startswith("dataloaders"))]) == 0  # fmt: skip
+    rows = Path("submission/submission.csv").read_text().splitlines()
+    assert rows[0] == "filename,polygons"
+    assert len(rows) == 12
+    scored = json.loads(Path("outputs/tiny/test/winner/scores.json").read_text())
+    assert scored["images"] == 2
+    assert (Path("outputs/tiny") / record["winner"]).exists()
