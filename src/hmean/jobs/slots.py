@@ -106,10 +106,11 @@ class Queue:
 
     def __init__(self, url: str, name: str) -> None:
         self.url, self.name = storage_url(url), name
-        lite = self.url.startswith("sqlite")
-        self._engine = sqlalchemy.create_engine(
-            self.url, poolclass=sqlalchemy.NullPool, connect_args={"timeout": 60 if lite else 10}
-        )
+        self.engine_options: dict[str, Any] = {  # no pool: a connection kept idle outlives a restarted database
+            "poolclass": sqlalchemy.NullPool,
+            "connect_args": {"timeout": 60 if self.url.startswith("sqlite") else 10},
+        }
+        self._engine = sqlalchemy.create_engine(self.url, **self.engine_options)
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     def _do(self, *statements: str, **values: Any) -> list[Any]:

@@ -49,11 +49,12 @@ def overrides_in(command: Sequence[str]) -> list[str]:
 
 def open_study(queue: Queue, sweep: Sweep) -> optuna.Study:
     """The study, made if it is not there."""
+    storage = optuna.storages.RDBStorage(queue.url, engine_kwargs=queue.engine_options)
     try:
-        return optuna.load_study(study_name=queue.name, storage=queue.url)
+        return optuna.load_study(study_name=queue.name, storage=storage)
     except KeyError:
         goal = optuna.study.StudyDirection.MAXIMIZE if sweep.sign > 0 else optuna.study.StudyDirection.MINIMIZE
-        return optuna.create_study(storage=queue.url, study_name=queue.name, direction=goal)
+        return optuna.create_study(storage=storage, study_name=queue.name, direction=goal)
 
 
 def make_sampler(method: str, n: int, seed: int) -> optuna.samplers.BaseSampler:
