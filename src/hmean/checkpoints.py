@@ -131,14 +131,23 @@ def open_checkpoint(overrides: Sequence[str]) -> tuple[Config, Checkpoint]:
 def restore_detector(config: Config, checkpoint: Checkpoint) -> Detector:
     """The network with its trained weights, in evaluation mode, on the machine's best device."""
     detector = build_detector(config, pretrained=False)
-    try:
-        detector.load_state_dict(dict(checkpoint.weights))
-    except RuntimeError as error:
-        raise InputError(f"{checkpoint.path}: its weights do not fit its config ({error})") from error
+    load_weights(detector, checkpoint)
     device = "cuda" if torch.cuda.is_available() and config.trainer.accelerator in ("auto", "gpu") else "cpu"
     layout = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
     detector.to(device=device, memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack this pair
     return detector.eval()
+
+
+def load_weights(detector: Detector, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's weights into a network.
+
+    Raises:
+        InputError: if that is of another architecture.
+    """
+    try:
+        detector.load_state_dict(dict(checkpoint.weights))
+    except RuntimeError as error:
+        raise InputError(f"{checkpoint.path}: its weights do not fit models of the config ({error})") from error
 
 
 def write_postprocess(path: Path, params: PostprocessParams, why: str, keys: NDArray[np.int64]) -> None:

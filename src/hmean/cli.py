@@ -27,7 +27,8 @@ HELP = {
           errors.json, predictions.json, maps/, pictures/, report.html
 
   hmean train preset=efficientnet_b4_lr_optimized exp_name=b4 dataset_base_path=data models.optimizer.lr=0.0004
-  hmean train preset=receipts_lite exp_name=lite resume=auto      go on where it stopped""",
+  hmean train preset=receipts_lite exp_name=lite resume=auto      go on where it stopped
+  hmean train ... checkpoint_path=outputs/b4/checkpoints/best.ckpt   start from its weights (fine-tuning)""",
     "evaluate": """Score a trained model on labelled pages.
 
   reads   run=FOLDER or checkpoint_path (model, preprocessing and thresholds), the pages of evaluate_on=val|test|train
@@ -103,8 +104,8 @@ HELP = {
 
 # Keys of the config that a job has no use for: set, they would be ignored.
 _UNREAD = {
-    "train": ("output", "checkpoint_path", "evaluate_on", "maps", "trusted_targets"),
-    "lr_find": ("output", "checkpoint_path", "evaluate_on", "maps", "trusted_targets", "resume", "wandb", "overwrite"),
+    "train": ("output", "evaluate_on", "maps", "trusted_targets"),
+    "lr_find": ("output", "evaluate_on", "maps", "trusted_targets", "resume", "wandb", "overwrite"),
     "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
     "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
     "predict": ("resume", "wandb", "evaluate_on"),

@@ -27,7 +27,7 @@ from hmean.files import read_json, write_text
 _SECRET = re.compile(r"[^=]*(key|token|secret|passw|credential)[^=]*=", re.IGNORECASE)
 # A resumed run may differ in these: how long and how it runs, not what it learns.
 MAY_CHANGE = (
-    "resume", "overwrite", "wandb", "output_dir", "output", "checkpoint_path", "evaluate_on", "trusted_targets",
+    "resume", "overwrite", "wandb", "output_dir", "output", "evaluate_on", "trusted_targets",
     "predict", "tune", "crossval",
     "datasets.train_dataset.split.file", "datasets.val_dataset.split.file",  # the pages themselves are compared
     "dataloaders.cache", "dataloaders.val_dataloader", "dataloaders.test_dataloader",

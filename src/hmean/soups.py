@@ -19,7 +19,7 @@ def soup(members: Sequence[Checkpoint], path: Path) -> Checkpoint:
     were frozen at one value.
 
     Raises:
-        InputError: listing members of another architecture or initialisation (other ``models`` values, or seed).
+        InputError: listing members of another architecture or initialisation (other ``models`` values, seed or start).
     """
     first, *others = members
     faults = [fault for other in others for fault in _differences(first, other)]
@@ -42,8 +42,12 @@ def _differences(a: Checkpoint, b: Checkpoint) -> list[str]:
     if {k: v.shape for k, v in a.weights.items()} != {k: v.shape for k, v in b.weights.items()}:
         return [f"{b.path}: has another architecture than {a.path}"]
     parts = ("encoder", "decoder", "head")
-    made = [{p: {**c.config["models"][p], "postprocess": None} for p in parts} | {"": c.config["seed"]} for c in (a, b)]
-    return [] if made[0] == made[1] else [f"{b.path}: was initialised otherwise (models or seed) than {a.path}"]
+    made = [
+        {p: {**c.config["models"][p], "postprocess": None} for p in parts}
+        | {"": [c.config.get(k) for k in ("seed", "checkpoint_path")]}
+        for c in (a, b)
+    ]
+    return [] if made[0] == made[1] else [f"{b.path}: was initialised otherwise (models, seed or start) than {a.path}"]
 
 
 def greedy(order: Sequence[int], score: Callable[[tuple[int, ...]], float]) -> tuple[int, ...]:

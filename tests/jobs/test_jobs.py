@@ -443,7 +443,7 @@ def test_wrong_prediction_files_are_told(receipts, tmp_path, capsys, images):
 
 @pytest.mark.parametrize(
     ("job", "override"),
-    [("train", "output=x"), ("train", "checkpoint_path=x"), ("evaluate", "exp_name=x"), ("tune", "output=x")],
+    [("train", "output=x"), ("evaluate", "exp_name=x"), ("tune", "output=x")],
 )
 def test_a_key_that_a_job_does_not_read_is_refused(job, override, capsys):
     assert main([job, override]) == 2
@@ -462,6 +462,21 @@ def test_a_run_is_not_resumed_with_other_pages(copy_of_run, receipts, tmp_path, 
     command = ["train", *TINY, f"dataset_base_path={data}", f"output_dir={copy_of_run.parent}", "exp_name=tiny"]
     assert main([*command, "resume=auto", "trainer.max_epochs=3"]) == 2
     assert "its train pages were others" in capsys.readouterr().err
+
+
+def test_a_run_starts_from_the_weights_of_another_and_owns_up_to_its_pages(trained, tiny, tmp_path, capsys):
+    start = f"checkpoint_path={trained / 'checkpoints/best.ckpt'}"
+    assert main(["train", *tiny, start]) == 2  # its epoch was chosen on these validation pages
+    assert "of the 3 validation pages, 0 trained it, 3 chose its epoch" in capsys.readouterr().err
+    assert main(["train", *tiny, start, "preset/models/decoder=dbnetpp"]) == 2
+    assert "do not fit models of the config" in capsys.readouterr().err
+    assert not (tmp_path / "outputs").exists()
+    others = ["datasets.val_dataset.annotation_path=${dataset_base_path}/jsons/test.json", "trainer.max_epochs=1"]
+    assert main(["train", *tiny, start, *others, "models.optimizer.lr=1e-9", "trainer.ema_decay=null"]) == 0
+    before, after = (load_checkpoint(run / "checkpoints/best.ckpt") for run in (trained, tmp_path / "outputs/tiny"))
+    learned = [name for name in after.weights if "running" not in name and "num_batches" not in name]
+    assert max(float((before.weights[n] - after.weights[n]).abs().max()) for n in learned) < 1e-5
+    assert {*before.pages["train"].tolist(), *before.pages["val"].tolist()} == set(after.pages["train"].tolist())
 
 
 def test_values_that_an_optimizer_refuses_leave_no_folder(tiny, tmp_path, capsys):

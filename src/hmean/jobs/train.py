@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 import lightning.pytorch as pl
+import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.plugins import TorchCheckpointIO
@@ -27,7 +28,7 @@ from torch.optim import Optimizer
 
 from hmean import runs
 from hmean.builders import build_detector, build_train_view, open_pages
-from hmean.checkpoints import carry, load_checkpoint, save_checkpoint
+from hmean.checkpoints import carry, load_checkpoint, load_weights, save_checkpoint
 from hmean.config import Config, build, check_components, resolve
 from hmean.data.cache import PageCache
 from hmean.data.datamodule import PagesModule
@@ -94,9 +95,22 @@ def run(config: Config) -> RunFolder:
 
 
 def build_module(config: Config, train_pages: LabelledImages, val_pages: LabelledImages) -> DetectorModule:
-    """Network, loss, optimizer and schedule of a config; nothing is read but weights."""
+    """Network, loss, optimizer and schedule of a config; nothing is read but weights.
+
+    What the checkpoint that it starts from had seen counts as trained on.
+    """
     pl.seed_everything(config.seed, verbose=False)
-    detector = build_detector(config)
+    pages = {"train": train_pages.page_keys(), "val": val_pages.page_keys()}
+    start = load_checkpoint(Path(config.checkpoint_path)) if config.checkpoint_path else None
+    detector = build_detector(config, pretrained=start is None)
+    if start is not None:
+        load_weights(detector, start)
+        seen = start.influenced_by(pages["val"])
+        if any(seen.values()):
+            raise InputError(f"{start.path}: of the {len(val_pages)} validation pages, {seen['trained']} trained it, "
+                             f"{seen['epoch_chosen']} chose its epoch, {seen['tuned']} its thresholds; validate on "
+                             "others, or the score would be a lie")  # fmt: skip
+        pages["train"] = np.concatenate([pages["train"], *(start.pages[part].numpy() for part in ("train", "val"))])
     if config.trainer.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
     if config.trainer.compile:
@@ -114,7 +128,7 @@ def build_module(config: Config, train_pages: LabelledImages, val_pages: Labelle
         postprocess=models.head.postprocess.params(),
         val_pages=val_pages,
         characters=choose_characters(val_pages.page(i) for i in range(len(val_pages))),
-        carried=carry(config, {"train": train_pages.page_keys(), "val": val_pages.page_keys()}),
+        carried=carry(config, pages),
     )
 
 
