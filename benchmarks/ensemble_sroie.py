@@ -35,7 +35,7 @@ def main() -> None:
     del record["tuned_on"]
     for group in ("members", "runs"):  # paths of the machine
         for member in record[group]:
-            member.update({k: Path(member[k]).parts[-3] for k in ("checkpoint", "run") if k in member})
+            member["checkpoint"] = Path(member["checkpoint"]).parts[-3:][0]  # the run's name; of a soup: checkpoints
     shown = [*(os.path.basename(p) for p in (data, splits)), "FOLDER", *(os.path.basename(r) for r in runs), *more]  # noqa: PTH119
     command = "python benchmarks/ensemble_sroie.py " + " ".join(shown)
     environment = harness.environment("torch", "numpy", "opencv-python-headless", "shapely")
@@ -67,7 +67,8 @@ def page(record: dict[str, Any]) -> str:
             continue
         low, high = (100 * v for v in row["interval95"])
         p = row["postprocess"]
-        knobs = f"thresh {p['thresh']}, box {p['box_thresh']}, {p['growth']}, r {p['inverse_r']}"
+        growth = f"r {p['inverse_r']}" if p["growth"] == "inverse" else p["unclip_ratio"]
+        knobs = f"thresh {p['thresh']}, box {p['box_thresh']}, {p['growth']} {growth}"
         if "votes" in p:
             rule = "soft" if p["soft"] else f">= {p['votes']}"
             knobs += f"; votes {rule}, IoU {p['iou']}, {p['geometry']}"

@@ -18,7 +18,7 @@ from torch import Tensor
 from hmean.builders import build_detector
 from hmean.config import Config, check_components, compose
 from hmean.errors import InputError
-from hmean.files import write_with
+from hmean.files import read_json, write_with
 from hmean.models.detector import Detector
 from hmean.types import PostprocessParams
 
@@ -148,6 +148,21 @@ def load_weights(detector: Detector, checkpoint: Checkpoint) -> None:
         detector.load_state_dict(dict(checkpoint.weights))
     except RuntimeError as error:
         raise InputError(f"{checkpoint.path}: its weights do not fit models of the config ({error})") from error
+
+
+def pages_behind(folder: Path) -> NDArray[np.int64]:
+    """Keys of the pages that the models behind a folder of maps have seen: a run's, its folds', or in ``seen.json``.
+
+    Raises:
+        InputError: if the folder does not tell.
+    """
+    models = [load_checkpoint(path) for path in folder.rglob("checkpoints/best.ckpt")]
+    found = [keys.numpy() for model in models for keys in model.pages.values()]
+    found += [np.array(read_json(path), dtype=np.int64) for path in folder.glob("seen.json")]
+    if not found:
+        raise InputError(f"{folder}: nothing says which pages its maps' models had seen; take a run folder, or what "
+                         "hmean evaluate checkpoint_path=.../ensemble.json maps=true wrote")  # fmt: skip
+    return np.concatenate(found)
 
 
 def write_postprocess(path: Path, params: PostprocessParams, why: str, keys: NDArray[np.int64]) -> None:

@@ -181,8 +181,11 @@ def _next(ious: Floats, taken: Flags, text: Ints, least: float) -> int:
     """The free region that overlaps the first of a text most and all of it enough, or -1."""
     found = -1
     for j in range(len(taken)):
-        free = not taken[j] and (found < 0 or ious[text[0], j] > ious[text[0], found])
-        for g in text:
+        near = ious[text[0], j]
+        if taken[j] or near < least or (found >= 0 and near <= ious[text[0], found]):
+            continue
+        free = True
+        for g in text[1:]:
             free &= ious[g, j] >= least
         if free:
             found = j

@@ -6,6 +6,7 @@ import torch
 
 from conftest import TINY
 from hmean.builders import build_train_view, open_pages
+from hmean.checkpoints import load_checkpoint
 from hmean.cli import main
 from hmean.config import compose
 from hmean.data.datamodule import PagesModule
@@ -55,7 +56,7 @@ def test_a_teacher_that_equals_the_labels_changes_nothing(pages, tmp_path):
 
 def test_a_teachers_map_lies_where_the_page_lies(pages, tmp_path):
     """A disc drawn in a map of another size comes out at its place in turned, mirrored and scaled views."""
-    at = np.array([[61.0, 83.0]])
+    at = np.array([[pages.page(0).width / 2 + 0.3, 83.0]])
 
     def disc(_page, view):
         ((x, y),) = transform(view.matrix, at)
@@ -113,15 +114,16 @@ def test_a_student_learns_from_an_evaluation_of_its_teacher(tiny, tmp_path, caps
     """From the command line: a run, its maps of the training pages, and a run that they teach."""
     once = [*tiny[:-1], "trainer.max_epochs=1"]
     assert main(["train", *once, "exp_name=teacher"]) == 0
-    maps = tmp_path / "taught"
-    best = tmp_path / "outputs/teacher/checkpoints/best.ckpt"
+    run = tmp_path / "outputs/teacher"
     data = [o for o in tiny if o.startswith(("dataset_base_path", "dataloaders"))]
-    assert main(["evaluate", *data, f"checkpoint_path={best}", "evaluate_on=train", f"output={maps}"]) == 0
-    assert main(["train", *once, "exp_name=student", f"datasets.train_dataset.teacher={maps}"]) == 0
+    assert main(["evaluate", *data, f"run={run}", "evaluate_on=train"]) == 0
+    assert main(["train", *once, "exp_name=student", f"datasets.train_dataset.teacher={run}"]) == 0
+    seen = [load_checkpoint(tmp_path / "outputs" / n / "checkpoints/best.ckpt").pages for n in ("teacher", "student")]
+    assert {*seen[0]["train"].tolist(), *seen[0]["val"].tolist()} == set(seen[1]["train"].tolist())
     assert (tmp_path / "outputs/student/scores.json").exists()
     loss = [(tmp_path / f"outputs/{name}/metrics.jsonl").read_text() for name in ("teacher", "student")]
     assert loss[0] != loss[1]
     capsys.readouterr()
     assert main(["train", *once, "exp_name=third", f"datasets.train_dataset.teacher={tmp_path / 'nowhere'}"]) == 2
-    assert "must hold one map of each page" in capsys.readouterr().err
+    assert "nothing says which pages its maps' models had seen" in capsys.readouterr().err
     assert not (tmp_path / "outputs/third").exists()

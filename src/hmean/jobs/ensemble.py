@@ -161,9 +161,11 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
         InputError: if members are the same model, or a page of the verdict played a part in the making of one.
     """
     files = [Path(run) / "checkpoints" / "best.ckpt" if Path(run).is_dir() else Path(run) for run in runs]
-    if len(files) < 2:
-        raise InputError("hmean ensemble takes two or more run folders (or checkpoints)")
-    members = [Source(*open_checkpoint([*overrides, f"checkpoint_path={file}"])) for file in files]
+    opened = [Source(*open_checkpoint([*overrides, f"checkpoint_path={file}"])) for file in files]
+    students = [s for s in opened if s.checkpoint.config["datasets"]["train_dataset"].get("teacher")]
+    members = [s for s in opened if s not in students]
+    if len(members) < 2:
+        raise InputError("hmean ensemble takes two or more run folders (or checkpoints), beside those of students")
     config = members[0].config
     folder = Path(config.output) if config.output else Path(config.output_dir) / "ensemble"
     if (folder / "ensemble.json").exists() and not config.overwrite:
@@ -171,9 +173,12 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     keys = pages.page_keys()
-    check_members(members, pages, keys)
+    check_members(opened, pages, keys)
     bench = Bench(members, pages, folder / "maps")
-    rows, choices = judge(bench, candidates(bench, members))
+    ways = candidates(bench, members)
+    if students:
+        ways["student"] = lambda which: bench.best([((s,), bench.scores([s])) for s in students], which)
+    rows, choices = judge(bench, ways)
     sources, scores, setting = choices[winner(rows)["candidate"]]
     made = sources[0].checkpoint
     if made.path == folder / "checkpoints" / "best.ckpt":
@@ -191,7 +196,7 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
         "data_hash": pages.fingerprint(),
         "objective": bench.objective,
         "runs": [
-            {**m.about, "run": os.path.relpath(m.checkpoint.path, folder), "trained_on": _seen(m.checkpoint)}
+            {**m.about, "checkpoint": os.path.relpath(m.checkpoint.path, folder), "trained_on": _seen(m.checkpoint)}
             for m in members
         ],
         "candidates": rows,

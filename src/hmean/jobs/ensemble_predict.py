@@ -14,12 +14,14 @@ import numpy as np
 from hmean.builders import open_pages
 from hmean.checkpoints import Checkpoint, open_checkpoint, restore_detector
 from hmean.config import Config
+from hmean.data.pages import LabelledImages
 from hmean.ensembles import detect_voted, mean_map
 from hmean.errors import InputError
 from hmean.files import read_json, write_json
 from hmean.inference import run_detector
 from hmean.jobs.evaluate import require_sound
 from hmean.jobs.predict import gather
+from hmean.maps import MapStore
 from hmean.metrics.hmean import Scorer, choose_characters
 from hmean.postprocess import PageMap, detect_each
 from hmean.progress import track
@@ -28,7 +30,7 @@ from hmean.types import Detections, PostprocessParams
 from hmean.voting import VotingParams
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Source:
     """One pass of one network: the page at the config's long side, mirrored or not."""
 
@@ -62,6 +64,11 @@ class Ensemble:
 
     def run(self, asked: Sequence[tuple[str, Path]]) -> Iterator[tuple[Detections | str, int, int]]:
         """Regions, width and height of each (name, file), page by page; why there are none, where there are none."""
+        for maps in self.maps(asked):
+            yield (maps, 1, 1) if isinstance(maps, str) else (self.find(maps), maps[0].page_width, maps[0].page_height)
+
+    def maps(self, asked: Sequence[tuple[str, Path]]) -> Iterator[list[PageMap] | str]:
+        """What each source makes of each (name, file), page by page; why there is nothing, where there is nothing."""
         detectors = {id(s.checkpoint): restore_detector(s.config, s.checkpoint) for s in self.sources}
         loader = self.sources[0].config.dataloaders.predict_dataloader
         loader = loader.model_copy(update={"batch_size": 1, "num_workers": min(loader.num_workers, 1)})
@@ -70,10 +77,7 @@ class Ensemble:
         ]
         for results in zip(*streams, strict=True):
             maps = [result.found for result in results if isinstance(result.found, PageMap)]
-            if len(maps) < len(results):
-                yield next(str(r.found) for r in results if isinstance(r.found, str)), 1, 1
-            else:
-                yield self.find(maps), maps[0].page_width, maps[0].page_height
+            yield maps if len(maps) == len(results) else next(str(r.found) for r in results if isinstance(r.found, str))
 
     def record(self, folder: Path) -> dict[str, Any]:
         """What ``open_ensemble`` reads."""
@@ -90,30 +94,36 @@ def finder(voting: bool) -> Callable[[Sequence[PageMap], Sequence[Any]], list[De
     return detect_voted if voting else lambda maps, many: detect_each(mean_map(maps), many)
 
 
-def open_ensemble(path: Path, overrides: Sequence[str]) -> Ensemble:
-    """Read an ``ensemble.json`` and its members.
+def open_ensemble(path: Path, overrides: Sequence[str], group: str = "members") -> Ensemble:
+    """Read an ``ensemble.json`` and what was kept of it (``members``), or all that was joined for it (``runs``).
 
     Raises:
         InputError: if it is none, or a member is not the model that it was.
     """
     record = read_json(path)
     try:
-        files = {m["checkpoint"]: f"checkpoint_path={path.parent / m['checkpoint']}" for m in record["members"]}
+        files = {m["checkpoint"]: f"checkpoint_path={path.parent / m['checkpoint']}" for m in record[group]}
         opened = {name: Source(*open_checkpoint([*overrides, file])) for name, file in files.items()}
-        sources = [opened[m["checkpoint"]].at(m["long_side"], m["flip"]) for m in record["members"]]
+        sources = [opened[m["checkpoint"]].at(m["long_side"], m["flip"]) for m in record[group]]
         params = (VotingParams if record["voting"] else PostprocessParams)(**record["postprocess"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is no ensemble.json of this hmean's ({error})") from error
-    pairs = zip(sources, record["members"], strict=True)
+    pairs = zip(sources, record[group], strict=True)
     changed = [str(s.checkpoint.path) for s, m in pairs if s.about["weights_hash"] != m["weights_hash"]]
     if changed:
         raise InputError.listing(f"{path}: these members are not the models that it was made of:", changed)
     return Ensemble(tuple(sources), params, record["tuned_on"])
 
 
-def _prepare(overrides: Sequence[str], name: str) -> tuple[Config, Ensemble, Path]:
+def _split(overrides: Sequence[str]) -> tuple[Path, list[str]]:
+    """The ensemble.json among overrides, and the others."""
     path = Path(next(o.partition("=")[2] for o in overrides if o.startswith("checkpoint_path=")))
-    ensemble = open_ensemble(path, [o for o in overrides if not o.startswith("checkpoint_path=")])
+    return path, [o for o in overrides if not o.startswith("checkpoint_path=")]
+
+
+def _prepare(overrides: Sequence[str], name: str) -> tuple[Config, Ensemble, Path]:
+    path, others = _split(overrides)
+    ensemble = open_ensemble(path, others)
     config = ensemble.sources[0].config
     folder = Path(config.output) if config.output else path.parent / name
     if (folder / "predictions.json").exists() and not config.overwrite:
@@ -137,11 +147,33 @@ def predict(overrides: Sequence[str], inputs: Sequence[str]) -> Path:
     return folder
 
 
+def _teach(overrides: Sequence[str], pages: LabelledImages, folder: Path) -> None:
+    """Keep the mean of all members' maps, and the pages that these have seen.
+
+    Of all, whatever was kept: that choice was made on the pages which are to judge the student, too.
+    """
+    path, others = _split(overrides)
+    teachers = open_ensemble(path, others, "runs")
+    files = {pages.name(i): pages.file(i) for i in range(len(pages))}
+    store = MapStore(folder / "maps", " ".join(str(source.about) for source in teachers.sources), files)
+    missing = [(name, file) for name, file in files.items() if name not in store]
+    with track("teaching", len(missing)) as advance:
+        for maps in teachers.maps(missing):
+            if isinstance(maps, str):
+                raise InputError(maps)
+            store.add(mean_map(maps))
+            advance()
+    seen = np.concatenate([keys.numpy() for s in teachers.sources for keys in s.checkpoint.pages.values()])
+    write_json(folder / "seen.json", np.unique(seen).tolist())
+
+
 def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
-    """``hmean evaluate checkpoint_path=.../ensemble.json``: predictions.json and scores.json."""
+    """``hmean evaluate checkpoint_path=.../ensemble.json``: predictions.json, scores.json; ``maps``: a student's."""
     config, ensemble, folder = _prepare(overrides, "evaluate")
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
+    if config.maps:
+        _teach(overrides, pages, folder)
     truth = [pages.page(i) for i in range(len(pages))]
     scorer, asked = Scorer(choose_characters(truth)), [(pages.name(i), pages.file(i)) for i in range(len(pages))]
     with write_predictions(folder / "predictions.json", None) as write, track("detecting", len(asked)) as advance:

@@ -28,7 +28,7 @@ from torch.optim import Optimizer
 
 from hmean import runs
 from hmean.builders import build_detector, build_train_view, open_pages
-from hmean.checkpoints import carry, load_checkpoint, load_weights, save_checkpoint
+from hmean.checkpoints import carry, load_checkpoint, load_weights, pages_behind, save_checkpoint
 from hmean.config import Config, build, check_components, resolve
 from hmean.data.cache import PageCache
 from hmean.data.datamodule import PagesModule
@@ -97,7 +97,7 @@ def run(config: Config) -> RunFolder:
 def build_module(config: Config, train_pages: LabelledImages, val_pages: LabelledImages) -> DetectorModule:
     """Network, loss, optimizer and schedule of a config; nothing is read but weights.
 
-    What the checkpoint that it starts from had seen counts as trained on.
+    What the checkpoint that it starts from, or its teacher, had seen counts as trained on.
     """
     pl.seed_everything(config.seed, verbose=False)
     pages = {"train": train_pages.page_keys(), "val": val_pages.page_keys()}
@@ -111,6 +111,8 @@ def build_module(config: Config, train_pages: LabelledImages, val_pages: Labelle
                              f"{seen['epoch_chosen']} chose its epoch, {seen['tuned']} its thresholds; validate on "
                              "others, or the score would be a lie")  # fmt: skip
         pages["train"] = np.concatenate([pages["train"], *(start.pages[part].numpy() for part in ("train", "val"))])
+    if config.datasets.train_dataset.teacher is not None:  # a student has seen what its teacher has
+        pages["train"] = np.concatenate([pages["train"], pages_behind(Path(config.datasets.train_dataset.teacher))])
     if config.trainer.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
     if config.trainer.compile:
