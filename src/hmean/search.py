@@ -137,14 +137,14 @@ def _own_faults(config: Mapping[str, Any], space: Mapping[str, BaseDistribution]
     faults += [
         f"{key}: hmean has no such thing" for key in ("job", "image_uri", "metrics", "scheduler") if key in config
     ]
-    if not space:
+    if not space and not faults and not _mapping(config.get("parameters")):
         faults.append("parameters: nothing is searched")
     if config.get("method") == "grid":
         endless = [
             name for name, found in space.items() if not isinstance(found, CategoricalDistribution | IntDistribution)
         ]
         faults += [f"parameters.{name}: a grid needs values" for name in endless]
-    command, known = config.get("command", COMMAND), ["env", "interpreter", "program", *_macros({})]
+    command, known = config.get("command") or COMMAND, ["env", "interpreter", "program", *_macros({})]
     for part in command if isinstance(command, list | tuple) else ():
         macro = re.fullmatch(r"\$\{(\w+)\}", str(part))
         if macro and macro[1] not in known:
@@ -164,6 +164,8 @@ def distribution(spec: Any) -> BaseDistribution:
         raise ValueError("nested parameters do not reach a key=value command; write dotted names")
     kind = spec.get("distribution") or ("categorical" if "values" in spec else "range")
     if kind == "categorical":
+        if "probabilities" in spec:
+            raise ValueError("the embedded engine draws values with equal chances; leave probabilities out")
         return CategoricalDistribution(spec["values"])
     if kind not in ("range", "int_uniform", "uniform", "q_uniform", "log_uniform_values", "log_uniform"):
         raise ValueError(f"the embedded engine cannot draw {kind}; take values or (int_, q_, log_)uniform(_values)")
@@ -171,6 +173,8 @@ def distribution(spec: Any) -> BaseDistribution:
     low, high, q = (v if isinstance(v, int | float) and not isinstance(v, bool) else math.nan for v in numbers)
     if math.isnan(low + high + q):
         raise ValueError(_spec_fault(spec))
+    if not math.isfinite(low + high) or not 0 < q < math.inf:
+        raise ValueError(f"min {low}, max {high} and q {q} must be finite, and q above 0")
     whole = all(isinstance(v, int) for v in (low, high, q))
     if low >= high or (kind == "q_uniform" and abs((high - low) / q - round((high - low) / q)) > 1e-9):
         raise ValueError(f"min {low} must be below max {high}, by a multiple of q where there is one")
@@ -262,6 +266,7 @@ def early_stop(
         return None
     reached = sorted((o[band - 1] for o in [*others, own] if len(o) >= band), reverse=True)
     threshold = reached[int(len(reached) / eta)]
+    rank = 1 + sum(value > best for value in reached)
     incumbent = best >= max((max(o) for o in others if o), default=-math.inf)
     if incumbent or len(reached) < LEAST_COMPARABLE or best >= threshold:
         return None

@@ -252,14 +252,25 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, c
     scores = json.loads((copy_of_run / "evaluate_val/scores.json").read_text())
     assert scores["cleval"]["macro"]["h"] == best
     assert len(list((copy_of_run / "maps").rglob("*.map"))) == 3  # made once, by the training; all jobs share them
-    many = [f"tune.thresh={[i / 1000 for i in range(1000)]}", f"tune.box_thresh={[i / 100 for i in range(99)]}"]
+    # Again: what was chosen on these pages is no beginning, so that the score on pages that did not choose stays one.
+    before = json.loads((copy_of_run / "cross_fitted/scores.json").read_text())["pages"]
+    assert main([*tune, "tune.inverse_r=[]"]) == 0
+    assert json.loads((copy_of_run / "cross_fitted/scores.json").read_text())["pages"] == before
+    again = json.loads((copy_of_run / "tuned.json").read_text())
+    assert [again[part]["postprocess"] for part in ("before", "after")] == [
+        tuned[p]["postprocess"] for p in ("before", "after")
+    ]
+    optimism = again["cross_fitted"]["optimism"]
+    assert optimism["gain"] == pytest.approx(again["after"]["gain"] - again["cross_fitted"]["gain"])
+    capsys.readouterr()
+    many = [f"tune.thresh={[i / 1000 for i in range(600)]}", f"tune.box_thresh={[i / 100 for i in range(10)]}"]
     assert main([*tune, "tune.inverse_r=[0.5]", *many]) == 0
     tuned = json.loads((copy_of_run / "tuned.json").read_text())
-    assert tuned["searched"]["settings"] == 99_000
+    assert tuned["searched"]["settings"] == 6_000
     assert len(tuned["grid"]) < tuned["searched"]["scored"] < 5_000
     assert main(["report", str(copy_of_run)]) == 0
     html = (copy_of_run / "report.html").read_text()
-    assert "99000 settings scored" in html
+    assert "6000 settings scored" in html
     assert html.count("Where the errors are") == 2  # of the training's evaluation, and of the later one
     assert html.count('class="sortable"') == 2
     assert not any(f'{asset}="http' in html for asset in ("src", "href"))  # it opens offline

@@ -400,6 +400,9 @@ def test_every_range_of_a_shipped_sweep_reaches_the_config(name, monkeypatch):
     ({"parameters": {LR: {"values": [0.001, -1.0]}}}, f"parameters.{LR} = -1.0: The config has faults:   - {LR}: input should be greater than 0"),
     ({"parameters": {"models.optimizer.beta": {"values": [1]}}}, "models.optimizer.beta"),
     ({"parameters": {LR: {"values": [0.001]}, "datasets.val_dataset.annotation_path": {"values": [None]}}}, "annotation_path: None reaches the config as 'None'"),
+    ({"parameters": {LR: {"distribution": "q_uniform", "min": 0.001, "max": 0.002, "q": 0}}}, "q above 0"),
+    ({"parameters": {LR: {"min": 0.001, "max": float("inf")}}}, "must be finite"),
+    ({"command": None, "parameters": {LR: {"values": [0.001]}}}, "use ${args_no_hyphens}"),
     ({"metric": {"name": "val/f1", "goal": "maximize"}}, "val/f1 is not measured"),
     ({"program": "absent.py"}, "there is no absent.py"),
     ({"command": ["${program}", "${args}"]}, "use ${args_no_hyphens}"),
@@ -411,15 +414,47 @@ def test_faults_are_told_before_anything_runs(here, capsys, change, told):
     assert not Path("outputs").exists()
 
 
+def test_a_grid_is_run_whole_or_says_where_it_is_cut(here, capsys):
+    grid = {
+        **FILE,
+        "method": "grid",
+        "parameters": {LR: {"values": [0.001, 0.002, 0.003, 0.004]}, DECAY: {"values": [0.4, 0.5, 0.6, 0.7]}},
+    }
+    del grid["run_cap"]
+    Path("s.yaml").write_text(yaml.safe_dump(grid))
+    assert main(["sweep", "s.yaml", *COMMON, "agents=0"]) == 0
+    assert len(Queue("sqlite:///outputs/s/sweep.db", "s").slots()) == 16
+    assert main(["sweep", "s.yaml", *COMMON, "agents=0", "n=5", "name=cut"]) == 0
+    assert "5 of the 16 points" in capsys.readouterr().out
+
+
+def test_a_sweep_of_which_nothing_came_is_no_success(here, capsys, monkeypatch):
+    plan(slot_00="fail")
+    assert main(["sweep", "s.yaml", *COMMON, "n=1", "agents=1"]) == 2
+    assert "every run failed" in capsys.readouterr().err
+    monkeypatch.chdir("/")  # a sweep's folder is found from anywhere
+    assert main(["sweep", "status", str(here / "outputs/s")]) == 0
+    assert (
+        sweep.open_runs([str(here / "outputs/s")])
+        .folder(Queue(f"sqlite:///{here}/outputs/s/sweep.db", "s").slots()[0])
+        .is_dir()
+    )
+    assert main(["sweep", "status", str(here)]) == 2
+    assert "holds no sweep.db" in capsys.readouterr().err
+
+
 def test_runs_of_a_table_warm_the_search(here, capsys):
     assert main(["sweep", "s.yaml", *COMMON, "agents=0"]) == 0
-    Path("good.csv").write_text(f"{LR},{DECAY},val/hmean\n0.001,0.5,0.91\n0.002,0.6,0.93\n")
+    Path("good.csv").write_text(f"\ufeff{LR},{DECAY},val/hmean\n1e-3,0.5,0.91\n0.002,0.6,0.93\n0.002,0.6,0.93\n")
     Path("bad.csv").write_text(f"{LR},{DECAY},val/hmean\n0.1,0.5,0.91\n0.001,0.6,96.4\n")
     assert main(["sweep", "import", "outputs/s", "bad.csv"]) == 2
     told = capsys.readouterr().err
     assert f"line 2: {LR} 0.1 is out of range" in told
     assert "line 3: val/hmean 96.4 is no score" in told
-    for told in ("2 runs imported, 0 were there", "0 runs imported, 2 were there"):
+    Path("short.csv").write_text(f"{LR};val/hmean\n0.001;[1\n")
+    assert main(["sweep", "import", "outputs/s", "short.csv"]) == 2
+    assert f"has no column {LR}, {DECAY}, val/hmean" in capsys.readouterr().err
+    for told in ("2 runs imported, 1 were there", "0 runs imported, 3 were there"):
         capsys.readouterr()
         assert main(["sweep", "import", "outputs/s", "good.csv"]) == 0
         assert told in capsys.readouterr().out

@@ -11,7 +11,7 @@ import numpy as np
 
 from hmean.errors import InputError
 from hmean.files import read_json
-from hmean.metrics.hmean import PageScore, Scorer, bootstrap_interval
+from hmean.metrics.hmean import Compared, PageScore, Scorer, bootstrap_interval
 from hmean.results import STATISTICS, read_page_scores, score_files
 from hmean.runs import differences, load_yaml
 from hmean.types import Characters, Statistic
@@ -22,6 +22,12 @@ SCORED_WITH = ("weights_hash", "epoch", "long_side", "postprocess")
 NO_DIFFERENCE = (
     "exp_name", "output_dir", "output", "resume", "overwrite", "wandb", "tune", "predict", "models.head.postprocess",
 )  # fmt: skip
+
+
+# What is compared, and where it stands among the scores.
+COMPARED: dict[Compared, tuple[Statistic, str]] = {
+    **{statistic: (statistic, "h") for statistic in STATISTICS}, "macro_p": ("macro", "p"), "macro_r": ("macro", "r"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,9 +91,9 @@ def compare(base: Result, other: Result) -> dict[str, Any]:
     """The differences of ``other`` to ``base``, as ``run`` gives them."""
     before, after = _scores(base), _scores(other)
     rows: dict[str, Any] = {}
-    for statistic in STATISTICS:
+    for statistic, (of, part) in COMPARED.items():
         low, high = bootstrap_interval(other.pages, statistic, minus=base.pages)
-        difference = after[statistic]["h"] - before[statistic]["h"]
+        difference = after[of][part] - before[of][part]
         rows[statistic] = {"difference": difference, "interval95": [low, high], "verdict": verdict(low, high)}
     changed = differences(base.config, other.config, NO_DIFFERENCE) if base.config and other.config else []
     return {"name": other.name, "to": base.name, **rows, "config": changed}
@@ -121,17 +127,18 @@ def _mismatch(a: Result, b: Result) -> list[str]:
 def table(record: dict[str, Any]) -> str:
     """Tab-separated: H of each result, then each difference with interval and verdict, in points."""
     names = [result["name"] for result in record["results"]]
-    rows = [(statistic, "h") for statistic in STATISTICS] + [("macro", "p"), ("macro", "r")]
     lines = ["\t".join(["", *names])]
     lines += [
         "\t".join([f"{of} {part.upper()}", *(f"{100 * r[of][part]:.2f}" for r in record["results"])])
-        for of, part in rows
+        for of, part in COMPARED.values()
     ]
     for comparison in record["comparisons"]:
         lines += ["", f"{comparison['name']} minus {comparison['to']}, points on {record['pages']} pages"]
-        for statistic in STATISTICS:
+        for statistic, (of, part) in COMPARED.items():
             row = comparison[statistic]
             low, high = (100 * v for v in row["interval95"])
-            lines.append(f"{statistic} H\t{100 * row['difference']:+.2f}\t[{low:+.2f}, {high:+.2f}]\t{row['verdict']}")
+            lines.append(
+                f"{of} {part.upper()}\t{100 * row['difference']:+.2f}\t[{low:+.2f}, {high:+.2f}]\t{row['verdict']}"
+            )
         lines += [f"config\t{line}" for line in comparison["config"]]
     return "\n".join(lines)

@@ -58,8 +58,11 @@ def run(path: Path, arguments: Sequence[str]) -> str:
         Path([o.partition("=")[2] for o in ("output_dir=outputs", *fixed) if o.startswith("output_dir=")][-1]) / name
     )
     queue = Queue(options.storage or f"sqlite:///{folder / 'sweep.db'}", name)
-    n = options.n or sweep.config.get("run_cap", 12)
-    points = sweep.grid()[:n] or [first_point(sweep, preset) if options.first else {}, *([{}] * (n - 1))]
+    grid = sweep.grid()
+    n = options.n or sweep.config.get("run_cap", len(grid) or 12)
+    if n < len(grid):
+        print(f"{n} of the {len(grid)} points of the grid: n or run_cap ends it there")
+    points = grid[:n] or [first_point(sweep, preset) if options.first else {}, *([{}] * (n - 1))]
     floor = 0.1 if "floor" not in options.model_fields_set and sweep.sign > 0 else options.floor
     about = {
         "sweep": sweep.config, "fixed": fixed, "folder": str(folder), "seed": preset.seed, "n": len(points),
@@ -75,7 +78,10 @@ def run(path: Path, arguments: Sequence[str]) -> str:
     if count:
         run_agents(queue, count)
     Runs(queue, about).mirror()
-    return status(queue)
+    told, slots = status(queue), queue.slots()
+    if slots and all(slot.state == "failed" for slot in slots):
+        raise InputError(f"{folder}: every run failed\n{told}")
+    return told
 
 
 def read_options(arguments: Sequence[str]) -> Options:
@@ -207,12 +213,17 @@ def open_runs(words: Sequence[str]) -> Runs:
     Raises:
         InputError: if there is none.
     """
-    if len(words) == 1 and (Path(words[0]) / "sweep.db").exists():
-        words = [f"sqlite:///{Path(words[0]) / 'sweep.db'}", Path(words[0]).name]
+    folder = Path(words[0]).resolve() if len(words) == 1 else None
+    if folder is not None and not (folder / "sweep.db").exists():
+        raise InputError(f"{words[0]}: holds no sweep.db; give a sweep's folder, or storage URL and name")
+    if folder is not None:
+        words = [f"sqlite:///{folder / 'sweep.db'}", folder.name]
     if len(words) != 2:
         raise InputError(f"{' '.join(words) or 'hmean sweep'}: give the sweep's folder, or storage URL and name")
     queue = Queue(*words)
-    return Runs(queue, patiently(queue.about, 5))
+    about = patiently(queue.about, 5)
+    # From anywhere: the folder was kept as it was typed when the sweep was made.
+    return Runs(queue, about if folder is None else {**about, "folder": str(folder)})
 
 
 def agent(url: str, name: str) -> None:
@@ -235,7 +246,7 @@ def status(queue: Queue) -> str:
     for slot in queue.slots():
         r = slot.result
         values = (
-            f"{k.rpartition('.')[2]}={v if isinstance(v, str) else format(v, '.4g')}"
+            f"{k.rpartition('.')[2]}={format(v, '.4g') if isinstance(v, float) else v}"
             for k, v in r.get("params", {}).items()
         )
         what = [*values, *(f"{key}: {r[key]}" for key in ("stop", "reason") if key in r)]
@@ -270,29 +281,46 @@ def import_runs(runs: Runs, file: Path) -> str:
     """
     sweep, faults, trials = runs.sweep, [], []
     try:
-        rows = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
+        rows = list(csv.DictReader(file.read_text(encoding="utf-8-sig").splitlines()))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read ({error})") from error
+    missing = [name for name in (*sweep.space, sweep.metric) if rows and name not in rows[0]]
+    if missing:
+        raise InputError(f"{file}: has no column {', '.join(missing)}; it has {', '.join(map(str, rows[0]))} "
+                         "(a table with commas)")  # fmt: skip
     for line, row in enumerate(rows, start=2):
-        values = {name: yaml.safe_load(row.get(name) or "null") for name in sweep.space}
-        score = yaml.safe_load(row.get(sweep.metric) or "null")
+        values = {name: _cell(row[name]) for name in sweep.space}
+        score = _cell(row[sweep.metric])
         wrong = [
             f"{name} {value!r} is out of range" for name, value in values.items() if not _holds(sweep, name, value)
         ]
-        if not isinstance(score, float) or (sweep.metric.startswith("val/") and not 0 <= score <= 1):
+        if type(score) not in (int, float) or (sweep.metric.startswith("val/") and not 0 <= score <= 1):
             wrong.append(f"{sweep.metric} {score!r} is no score (a share, not percent)")
         faults += [f"line {line}: {fault}" for fault in wrong]
         trials.append((values, score))
     if faults or not rows:
         raise InputError.listing(f"{file}: nothing was imported:", faults or ["it has no rows"])
     there = [(t.params, t.value) for t in runs.study.trials if "imported" in t.user_attrs]
-    new = [trial for trial in trials if trial not in there]
+    new = [trial for i, trial in enumerate(trials) if trial not in there and trial not in trials[:i]]
     for values, score in new:
         attributes = {"imported": file.name}
         runs.study.add_trial(
             optuna.create_trial(params=values, distributions=sweep.space, value=score, user_attrs=attributes)
         )
     return f"{len(new)} runs imported, {len(trials) - len(new)} were there"
+
+
+def _cell(text: str | None) -> Any:
+    """A number as any program writes one (5e-4 too, which YAML takes for text); else what YAML makes of it."""
+    try:
+        number = float(text or "")
+        return int(number) if number.is_integer() and "." not in str(text) and "e" not in str(text).lower() else number
+    except ValueError:
+        pass
+    try:
+        return yaml.safe_load(text or "null")
+    except yaml.YAMLError:
+        return text
 
 
 def main(words: Sequence[str]) -> str:

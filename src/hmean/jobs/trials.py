@@ -143,9 +143,10 @@ class Runs(Task):
         if slot.stage or not rows or rows[-1]["epoch"] + 1 >= epochs:
             return known, None
         others = [s for s in self.queue.slots() if s.slot != slot.slot and s.stage == 0]
+        floor = None if self.about["floor"] is None else self.sweep.sign * self.about["floor"]
         stop = early_stop(
             self._history(rows), [self._history(s.result.get("rows", ())) for s in others],
-            (rows[-1]["epoch"] + 1) / epochs, bands=self.sweep.bands, eta=self.sweep.eta, floor=self.about["floor"],
+            (rows[-1]["epoch"] + 1) / epochs, bands=self.sweep.bands, eta=self.sweep.eta, floor=floor,
         )  # fmt: skip
         return known, asdict(stop) if stop else None
 

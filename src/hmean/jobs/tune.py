@@ -43,12 +43,15 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     """
     folder = run_of(checkpoint)
     check_same_model(config, checkpoint)
-    before = config.models.head.postprocess.params()
+    present = config.models.head.postprocess.params()
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     keys = pages.page_keys()
     if len(np.unique(keys)) < len(keys):
         raise InputError(f"{pages.labels.source}: {doubled(pages, keys)}; a page must not choose for its own copy")
+    # Values that these pages chose before are no fair beginning: what was there before them is.
+    chosen = [entry for entry in checkpoint.history if np.isin(keys, entry["pages"].numpy()).any()]
+    before = PostprocessParams(**chosen[0]["postprocess"]) if chosen else present
     store = run_maps(config, checkpoint, pages, folder)
     truth = [pages.page(position) for position in range(len(pages))]
     fitted, scorer = fit(truth, lambda page: store.read(page.name), before, config.tune)
@@ -57,7 +60,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     values = record["before" if record["kept"] else "after"]["postprocess"]
     scored = {**about(config, checkpoint, pages, 0.0), "postprocess": values}
     write_json(folder / "cross_fitted" / "scores.json", score_record(scorer, scored))
-    if values != before.to_dict():
+    if values != present.to_dict():
         why = f"tuned for {'+'.join(record['objective'])} hmean on {len(pages)} {config.evaluate_on} pages"
         write_postprocess(checkpoint.path, PostprocessParams(**values), why, keys)
     return record
@@ -92,6 +95,7 @@ def fit(
         "cross_fitted": None,
         "plateau": _ranges([scores.settings[i] for i in np.flatnonzero(choice.plateau).tolist()]),
         "axes": {axis: values for axis, values in _ranges(scores.settings)["values"].items() if len(values) > 1},
+        "at_the_end": _at_the_end(chosen.settings[0], axes),
         "grid": _rows(scores, objective, choice.plateau),
     }
     crossed = crossfit_search(
@@ -104,6 +108,7 @@ def fit(
         record["cross_fitted"] = {
             "score": describe_one(held),
             **gain_of(held, present, objective),
+            "optimism": gain_of(chosen, held, objective),
             "chosen": [part.settings[made.chosen].to_dict() for part, made in found],
         }
     # What does not gain on pages it was not chosen on is not better than what was there.
@@ -123,6 +128,14 @@ def run_folder(folder: str, objective: Statistic) -> None:
 def axes_of(before: PostprocessParams, wanted: TuneConfig) -> dict[str, list[Any]]:
     """The values of each knob that a config asks for; the present one where it names none."""
     return {axis: getattr(wanted, axis) or [getattr(before, axis)] for axis in AXES}
+
+
+def _at_the_end(chosen: PostprocessParams, axes: Mapping[str, Sequence[Any]]) -> dict[str, float]:
+    """Knobs whose chosen value is the first or the last of several, beyond which nobody looked."""
+    unused = "inverse_r" if chosen.growth == "ratio" else "unclip_ratio"
+    knobs = ("thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
+    values = {knob: getattr(chosen, knob) for knob in knobs if knob != unused and len(axes[knob]) > 1}
+    return {knob: value for knob, value in values.items() if value in (min(axes[knob]), max(axes[knob]))}
 
 
 def _score(
@@ -164,19 +177,28 @@ def doubled(pages: LabelledImages, keys: NDArray[np.int64]) -> str:
 
 def summary(record: Mapping[str, Any]) -> str:
     """What the command prints: gains with intervals, and the values."""
-    lines = []
+    lines: list[str] = []
     named = [("on the pages it was chosen on", record["after"])]
     if record["cross_fitted"]:
         named.append(("on pages it was not chosen on (cross-fitted)", record["cross_fitted"]))
     for where, part in named:
         gain, low, high = (100 * value for value in (part["gain"], *part["interval95"]))
         lines.append(f"{'+'.join(record['objective'])} H {gain:+.2f} points [{low:+.2f}, {high:+.2f}] {where}")
+    if record["cross_fitted"]:
+        optimism = record["cross_fitted"]["optimism"]
+        gain, low, high = (100 * value for value in (optimism["gain"], *optimism["interval95"]))
+        lines.append(
+            f"optimism {gain:+.2f} points [{low:+.2f}, {high:+.2f}]: by so much the pages that chose flatter it"
+        )
     if not record["cross_fitted"]:
         lines.append("all pages are of one group, so nothing says what that is worth on others")
     if record["influenced_by"]["trained"]:
         lines.append(f"{record['influenced_by']['trained']} of these pages were trained on: their maps are too good")
     if record["kept"]:
         lines.append("no gain shown on pages that did not choose: the model keeps its values")
+    lines += [
+        f"{knob} {value:g} is an end of its list: try further ones" for knob, value in record["at_the_end"].items()
+    ]
     values = record["before" if record["kept"] else "after"]["postprocess"]
     return "\n".join([*lines, " ".join(f"{k}={v}" for k, v in values.items())])
 

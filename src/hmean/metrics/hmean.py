@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from hmean.metrics.cleval import Counts, count_array
 from hmean.metrics.iou import MatchCounts, match_array
 from hmean.types import PRH, Characters, Detections, Page, Score, Statistic
 
+Compared = Statistic | Literal["macro_p", "macro_r"]
 Floats = NDArray[np.float64]
 T = TypeVar("T")
 
@@ -132,7 +133,7 @@ class Scorer:
 
 def bootstrap_interval(
     pages: Sequence[PageScore],
-    statistic: Statistic,
+    statistic: Compared,
     *,
     minus: Sequence[PageScore] | None = None,
     draws: int = 10_000,
@@ -143,7 +144,7 @@ def bootstrap_interval(
 
     Args:
         pages: N scored pages, drawn with replacement.
-        statistic: which hmean.
+        statistic: which hmean; or macro P or R.
         minus: another result on the same pages in the same order; each resample then gives H(pages) - H(minus).
         draws: number of resamples.
         seed: of the generator.
@@ -186,17 +187,17 @@ def page_prh(counts: NDArray[np.integer[Any]]) -> Floats:
     return np.stack([p, r, _share(2 * p * r, p + r)], axis=-1)
 
 
-def terms(counts: NDArray[np.integer[Any]], ious: NDArray[np.integer[Any]], statistic: Statistic) -> Floats:
+def terms(counts: NDArray[np.integer[Any]], ious: NDArray[np.integer[Any]], statistic: Compared) -> Floats:
     """What to sum over pages (..., k): (H, 1) for a mean, else (found for P, P's total, found for R, R's total).
 
     Args:
         counts: fields of ``Counts`` (..., 8).
         ious: fields of ``MatchCounts`` at 0.5 and 0.7 (..., 2, 3).
-        statistic: which hmean.
+        statistic: which hmean; or macro P or R.
     """
-    if statistic == "macro":
-        h = page_prh(counts)[..., 2]
-        return np.stack([h, np.ones_like(h)], axis=-1)
+    if statistic.startswith("macro"):
+        share = page_prh(counts)[..., ("macro_p", "macro_r", "macro").index(statistic)]
+        return np.stack([share, np.ones_like(share)], axis=-1)
     if statistic == "pooled":
         gt, tp, overlapped, fp, recall_penalty, precision_penalty = (counts[..., i] for i in range(6))
         parts = (tp - precision_penalty, tp + overlapped + fp, tp - recall_penalty, gt)
