@@ -52,7 +52,7 @@ def test_out_of_fold_is_what_each_fold_found_on_its_own_pages(folds, data):
         found = read_predictions(folds / f"fold_{fold}/predictions.json")
         assert set(found) == own
         assert all(np.array_equal(found[n].polygons.points, joined[n].polygons.points) for n in own)
-        assert len(list((folds / f"fold_{fold}/maps").iterdir())) == len(own)
+        assert len(list((folds / f"fold_{fold}/maps").rglob("*.map"))) == len(own)
         assert {p["name"] for p in read(folds / f"fold_{fold}/scores.json")["pages"]} == own
     assert set(joined) == inside
     scorer = Scorer(record["out_of_fold"]["cleval"]["characters"])

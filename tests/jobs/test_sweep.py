@@ -402,7 +402,7 @@ def test_every_range_of_a_shipped_sweep_reaches_the_config(name, monkeypatch):
     ({"parameters": {LR: {"values": [0.001]}, "datasets.val_dataset.annotation_path": {"values": [None]}}}, "annotation_path: None reaches the config as 'None'"),
     ({"parameters": {LR: {"distribution": "q_uniform", "min": 0.001, "max": 0.002, "q": 0}}}, "q above 0"),
     ({"parameters": {LR: {"min": 0.001, "max": float("inf")}}}, "must be finite"),
-    ({"command": None, "parameters": {LR: {"values": [0.001]}}}, "use ${args_no_hyphens}"),
+    ({"command": None}, "command: None is not of type"),
     ({"metric": {"name": "val/f1", "goal": "maximize"}}, "val/f1 is not measured"),
     ({"program": "absent.py"}, "there is no absent.py"),
     ({"command": ["${program}", "${args}"]}, "use ${args_no_hyphens}"),
