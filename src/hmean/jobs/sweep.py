@@ -78,8 +78,8 @@ def run(path: Path, arguments: Sequence[str]) -> str:
     if count:
         run_agents(queue, count)
     Runs(queue, about).mirror()
-    told, slots = status(queue), queue.slots()
-    if slots and all(slot.state == "failed" for slot in slots):
+    told, found = status(queue), queue.slots()
+    if found and all(slot.state == "failed" for slot in found):
         raise InputError(f"{folder}: every run failed\n{told}")
     return told
 
