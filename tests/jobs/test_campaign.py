@@ -16,6 +16,8 @@ from conftest import TINY
 from hmean.campaign import Gate, decide, read_campaign
 from hmean.cli import main
 from hmean.errors import InputError
+from hmean.jobs import campaign, campaign_report, crossval
+from hmean.processes import HMEAN
 
 ROOT = Path(__file__).parents[2]
 STAND_IN = str(Path(__file__).with_name("stand_in.py"))
@@ -154,6 +156,27 @@ def test_the_budget_ends_it_and_a_larger_one_goes_on(tmp_path, receipts, capsys)
 
 
 @pytest.mark.usefixtures("logged")
+def test_each_recipe_is_measured_counted_and_priced_by_its_own_values(tmp_path, receipts, capsys):
+    path = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95)))
+    assert main(["campaign", path, "--dry-run"]) == 0
+    lines = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines() if "\t" in line)
+    probes = tmp_path / "outputs/camp/probes"
+    before = set(probes.iterdir())
+    assert state(tmp_path)["seconds"]["probes"] > 0
+    longer = "phases.sweep.args=[trainer.max_epochs=440]"
+    assert main(["campaign", path, longer, "--dry-run"]) == 0
+    again = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines() if "\t" in line)
+    assert len(set(probes.iterdir()) - before) == 1
+    assert float(again["sweep"].split("\t")[2]) > 5 * float(lines["sweep"].split("\t")[2])
+    assert again["base"] == lines["base"]
+    assert main(["campaign", path]) == 0
+    left = [float(line.split("\t")[3]) for line in capsys.readouterr().out.splitlines() if line.startswith("left")]
+    assert len(left) == 11  # the plan, then after each phase
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+
+
+@pytest.mark.usefixtures("logged")
 def test_a_dry_run_says_what_time_and_disk_it_takes(tmp_path, receipts, capsys):
     path = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95)))
     assert main(["campaign", path, "--dry-run"]) == 0
@@ -252,10 +275,36 @@ def test_the_report_follows_from_what_was_measured(tmp_path, receipts):
     korean = (folder / "report.ko.html").read_text(encoding="utf-8")
     assert '<html lang="ko">' in korean
     assert "기대와 달성" in korean
+    for english in ("쪽", ": val", ": test", "out of fold", ": sweep</p>"):
+        assert english not in korean, english
     assert "http" not in korean.replace("http-equiv", "")  # nothing is loaded from elsewhere
     strings = json.loads((ROOT / "src/hmean/jobs/campaign_strings.json").read_text(encoding="utf-8"))
     assert all(set(re.findall(r"{\w+}", en)) == set(re.findall(r"{\w+}", ko)) for en, ko in strings.values())
     assert main(["campaign", path, "lang=de"]) == 2
+
+
+def test_the_report_says_what_was_left_out_and_how_the_pages_were_made(tmp_path):
+    """From a folder's files alone; of a winner, the pages too."""
+    asked = {"of": [], "args": []}
+    phases = {
+        "pages": {"asked": {**asked, "job": "data"}, "outcome": "done", "commands": [["data", "synth", "pages"]]},
+        "base": {"asked": {**asked, "job": "train"}, "outcome": "done", "commands": [["train", "x=1"]]},
+        "ens": {"asked": {**asked, "job": "ensemble"}, "outcome": "done", "commands": [["ensemble"]]},
+        "best": {"asked": {**asked, "of": ["base"], "job": "choose"}, "outcome": "base", "distinguishable": True},
+    }
+    file = {"budget_hours": 1.0, "expectations": {"conservative": 0.1, "neutral": 0.2, "optimistic": 0.3}}
+    (tmp_path / "campaign.json").write_text(json.dumps({"file": file, "phases": phases, "seconds": {}}))
+    rows = [
+        {"candidate": "single", "h": 0.5, "gain": 0.0, "interval95": [0.0, 0.0], "verdict": "base", "ms_a_page": 1.0, "mb": 1.0},
+        {"candidate": "soup", "skipped": "its members are of two architectures"},
+    ]  # fmt: skip
+    (tmp_path / "ens").mkdir()
+    (tmp_path / "ens/ensemble.json").write_text(json.dumps({"kind": "single", "candidates": rows}))
+    campaign_report.run(tmp_path)
+    text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "soup was left out: its members are of two architectures" in text
+    assert text.index("hmean data synth pages") < text.index("hmean train x=1")
+    assert re.match(r"# .*\n\n\S", text)
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "configs/campaign").glob("*.yaml")), ids=lambda p: p.stem)
@@ -269,6 +318,8 @@ def test_every_shipped_campaign_is_sound(file, monkeypatch):
 def test_a_tiny_campaign_from_end_to_end(receipts, tmp_path, monkeypatch):
     """Real trainings of a tiny network: base, gate, folds, choice, test pages, submission from the folder alone."""
     monkeypatch.chdir(tmp_path)
+    for job in (campaign, crossval):  # in this process: each of a dozen would load torch anew
+        monkeypatch.setattr(job, "run_one", lambda command, *_: main(command[len(HMEAN) :]))
     args = [a for a in TINY if not a.startswith("trainer.max_epochs")]
     file = {
         "name": "tiny", "budget_hours": 1.0, "expectations": {"conservative": 0.1, "neutral": 0.2, "optimistic": 0.3},

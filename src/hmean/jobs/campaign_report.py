@@ -49,6 +49,10 @@ class Report:
         """A text of the table."""
         return str(self.words[key]).format(**values)
 
+    def word(self, name: str) -> str:
+        """A part, outcome or candidate in the report's language; what has no entry stays as it is."""
+        return str(self.words.get(name, name))
+
     def sections(self) -> list[Section]:
         """All of the report: titles, lines, tables, commands."""
         spent = sum(self.state["seconds"].values()) / 3600
@@ -85,7 +89,7 @@ class Report:
             mark = " *" * bool(row.get("influenced_by", {}).get("tuned"))
             lines.append([row["name"] + mark, *numbers, change, verdict, row["config"]])
         head = [self.say("result"), "H", "P", "R", "P − R", self.say("change", base=rows[0]["name"])]  # noqa: RUF001 - a minus
-        title = self.say("results", part=rows[0]["part"], images=rows[0]["images"])
+        title = self.say("results", part=self.word(rows[0]["part"]), images=rows[0]["images"])
         marked = [self.say("marked")] * any(line[0].endswith(" *") for line in lines)
         head += [self.say("verdict"), self.say("config")]
         return {"title": title, "lines": marked, "head": head, "rows": lines}
@@ -98,7 +102,8 @@ class Report:
                 continue
             low, high = map(_percent, phase.get("interval95", (0, 0)))
             key, values = ("gate", {"h": _percent(phase["h"]), "of": phase["of"]}) if "h" in phase else ("choice", {})
-            line = self.say(key, name=name, outcome=phase["outcome"], low=low, high=high, **values)
+            outcome = self.word(phase["outcome"]) if "h" in phase else phase["outcome"]  # of a choice: a phase
+            line = self.say(key, name=name, outcome=outcome, low=low, high=high, **values)
             lines.append(line if phase["distinguishable"] else f"{line}. {self.say('unsure')}")
         skipped = [name for name in self.state["phases"] if name not in self.done]
         return {
@@ -115,10 +120,22 @@ class Report:
             for row in (row for row in record["candidates"] if "skipped" not in row):
                 gain = _change(row["gain"], row["interval95"])
                 cost = (f"{row['ms_a_page']:.0f}", f"{row['mb']:.1f}")
-                rows.append([row["candidate"], _percent(row["h"]), gain, self.say(row["verdict"]), *cost])
-            head = [self.say("result"), "H", self.say("change", base="single"), self.say("verdict"), "ms", "MB"]
-            title = self.say("ensemble", name=name, kind=record["kind"])
-            found.append({"title": title, "head": head, "rows": rows})
+                rows.append([self.word(row["candidate"]), _percent(row["h"]), gain, self.say(row["verdict"]), *cost])
+            head = [
+                self.say("result"),
+                "H",
+                self.say("change", base=self.word("single")),
+                self.say("verdict"),
+                "ms",
+                "MB",
+            ]
+            title = self.say("ensemble", name=name, kind=self.word(record["kind"]))
+            lines = [
+                self.say("left_out", name=self.word(row["candidate"]), why=row["skipped"])
+                for row in record["candidates"]
+                if "skipped" in row
+            ]
+            found.append({"title": title, "lines": lines, "head": head, "rows": rows})
         return found
 
     def expected(self, tables: list[list[dict[str, Any]]]) -> list[Section]:
@@ -130,7 +147,7 @@ class Report:
         prh, (low, high) = row["cleval"]["macro"], row["interval95"]["macro"]
         hoped = self.file["expectations"]
         rows = [[self.say(k), _percent(v), f"{100 * (prh['h'] - v):+.2f}"] for k, v in hoped.items()]
-        reached = self.say("reached", of=of, part=row["part"])
+        reached = self.say("reached", of=of, part=self.word(row["part"]))
         level = (
             "below" if prh["h"] < hoped["conservative"] else "between" if prh["h"] < hoped["optimistic"] else "reached"
         )
@@ -151,6 +168,7 @@ class Report:
     def commands(self) -> Section:
         """The commands of the winner and of the phases that it takes up, and how to use it."""
         needed, waiting = set[str](), [self.winner] if self.winner else []
+        waiting += [name for name, phase in self.done.items() if phase["asked"]["job"] == "data"]
         while waiting:
             name = waiting.pop()
             phase = self.done[name]
