@@ -3,7 +3,7 @@
 A map is read once, eight pixels at a time, into runs of text (row, first and last column). Everything after that
 touches text only: runs join into components (8-connected), a component's hull comes from the ends of its rows, its
 smallest rectangle from the hull's edges. At a higher threshold the runs lie within those of the lower one, so that
-further thresholds cost a pass over the text, not over the map.
+further thresholds cost a pass over runs: most of them stay, or lose pixels at their ends.
 
 All kernels stand in this one file, since numba's cache of a function does not notice that one it calls, from another
 file, has changed.
@@ -36,7 +36,7 @@ _ALL_TEXT = np.uint64(0x0101010101010101)
 class Components:
     """K components of a map at one threshold, in the frame of the map (the first pixel's centre is at (0.5, 0.5))."""
 
-    # Smallest rectangle around the pixels' centres (K, 6): its centre, its width and height (of a single pixel 0 and 0),
+    # Smallest rectangle around the pixels' centres (K, 6): its centre, width and height (of a single pixel 0 and 0),
     # and the unit vector along the width, within 45 degrees of the x axis.
     boxes: Floats
     scores: NDArray[np.float32]  # mean probability inside the outline, holes included (K,), in [0, 1]
@@ -129,7 +129,7 @@ def _scan(probability: MapArray, limit: float) -> tuple[Runs, Floats]:
 
 @njit(cache=True, nogil=True)
 def _within(probability: MapArray, base: Runs, base_sums: Floats, limit: float) -> tuple[Runs, Floats]:
-    """Runs of {P > limit}, all of which lie in those of ``base``, and their sums: most only lose pixels at their ends."""
+    """Runs of {P > limit}, all within those of ``base``, and their sums: most only lose pixels at their ends."""
     runs, sums, n = np.empty((len(base) + 64, 3), dtype=np.int32), np.empty(len(base) + 64), 0
     for r in range(len(base)):
         y, start, end = base[r, 0], base[r, 1], base[r, 2]
@@ -142,9 +142,7 @@ def _within(probability: MapArray, base: Runs, base_sums: Floats, limit: float) 
             continue
         if _least(row[start:end]) > limit:
             same = start == base[r, 1] and end == base[r, 2]
-            runs, sums, n = _put(
-                runs, sums, n, y, start, end, base_sums[r] if same else _sum(row[start:end])
-            )
+            runs, sums, n = _put(runs, sums, n, y, start, end, base_sums[r] if same else _sum(row[start:end]))
             continue
         for x in range(start, end + 1):
             if x < end and row[x] > limit:
@@ -223,15 +221,16 @@ def _measure(
         rows = 0
         for r in range(first[k], first[k + 1]):
             y = runs[r, 0]
-            if not rows or ends[0, rows - 1, 1] != y + 0.5:
-                ends[0, rows, 0], ends[0, rows, 1] = runs[r, 1] + 0.5, y + 0.5
+            if not rows or ends[0, rows - 1, 1] != y:
+                ends[0, rows, 0], ends[0, rows, 1] = runs[r, 1], y
                 rows += 1
-            ends[1, rows - 1, 0], ends[1, rows - 1, 1] = runs[r, 2] - 0.5, y + 0.5
+            ends[1, rows - 1, 0], ends[1, rows - 1, 1] = runs[r, 2] - 1, y
         if hole[k]:
             totals[k], pixels[k] = _fill(probability, runs[first[k] : first[k + 1]])
         # Single precision, as regions keep their scores: tuning drops by those.
         scores[k] = min(totals[k] / pixels[k] / scale, 1.0)
         _smallest_rectangle(hull, _hull(ends, rows, hull), boxes[k])
+        boxes[k, :2] += 0.5  # from pixels, counted, to their centres
     return boxes, scores, runs, first
 
 

@@ -104,65 +104,78 @@ def _simplify(corners: Ints, n: int, out: Points) -> int:
     if twice == 0:
         return 0
     limit = (CONTOUR_TOLERANCE * length) ** 2
-    start, far = 0, 0
-    for _ in range(3):  # two corners that are far apart
-        start, most = (start + far) % n, 0
-        for j in range(1, n):
-            p, q = corners[start], corners[(start + j) % n]
-            distance = (q[0] - p[0]) ** 2 + (q[1] - p[1]) ** 2
-            if distance > most:
-                most, far = distance, j
+    round_twice = np.concatenate((corners[:n], corners[:n]))
+    start, far = _far_apart(round_twice, n)
     stack, size, m = np.empty((n + 2, 2), dtype=np.int64), 2, 0
-    stack[0, 0], stack[0, 1] = start + far, start + n
-    stack[1, 0], stack[1, 1] = start, start + far
+    stack[0, 0], stack[0, 1] = far, start + n
+    stack[1, 0], stack[1, 1] = start, far
     while size:
         size -= 1
-        a, b = stack[size]
-        p, q = corners[a % n], corners[b % n]
-        dx, dy = q[0] - p[0], q[1] - p[1]
-        square, most, middle = dx * dx + dy * dy, 0, a
-        for i in range(a + 1, b):
-            x, y = corners[i % n, 0] - p[0], corners[i % n, 1] - p[1]
-            along = x * dx + y * dy
-            if along < 0:  # all times the square of the line's length, so that numbers stay whole
-                distance = (x * x + y * y) * square
-            elif along > square:
-                distance = ((x - dx) ** 2 + (y - dy) ** 2) * square
-            else:
-                distance = (y * dx - x * dy) ** 2
-            if distance > most:
-                most, middle = distance, i
+        a, b = stack[size, 0], stack[size, 1]
+        middle, most, square = _farthest(round_twice, a % n, a % n + b - a)
         if most <= limit * square:
-            out[m, 0], out[m, 1] = p[0], p[1]
+            out[m, 0], out[m, 1] = corners[a % n, 0], corners[a % n, 1]
             m += 1
         else:
-            stack[size, 0], stack[size, 1] = middle, b
-            stack[size + 1, 0], stack[size + 1, 1] = a, middle
+            stack[size, 0], stack[size, 1] = a + middle, b
+            stack[size + 1, 0], stack[size + 1, 1] = a, a + middle
             size += 2
     return _straighten(out, m, 0.5 * limit)
 
 
 @njit(cache=True, nogil=True)
+def _far_apart(ring: Ints, n: int) -> tuple[int, int]:
+    """Two corners of a ring, given twice over (2 n, 2), that are about as far apart as any; the first is below n."""
+    start, step = 0, 0
+    for _ in range(3):
+        start, most = (start + step) % n, 0
+        for j in range(1, n):
+            distance = (ring[start + j, 0] - ring[start, 0]) ** 2 + (ring[start + j, 1] - ring[start, 1]) ** 2
+            if distance > most:
+                most, step = distance, j
+    return start, start + step
+
+
+@njit(cache=True, nogil=True)
+def _farthest(ring: Ints, a: int, b: int) -> tuple[int, int, int]:
+    """The corner between a and b farthest from the line between them: steps from a, distance^2 x length^2, length^2."""
+    x0, y0 = ring[a, 0], ring[a, 1]
+    dx, dy = ring[b, 0] - x0, ring[b, 1] - y0
+    square, most, middle = dx * dx + dy * dy, 0, 0
+    for i in range(a + 1, b):
+        x, y = ring[i, 0] - x0, ring[i, 1] - y0
+        along = x * dx + y * dy
+        if along < 0:  # nearest to an end of the line
+            distance = (x * x + y * y) * square
+        elif along > square:
+            distance = ((x - dx) ** 2 + (y - dy) ** 2) * square
+        else:
+            distance = (y * dx - x * dy) ** 2
+        if distance > most:
+            most, middle = distance, i - a
+    return middle, most, square
+
+
+@njit(cache=True, nogil=True)
 def _straighten(ring: Points, count: int, limit: float) -> int:
     """Take out corners nearer than sqrt(limit) to the line between their neighbours; returns how many are left."""
-    left, write, read, i = count, count - 1, 1 % count, 0
+    left, write, read, i = count, 0, 1 % count, 0
     before, here = ring[count - 1].copy(), ring[0].copy()
-    write, read = 0, 1 % count
     while i < count and left > 2:
         after = ring[read].copy()
         read = (read + 1) % count
         dx, dy = after[0] - before[0], after[1] - before[1]
         distance = (here[0] - before[0]) * dy - (here[1] - before[1]) * dx
         forward = (here[0] - before[0]) * (after[0] - here[0]) + (here[1] - before[1]) * (after[1] - here[1])
-        ring[write] = here
         if distance * distance <= limit * (dx * dx + dy * dy) and dx != 0 and dy != 0 and forward >= 0:
             left -= 1
-            ring[write] = before = after
+            ring[write], before = after, after
             here = ring[read].copy()
             read = (read + 1) % count
             i += 1
         else:
-            before, here = here, after
+            ring[write], before = here, here
+            here = after
         write = (write + 1) % count
         i += 1
     return left

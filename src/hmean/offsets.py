@@ -9,6 +9,7 @@ by its own outer border. GEOS is asked only if a walk does not come back.
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 from hmean.types import Points, Polygons
 
 MITRE_LIMIT = 2.0  # a corner reaches at most this many distances out
-JITTER, NEAR = 1e-7, 1e-5  # what brings touching lines into general position; points so near are one. In the unit
+JITTER, NEAR = 1e-7, 1e-5  # what brings touching lines into general position; points so near are one (units)
+STRAIGHT_BACK = 1e-9  # 1 + the cosine of a turn that goes back on its own line
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -31,7 +33,7 @@ def grow(polygons: Polygons, which: Ints, distances: Floats) -> Polygons:
     lost = np.flatnonzero(np.diff(offsets) == 0)
     if not len(lost):
         return Polygons(points, offsets)
-    grown = [points[start:end] for start, end in zip(offsets[:-1], offsets[1:], strict=True)]
+    grown = [points[start:end] for start, end in itertools.pairwise(offsets.tolist())]
     for i in lost.tolist():
         grown[i] = _by_geos(polygons[int(which[i])], float(distances[i]))
     return Polygons.of(grown)
@@ -78,23 +80,24 @@ def _moved(ring: Points, distance: float) -> Points:
     for i in range(n):  # how much of its edges an inward corner takes
         a, b = along[i - 1], along[i]
         turn, spread = sense * (a[0] * b[1] - a[1] * b[0]), 1 + a[0] * b[0] + a[1] * b[1]
-        if turn < 0:
-            taken[i] = -distance * turn / max(spread, 1e-12)
+        if turn < 0 and spread > STRAIGHT_BACK:
+            taken[i] = -distance * turn / spread
     out, m = np.empty((3 * n, 2)), 0
     for i in range(n):
         x, y, a, b = ring[i, 0], ring[i, 1], along[i - 1], along[i]
         nx, ny, mx, my = sense * a[1], -sense * a[0], sense * b[1], -sense * b[0]  # outward normals of both edges
         turn, spread = sense * (a[0] * b[1] - a[1] * b[0]), 1 + a[0] * b[0] + a[1] * b[1]
-        sharp = turn >= 0 and spread < 2 / MITRE_LIMIT**2  # 1 / cos(half the turn) is how far the corner would reach
-        after = taken[i + 1 if i + 1 < n else 0]
-        if not sharp and (turn >= 0 or (taken[i - 1] + taken[i] <= lengths[i - 1] and taken[i] + after <= lengths[i])):
+        # 1 / cos(half the turn) is how far an outward corner would reach.
+        sharp = spread <= STRAIGHT_BACK or (turn >= 0 and spread < 2 / MITRE_LIMIT**2)
+        room = min(lengths[i - 1] - taken[i - 1], lengths[i] - taken[i + 1 if i + 1 < n else 0])
+        if not sharp and (turn >= 0 or taken[i] <= room):
             out[m, 0], out[m, 1] = x + distance * (nx + mx) / spread, y + distance * (ny + my) / spread
             m += 1
             continue
         reach = 0.0
         if sharp:  # cut across the bisector; what turns right back is a line, whose end is that of a thin rectangle
             reach = distance
-            if spread > 1e-9:
+            if spread > STRAIGHT_BACK:
                 reach *= (MITRE_LIMIT - math.sqrt(spread / 2)) / math.sqrt(1 - spread / 2)
         out[m, 0], out[m, 1] = x + distance * nx + reach * a[0], y + distance * ny + reach * a[1]
         m += 1
@@ -134,7 +137,7 @@ def _distinct(ring: Points) -> Points:
 
 @njit(cache=True, nogil=True)
 def _crossings(ring: Points) -> tuple[Ints, Floats]:
-    """Where edges that are not neighbours touch: edge and place on it in [0, 1], both edges of a pair in turn (2 C,)."""
+    """Where edges that are not neighbours touch: edge and place on it in [0, 1], two of each (2 C,)."""
     n, count = len(ring), 0
     edges, places = np.empty(8, dtype=np.int64), np.empty(8)
     boxes = np.empty((n, 4))
