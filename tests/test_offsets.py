@@ -57,7 +57,9 @@ def test_no_outline_needs_geos_not_even_one_that_crosses_itself():
         assert shape.is_valid
         # All that is nearer than the distance, within what GEOS makes of a circle.
         assert shape.buffer(1e-4).contains(shapely.LinearRing([*outline, outline[0]]).buffer(0.99 * distance))
-        assert shape.within(shapely.MultiPoint(outline).convex_hull.buffer(2.3 * distance))  # the corners of a mitre cut at 2
+        assert shape.within(
+            shapely.MultiPoint(outline).convex_hull.buffer(2.3 * distance)
+        )  # the corners of a mitre cut at 2
 
 
 @pytest.mark.parametrize(
