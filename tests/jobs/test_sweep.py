@@ -334,7 +334,8 @@ def test_other_commands_go_through_the_same_queue(here, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
     code = "import os, pathlib, sys; pathlib.Path(sys.argv[1]).write_text(os.environ['CUDA_VISIBLE_DEVICES']); import time; time.sleep(2)"
     commands = {f"fold_{i}": [sys.executable, "-c", code, f"{i}.txt"] for i in range(3)} | {
-        "bad": [sys.executable, "-c", "1/0"]
+        "bad": [sys.executable, "-c", "1/0"],
+        "wrong": [sys.executable, "-c", "import sys; print('no such key'); sys.exit(2)"],
     }
     found = run_commands(commands, Path("folds"), agents=2, grace=5)
     assert {name: slot.state for name, slot in found.items()} == {
@@ -342,8 +343,10 @@ def test_other_commands_go_through_the_same_queue(here, monkeypatch):
         "fold_1": "done",
         "fold_2": "done",
         "bad": "failed",
+        "wrong": "failed",
     }
-    assert found["bad"].attempt == 3
+    assert (found["bad"].attempt, found["wrong"].attempt) == (3, 1)  # wrong input stays wrong
+    assert found["wrong"].result["reason"] == "exit code 2: no such key"
     assert "ZeroDivisionError" in found["bad"].result["reason"]
     assert {Path(f"{i}.txt").read_text() for i in range(3)} == {"3", "5"}
     with pytest.raises(InputError, match="commands: was"):

@@ -30,6 +30,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from hmean.errors import InputError
 
 MOST_ATTEMPTS = 3
+WRONG_INPUT = 2  # hmean's exit code for what no second attempt mends
 ENDED = ("done", "stopped", "failed")
 _QUEUES = "CREATE TABLE IF NOT EXISTS hmean_queue (name VARCHAR(200) PRIMARY KEY, about TEXT, stopping INTEGER)"
 _SLOTS = """CREATE TABLE IF NOT EXISTS hmean_slot (queue VARCHAR(200), slot INTEGER, stage INTEGER, state VARCHAR(20),
@@ -260,7 +261,8 @@ def _done(queue: Queue, task: Task, slot: Slot, grace: float) -> tuple[str, dict
                 said = (folder / "log.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
                 reason = f"exit code {code}: {said[-1] if said else 'it said nothing'}"
                 known, _ = patiently(lambda: task.progress(slot))
-                return "failed" if slot.attempt >= MOST_ATTEMPTS else "waiting", {**known, "reason": reason}
+                final = code == WRONG_INPUT or slot.attempt >= MOST_ATTEMPTS
+                return "failed" if final else "waiting", {**known, "reason": reason}
         found = patiently(lambda: task.result(slot))
         return ("stopped", {**found, "stop": stop}) if stop else ("done", found)
 
@@ -392,8 +394,8 @@ def run_commands(
     """Run each command once, ``agents`` of them at a time on this machine (a GPU each), and go on where it was left.
 
     What ended is kept in ``storage``: called again with the same ``folder``, only the rest is run. A command that fails
-    or whose agent died is started again, three times in all, so it should take up its own work (``hmean train ...
-    resume=auto``). Other machines help with ``hmean sweep agent URL NAME`` (the storage, the folder's name), in the
+    or whose agent died is started again, three times in all (but not after exit code 2: its input is wrong), so it
+    should take up its own work (``hmean train ... resume=auto``). Other machines help with ``hmean sweep agent URL NAME`` (the storage, the folder's name), in the
     same working directory.
 
     Args:
