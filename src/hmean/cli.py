@@ -92,6 +92,7 @@ HELP = {
   hmean campaign configs/campaign/quickstart.yaml        stopped or killed, the same command goes on
   hmean campaign FILE --dry-run                          the plan, with hours and disk
   hmean campaign FILE budget_hours=20 phases.sweep.skip=true lang=ko
+  hmean campaign FILE reset=PHASE                        that phase and all that hang on it are done again
   hmean predict IMAGES run=outputs/quickstart_campaign output=submission""",
     "report": """Draw one self-contained HTML page of one or several runs.
 
@@ -260,10 +261,11 @@ def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
 
     if len(paths) != 1:
         raise InputError("hmean campaign takes one file, such as configs/campaign/quickstart.yaml")
-    own = dict(o.split("=", 1) for o in overrides if o.startswith(("lang=", "dry_run=")))
-    others = [o for o in overrides if not o.startswith(("lang=", "dry_run="))]
-    dry_run = own.get("dry_run", "false") == "true"
-    print(campaign.run(Path(paths[0]), others, dry_run=dry_run, lang=own.get("lang", "en")))
+    words = ("lang=", "dry_run=", "reset=")
+    own = dict(o.split("=", 1) for o in overrides if o.startswith(words))
+    others = [o for o in overrides if not o.startswith(words)]
+    told = {"lang": own.get("lang", "en"), "reset": own.get("reset", "")}
+    print(campaign.run(Path(paths[0]), others, dry_run=own.get("dry_run", "false") == "true", **told))
     return 0
 
 

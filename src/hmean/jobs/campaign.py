@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -12,13 +13,13 @@ import yaml
 from omegaconf import OmegaConf
 
 from hmean.builders import open_pages
-from hmean.campaign import Campaign, Choice, Gate, Scoring, Sweep, Training, composed, decide, read_campaign
+from hmean.campaign import Campaign, Choice, Gate, Phase, Scoring, Sweep, Training, composed, decide, read_campaign
 from hmean.errors import InputError
 from hmean.files import read_json, write_json
 from hmean.jobs import campaign_report
 from hmean.jobs.compare import compare, open_result
 from hmean.processes import locked, run_one
-from hmean.runs import RunFolder
+from hmean.runs import RunFolder, differences
 
 # Of a training's overrides, those that later jobs on its checkpoint take too: the checkpoint brings the rest.
 DATA = ("preset=", "dataset", "tune.", "trainer.accelerator=")
@@ -27,8 +28,10 @@ ENDS = {"train": "scores.json", "tune": "cross_fitted/scores.json", "ensemble": 
 PROBE = 4  # batches of an epoch that are measured
 
 
-def run(path: Path, overrides: Sequence[str] = (), *, dry_run: bool = False, lang: str = "en") -> str:
+def run(path: Path, overrides: Sequence[str] = (), *, dry_run: bool = False, lang: str = "en", reset: str = "") -> str:
     """Run a campaign, or go on with it, until it or its budget ends; returns what to print.
+
+    ``reset`` names a phase that is done again, and with it all that hang on it.
 
     Raises:
         InputError: before any work if the file is wrong, and if a phase fails.
@@ -38,6 +41,8 @@ def run(path: Path, overrides: Sequence[str] = (), *, dry_run: bool = False, lan
     folder = Path(campaign.output_dir) / campaign.name
     with locked(folder) as hold:
         runner = Runner(campaign, folder, hold)
+        if reset:
+            runner.reset(reset)
         for name in (name for name, phase in campaign.phases.items() if phase.job == "data"):
             runner.do(name)  # a plan needs the pages
         print(runner.plan())
@@ -79,6 +84,38 @@ class Runner:
         if int(self.spent[name]) % 10 == 0:
             self.save()
 
+    def asked(self, name: str) -> dict[str, Any]:
+        """All that a phase's outcome follows from: its entry, the campaign's ``args``, files, and earlier phases."""
+        phase = self.campaign.phases[name]
+        text = {"text": Path(phase.file).read_text(encoding="utf-8")} if isinstance(phase, Sweep) else {}
+        before = {other: self.done.get(other, {}).get("stamp", "skipped") for other in _hangs_on(phase)}
+        return {**phase.model_dump(exclude={"skip"}), **text, "campaign_args": self.campaign.args, "hangs_on": before}
+
+    def stamp(self, name: str) -> str:
+        """Another one whenever a phase was done with other values, or came to another outcome or other scores."""
+        done = self.done[name]
+        digest = hashlib.sha256(json.dumps([done["asked"], done["outcome"]], sort_keys=True).encode())
+        for file in (*(f"{place}/scores.json" for place, _ in done["scores"].values()), f"{name}/ensemble.json"):
+            if (self.folder / file).exists():
+                digest.update((self.folder / file).read_bytes())
+        return digest.hexdigest()[:16]
+
+    def reset(self, name: str) -> None:
+        """Forget a phase and all that hang on it; their folders move aside."""
+        if name not in self.campaign.phases:
+            raise InputError(f"reset={name}: the phases are {', '.join(self.campaign.phases)}")
+        gone = {name}
+        for other, phase in self.campaign.phases.items():
+            gone |= {other} if gone & set(_hangs_on(phase)) else set()
+        for other in gone:
+            folder, n = self.folder / other, 1
+            while (old := folder.with_name(f"{other}.old-{n}")).exists():
+                n += 1
+            if folder.exists():
+                folder.rename(old)
+            self.done.pop(other, None)
+        self.save()
+
     def do(self, name: str) -> None:
         """Go through one phase, unless that was done.
 
@@ -86,10 +123,11 @@ class Runner:
             InputError: if it fails, or was done with other values.
         """
         phase = self.campaign.phases[name]
-        asked = phase.model_dump(exclude={"skip"})
-        if name in self.done and self.done[name]["outcome"] != "skipped" and self.done[name]["asked"] != asked:
-            raise InputError(f"phase {name} was done with other values; give the campaign another name=..., or delete "
-                             f"{self.folder / name} and its entry in {self.file}")  # fmt: skip
+        asked = self.asked(name)
+        if self.is_done(name) and (changed := differences(self.done[name]["asked"], asked)):
+            raise InputError.listing(f"phase {name} was done with other values, or before what it hangs on changed. "
+                                     f"reset={name} does it and all that hang on it again (their folders are kept as "
+                                     "<phase>.old-<n>); or give the campaign another name=...", changed)  # fmt: skip
         needed = all(self.done[gate].get("outcome") in wanted for gate, wanted in phase.when.items())
         if phase.skip or not needed or (phase.of and not any(map(self.is_done, phase.of))):
             self.done[name] = {"asked": asked, "outcome": "skipped"}
@@ -108,6 +146,7 @@ class Runner:
             self.done[name] = {"asked": asked, **self.conclude(name)}
             self.done[name]["commands"] = [command[len(self.campaign.command) :] for command in commands]
             self.done[name]["scores"] = self.results(name)
+            self.done[name]["stamp"] = self.stamp(name)
             print(f"phase {name}: {self.done[name]['outcome']}", flush=True)
         self.save()
 
@@ -265,6 +304,11 @@ class Runner:
         epochs, t = config.trainer.max_epochs, config.trainer
         seconds = epochs * batches * step + -(-epochs // t.check_val_every_n_epoch) * validation
         return seconds / 3600, _size(probe.path)
+
+
+def _hangs_on(phase: Phase) -> list[str]:
+    by = [phase.by] if isinstance(phase, Choice) and phase.by else []
+    return [*phase.of, *phase.when, *by]
 
 
 def _size(folder: Path) -> float:

@@ -395,8 +395,8 @@ def run_commands(
 
     What ended is kept in ``storage``: called again with the same ``folder``, only the rest is run. A command that fails
     or whose agent died is started again, three times in all (but not after exit code 2: its input is wrong), so it
-    should take up its own work (``hmean train ... resume=auto``). Other machines help with ``hmean sweep agent URL NAME`` (the storage, the folder's name), in the
-    same working directory.
+    should take up its own work (``hmean train ... resume=auto``). Other machines help with ``hmean sweep agent URL
+    NAME`` (the storage, the folder's name), in the same working directory.
 
     Args:
         commands: by name; the output of each goes to ``folder/<name>/log.txt``.
