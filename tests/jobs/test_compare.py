@@ -9,6 +9,8 @@ import pytest
 
 from hmean.cli import main
 from hmean.data.annotations import open_labels
+from hmean.errors import InputError
+from hmean.jobs.compare import compare, open_result
 from hmean.metrics.cleval import Counts
 from hmean.metrics.hmean import PageScore, Scorer, bootstrap_interval
 from hmean.metrics.iou import MatchCounts
@@ -73,6 +75,8 @@ def test_results_of_other_pages_are_refused(tmp_path, capsys):
     for other, message in others.values():
         assert main(["compare", str(a), str(other)]) == 2
         assert message in capsys.readouterr().err
+        with pytest.raises(InputError, match=message):  # for the jobs that compare by themselves, too
+            compare(open_result(a, None), open_result(other, None))
     assert main(["compare", str(a)]) == 2
     assert main(["compare", str(a), str(tmp_path)]) == 2
     assert "scores.json" in capsys.readouterr().err

@@ -88,7 +88,13 @@ def open_result(path: Path, truth: Path | None, images: Path | None = None) -> R
 
 
 def compare(base: Result, other: Result) -> dict[str, Any]:
-    """The differences of ``other`` to ``base``, as ``run`` gives them."""
+    """The differences of ``other`` to ``base``, as ``run`` gives them.
+
+    Raises:
+        InputError: if they are not of the same pages.
+    """
+    if faults := _mismatch(base, other):
+        raise InputError.listing("These results cannot be compared:", faults)
     before, after = _scores(base), _scores(other)
     rows: dict[str, Any] = {}
     for statistic, (of, part) in COMPARED.items():
