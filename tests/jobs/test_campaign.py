@@ -154,6 +154,27 @@ def test_the_budget_ends_it_and_a_larger_one_goes_on(tmp_path, receipts, capsys)
 
 
 @pytest.mark.usefixtures("logged")
+def test_each_recipe_is_measured_counted_and_priced_by_its_own_values(tmp_path, receipts, capsys):
+    path = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95)))
+    assert main(["campaign", path, "--dry-run"]) == 0
+    lines = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines() if "\t" in line)
+    probes = tmp_path / "outputs/camp/probes"
+    before = set(probes.iterdir())
+    assert state(tmp_path)["seconds"]["probes"] > 0
+    longer = "phases.sweep.args=[trainer.max_epochs=440]"
+    assert main(["campaign", path, longer, "--dry-run"]) == 0
+    again = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines() if "\t" in line)
+    assert len(set(probes.iterdir()) - before) == 1
+    assert float(again["sweep"].split("\t")[2]) > 5 * float(lines["sweep"].split("\t")[2])
+    assert again["base"] == lines["base"]
+    assert main(["campaign", path]) == 0
+    left = [float(line.split("\t")[3]) for line in capsys.readouterr().out.splitlines() if line.startswith("left")]
+    assert len(left) == 11  # the plan, then after each phase
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+
+
+@pytest.mark.usefixtures("logged")
 def test_a_dry_run_says_what_time_and_disk_it_takes(tmp_path, receipts, capsys):
     path = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95)))
     assert main(["campaign", path, "--dry-run"]) == 0

@@ -49,7 +49,10 @@ def run(path: Path, overrides: Sequence[str] = (), *, dry_run: bool = False, lan
         if dry_run:
             return ""
         for name in campaign.phases:
+            known = name in runner.done
             runner.do(name)
+            if not known:
+                print(*(line for line in runner.plan().splitlines() if line.startswith("left at most")))
         return str(campaign_report.run(folder, lang))
 
 
@@ -267,7 +270,7 @@ class Runner:
             count = phase.n if isinstance(phase, Sweep) else 0
             if config:
                 count = config.crossval.k if phase.job == "crossval" else 1
-            hours, size = self.cost(phase.args if config else []) if count else (0.0, 0.0)
+            hours, size = self.cost(phase.args) if count else (0.0, 0.0)
             total = [total[0] + count * hours, total[1] + count * size]
             lines.append(f"{name}\t{phase.job}\t{count or ''}\t{count * hours:.2f}\t{count * size:.2f}\t{needs}")
         lines.append(f"left at most\t\t\t{total[0]:.2f}\t{total[1]:.2f}\ttunings, ensembles and scores not counted")
@@ -284,18 +287,22 @@ class Runner:
         if ran:
             seconds = sum(row["seconds"] for row in RunFolder(self.folder / ran[0]).read_metrics())
             return seconds / 3600, _size(self.folder / ran[0])
-        preset = next((a.partition("=")[2] for a in reversed(told) if a.startswith("preset=")), "default")
-        probe = RunFolder(self.folder / "probes" / preset)
+        key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+        probe = RunFolder(self.folder / "probes" / key)
         if not (probe.path / "scores.json").exists():
             short = [
                 "trainer.max_epochs=3",
                 "trainer.check_val_every_n_epoch=3",
                 f"trainer.limit_train_batches={PROBE}",
             ]
-            where = [f"output_dir={probe.path.parent}", f"exp_name={preset}", "resume=auto"]
-            code = run_one([*self.campaign.command, "train", *told, *short, *where], self.hold)
+            where = [f"output_dir={probe.path.parent}", f"exp_name={key}", "resume=auto"]
+            command = [*self.campaign.command, "train", *told, *short, *where]
+            code = run_one(command, self.hold, partial(self.tick, "probes"))
+            self.save()
+            if code == 130:
+                raise KeyboardInterrupt("stopped; the same command goes on")
             if code:
-                raise InputError(f"a few steps of {preset} could not be trained (exit code {code}, see above)")
+                raise InputError(f"a few steps of {' '.join(told)} could not be trained (exit code {code}, see above)")
         rows, config = probe.read_metrics(), composed(*told)
         views = len(open_pages(config.datasets.train_dataset)) * config.transforms.train.views_per_page
         batches = max(1, views // config.dataloaders.train_dataloader.batch_size)
