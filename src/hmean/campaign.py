@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,8 @@ from hmean.errors import InputError
 from hmean.processes import HMEAN
 from hmean.runs import load_yaml
 
+# Which pages the scores of a phase's own are of; the thresholds are cross-fitted on them.
+OWN_PAGES = {"train": "val", "sweep": "val", "crossval": "out of fold"}
 Outcome = Literal["pass", "sweep", "retry"]
 
 
@@ -107,7 +110,7 @@ class Campaign(_Strict):
 
     @pydantic.model_validator(mode="after")
     def _in_order(self) -> Campaign:
-        faults, before = [], dict[str, Any]()
+        faults, before, pages = [], dict[str, Any](), dict[str, set[str]]()
         for name, phase in self.phases.items():
             by = [phase.by] if isinstance(phase, Choice) and phase.by else []
             for other in (*phase.of, *phase.when, *by):
@@ -117,6 +120,7 @@ class Campaign(_Strict):
                     faults.append(f"phases.{name}.when: {other} is no gate")
             if not phase.of and not isinstance(phase, Data | Training | Sweep):
                 faults.append(f"phases.{name}.of: say of which phases")
+            faults += _page_faults(name, phase, before, pages)
             if isinstance(phase, Gate) and phase.sweep_at > phase.pass_at:
                 faults.append(f"phases.{name}: sweep_at must not be above pass_at")
             before[name] = phase
@@ -125,14 +129,33 @@ class Campaign(_Strict):
         return self
 
 
+def _page_faults(name: str, phase: Phase, before: dict[str, Any], pages: dict[str, set[str]]) -> list[str]:
+    """What is wrong with the pages that a phase takes scores of; adds those of its own scores to ``pages``."""
+    own, by = set[str]().union(*(pages.get(of, set()) for of in phase.of)), getattr(phase, "by", None)
+    pages[name] = (
+        own if isinstance(phase, Choice) else {OWN_PAGES.get(getattr(phase, "job", ""), "no scores of its own")}
+    )
+    if isinstance(phase, Scoring) and "out of fold" in own:
+        return [f"phases.{name}.of: folds are several models; score an ensemble of them"]
+    judge = before.get(by)
+    if judge and not (isinstance(judge, Scoring) and judge.part == "val" and set(phase.of) <= set(judge.of)):
+        return [f"phases.{name}.by: {by} must be a score phase, on val, of all that is chosen from"]
+    if isinstance(phase, Gate | Choice) and not by and (len(own) > 1 or own - set(OWN_PAGES.values())):
+        what = ", ".join(sorted(own))
+        return [f"phases.{name}: its phases are scored on different pages ({what}); choose by a score phase (by: ...)"]
+    return []
+
+
 def read_campaign(path: Path, overrides: Sequence[str] = ()) -> Campaign:
-    """A campaign file, checked whole, with ``key=value`` set in it.
+    """A campaign file, checked whole, with ``key=value`` set in it; keys that it has not are added to ``args``.
 
     Raises:
         InputError: listing every fault, those of its phases' overrides too.
     """
     try:
-        node = OmegaConf.merge(OmegaConf.create(load_yaml(path)), OmegaConf.from_dotlist(list(overrides)))
+        own = [o for o in overrides if re.split(r"[.=]", o)[0] in Campaign.model_fields]
+        node = OmegaConf.merge(OmegaConf.create(load_yaml(path)), OmegaConf.from_dotlist(own))
+        node["args"] = [*node.get("args", []), *(o for o in overrides if o not in own)]
         campaign = Campaign.model_validate(OmegaConf.to_container(node))
     except pydantic.ValidationError as error:
         raise InputError.listing(f"{path}: has faults:", [_word(detail) for detail in error.errors()]) from None
@@ -140,7 +163,7 @@ def read_campaign(path: Path, overrides: Sequence[str] = ()) -> Campaign:
     for name, phase in campaign.phases.items():
         if isinstance(phase, Sweep) and not Path(phase.file).is_file():
             faults.append(f"phases.{name}.file: there is no {phase.file}")
-        if isinstance(phase, Training):
+        if isinstance(phase, Training | Sweep):
             try:
                 check_components(composed(*campaign.args, *phase.args))
             except InputError as error:

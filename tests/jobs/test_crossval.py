@@ -1,9 +1,7 @@
 """Folds: trained once, joined out of fold, taken over when they are there, refused when they are not what they say."""
 
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -109,23 +107,39 @@ def test_members_that_are_one_model_or_leak_stop_the_job(folds, data, tmp_path, 
         assert part in message, part
 
 
-def test_the_script_of_the_folds_goes_by_its_arguments(tmp_path):
-    """With another k, name and labels, its later steps take the folds that the first one made."""
-    script = Path(__file__).parents[2] / "scripts/train_efficientnet_b4_5fold_optimized.sh"
-    stub, run = tmp_path / "hmean", tmp_path / "three"
-    stub.write_text(
-        f'#!/bin/bash\nprintf "%s\\n" "$*" >> {tmp_path}/log\n[ $1 != crossval ] || mkdir -p {run}/fold_{{0,1,2}}\n'
+def test_folds_of_another_recipe_or_of_other_labels_are_not_joined(folds, data, tmp_path, capsys):
+    copied = Path(shutil.copytree(folds, tmp_path / "cv"))
+    (copied / "crossval.json").unlink()
+    other = ["models.optimizer.lr=0.0123", "dataloaders.train_dataloader.batch_size=3"]
+    assert main([*command(data, tmp_path), *other]) == 2
+    message = capsys.readouterr().err
+    for part in ("fold_0: models.optimizer.lr: was", "now 0.0123", "fold_1: dataloaders.train_dataloader.batch_size"):
+        assert part in message, part
+    rows = (copied / "fold_0/metrics.jsonl").read_text().splitlines()
+    config = (copied / "fold_0/config.yaml").read_text()
+    (copied / "fold_0/config.yaml").write_text(config.replace("max_epochs: 1", "max_epochs: 2"))
+    (copied / "fold_0/metrics.jsonl").write_text(
+        "".join(json.dumps({**json.loads(rows[-1]), "epoch": e}) + "\n" for e in (0, 1))
     )
-    stub.chmod(0o755)
-    told = ["k=3", "exp_name=three", f"output_dir={tmp_path}", "datasets.train_dataset.annotation_path=my.json"]
-    subprocess.run(["bash", script, *told], env={**os.environ, "HMEAN": str(stub)}, check=True, capture_output=True)
-    crossval, ensemble, report = (tmp_path / "log").read_text().splitlines()
-    assert crossval.startswith("crossval ")
-    folds = " ".join(f"{run}/fold_{i}/" for i in range(3))
-    assert ensemble.startswith(f"ensemble {folds} output={run}/ensemble ")
-    assert f"{{file: {run}/splits.json, part: holdout}}" in ensemble
-    assert ensemble.endswith("datasets.val_dataset.annotation_path=my.json")
-    assert report == f"report {folds} output={run}/report.html"
+    assert main(command(data, tmp_path)) == 2
+    assert "fold_0: trainer.max_epochs: was 2, now 1" in capsys.readouterr().err
+
+
+def test_labels_corrected_between_folds_are_noticed(folds, data, tmp_path, capsys):
+    """A fold that was trained before the correction learned the old labels of the other folds' pages."""
+    shutil.copytree(folds, tmp_path / "cv")
+    corrected = Path(shutil.copytree(data, tmp_path / "pages"))
+    file = corrected / "jsons/train.json"
+    labels = read(file)
+    fold_of = read(folds / "splits.json")["fold"]
+    name = next(n for n, f in fold_of.items() if f == 1)
+    words = labels["images"][name]["words"]
+    words.pop(next(iter(words)))
+    file.write_text(json.dumps(labels))
+    assert main(command(corrected, tmp_path)) == 2
+    message = capsys.readouterr().err
+    assert "fold_0: was trained on other pages, or other labels" in message
+    assert "fold_1: was validated on other pages, or other labels" in message
 
 
 def test_one_failing_fold_does_not_end_the_others(folds, data, tmp_path, capfd):

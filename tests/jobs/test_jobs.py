@@ -577,6 +577,29 @@ def test_scoring_a_folder_of_txt_labels(tmp_path, capsys):
     assert main(["score", str(tmp_path / "gt"), str(tmp_path / "p.json"), "--images", str(tmp_path / "scans")]) == 0
 
 
+def test_a_killed_tune_leaves_no_scores_of_values_that_the_checkpoint_lacks(tmp_path, monkeypatch):
+    from unittest.mock import MagicMock
+
+    from hmean.jobs import tune
+    from hmean.types import PostprocessParams
+
+    chosen, pages, order = PostprocessParams(thresh=0.123).to_dict(), MagicMock(), []
+    pages.page_keys.return_value = np.arange(2)
+    config, checkpoint = MagicMock(evaluate_on="val"), MagicMock(history=[])
+    config.models.head.postprocess.params.return_value = PostprocessParams()
+    record = {"kept": False, "after": {"postprocess": chosen}, "objective": {"macro": 1.0}}
+    for name in ("check_same_model", "require_sound", "run_maps", "score_record"):
+        monkeypatch.setattr(tune, name, MagicMock())
+    monkeypatch.setattr(tune, "run_of", lambda _: tmp_path)
+    monkeypatch.setattr(tune, "open_pages", lambda _: pages)
+    monkeypatch.setattr(tune, "about", lambda *_: {})
+    monkeypatch.setattr(tune, "fit", lambda *_: (record, None))
+    monkeypatch.setattr(tune, "write_json", lambda path, _: order.append(path.name))
+    monkeypatch.setattr(tune, "write_postprocess", lambda _, params, *__: order.append(params.to_dict()))
+    tune.run(config, checkpoint)
+    assert order == [chosen, "tuned.json", "scores.json"]
+
+
 def test_tune_refuses_what_would_spoil_the_checkpoint(copy_of_run, receipts, tmp_path, capsys):
     tune = ["tune", f"run={copy_of_run}", f"dataset_base_path={receipts}", "tune.thresh=[0.05,0.1]"]
     before = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")

@@ -16,6 +16,7 @@ from hmean.files import read_json, write_text
 from hmean.jobs.compare import compare, open_result
 
 LANGUAGES = ("en", "ko")
+WORST = 5  # pages that are named
 Section = dict[str, Any]
 
 
@@ -24,7 +25,9 @@ def run(folder: Path, lang: str = "en") -> Path:
     if lang not in LANGUAGES:
         raise InputError(f"lang={lang}: there are {', '.join(LANGUAGES)}")
     report = Report(folder, lang)
-    sections: list[Section] = [{"lines": [], "rows": [], "code": [], **part} for part in report.sections()]
+    sections: list[Section] = [
+        {"lines": [], "rows": [], "code": [], "text": False, **part} for part in report.sections()
+    ]
     page = {"title": report.say("title", name=folder.name), "lang": lang, "sections": sections}
     stem = "report" if lang == "en" else f"report.{lang}"
     for kind in ("md", "html"):
@@ -40,14 +43,21 @@ class Report:
     def __init__(self, folder: Path, lang: str) -> None:
         self.folder, self.state = folder, read_json(folder / "campaign.json")
         self.file = self.state["file"]
-        self.done = {n: p for n, p in self.state["phases"].items() if p["outcome"] != "skipped"}
+        phases = {n: p for n, p in self.state["phases"].items() if n in self.file["phases"]}
+        self.done = {n: p for n, p in phases.items() if p["outcome"] != "skipped"}
         table = json.loads((files("hmean.jobs") / "campaign_strings.json").read_text(encoding="utf-8"))
         self.words = {key: texts[LANGUAGES.index(lang)] for key, texts in table.items()}
-        self.winner = next((p["outcome"] for p in reversed(self.done.values()) if p["asked"]["job"] == "choose"), None)
+        self.winner = self.state.get("chosen")
+        while self.winner and self.done[self.winner]["asked"]["job"] == "choose":
+            self.winner = self.done[self.winner]["outcome"]
 
     def say(self, key: str, **values: Any) -> str:
         """A text of the table."""
         return str(self.words[key]).format(**values)
+
+    def word(self, name: str) -> str:
+        """A part, outcome or candidate in the report's language; what has no entry stays as it is."""
+        return str(self.words.get(name, name))
 
     def sections(self) -> list[Section]:
         """All of the report: titles, lines, tables, commands."""
@@ -58,7 +68,8 @@ class Report:
             {"title": "", "lines": [self.say("about"), time]},
             {"title": self.say("commands"), **self.commands()},
         )
-        between = [*map(self.ranking, tables), self.gates(), *self.ensembles(), *self.expected(tables)]
+        ranked = [*map(self.ranking, tables), *self.presets(tables)]
+        between = [*ranked, self.gates(), *self.ensembles(), *self.expected(tables)]
         return [first, *between, last]
 
     def tables(self) -> list[list[dict[str, Any]]]:
@@ -67,7 +78,14 @@ class Report:
         for name, phase in self.done.items():
             for result, (place, config) in phase.get("scores", {}).items():
                 record = read_json(self.folder / place / "scores.json")
-                row = {"name": result, "phase": name, "place": self.folder / place, "config": config}
+                chosen = self.done.get(result, {}).get("outcome", "")
+                row = {
+                    "name": result,
+                    "phase": name,
+                    "stands_for": chosen,
+                    "place": self.folder / place,
+                    "config": config,
+                }
                 found.setdefault(f"{record['part']} {record['data_hash']}", []).append({**row, **record})
         return list(found.values())
 
@@ -85,10 +103,24 @@ class Report:
             mark = " *" * bool(row.get("influenced_by", {}).get("tuned"))
             lines.append([row["name"] + mark, *numbers, change, verdict, row["config"]])
         head = [self.say("result"), "H", "P", "R", "P − R", self.say("change", base=rows[0]["name"])]  # noqa: RUF001 - a minus
-        title = self.say("results", part=rows[0]["part"], images=rows[0]["images"])
+        title = self.say("results", part=self.word(rows[0]["part"]), images=rows[0]["images"])
         marked = [self.say("marked")] * any(line[0].endswith(" *") for line in lines)
         head += [self.say("verdict"), self.say("config")]
-        return {"title": title, "lines": marked, "head": head, "rows": lines}
+        return {"title": title, "lines": marked, "head": head, "rows": lines, "text": True}
+
+    def presets(self, tables: list[list[dict[str, Any]]]) -> list[Section]:
+        """Results of each other preset against those of the first on the same pages, single models and folds."""
+        lines, main = [], ""
+        for rows in ([row for row in rows if "/" not in row["name"]] for rows in tables):
+            main = main or _preset(rows[0])
+            for row, base in ((row, base) for row in rows for base in rows):
+                if _preset(base) == main != _preset(row):
+                    found = compare(open_result(base["place"], None), open_result(row["place"], None))["macro"]
+                    change = _change(found["difference"], found["interval95"])
+                    named = [f"{one['name']} ({_preset(one)})" for one in (row, base)]
+                    lines.append([self.word(row["part"]), *named, change, self.say(found["verdict"])])
+        head = [self.say("pages"), *map(self.say, ("result", "against", "difference", "verdict"))]
+        return [{"title": self.say("presets"), "head": head, "rows": lines}] if lines else []
 
     def gates(self) -> Section:
         """What was decided, and on what."""
@@ -98,7 +130,8 @@ class Report:
                 continue
             low, high = map(_percent, phase.get("interval95", (0, 0)))
             key, values = ("gate", {"h": _percent(phase["h"]), "of": phase["of"]}) if "h" in phase else ("choice", {})
-            line = self.say(key, name=name, outcome=phase["outcome"], low=low, high=high, **values)
+            outcome = self.word(phase["outcome"]) if "h" in phase else phase["outcome"]  # of a choice: a phase
+            line = self.say(key, name=name, outcome=outcome, low=low, high=high, **values)
             lines.append(line if phase["distinguishable"] else f"{line}. {self.say('unsure')}")
         skipped = [name for name in self.state["phases"] if name not in self.done]
         return {
@@ -115,27 +148,46 @@ class Report:
             for row in (row for row in record["candidates"] if "skipped" not in row):
                 gain = _change(row["gain"], row["interval95"])
                 cost = (f"{row['ms_a_page']:.0f}", f"{row['mb']:.1f}")
-                rows.append([row["candidate"], _percent(row["h"]), gain, self.say(row["verdict"]), *cost])
-            head = [self.say("result"), "H", self.say("change", base="single"), self.say("verdict"), "ms", "MB"]
-            title = self.say("ensemble", name=name, kind=record["kind"])
-            found.append({"title": title, "head": head, "rows": rows})
+                rows.append([self.word(row["candidate"]), _percent(row["h"]), gain, self.say(row["verdict"]), *cost])
+            head = [
+                self.say("result"),
+                "H",
+                self.say("change", base=self.word("single")),
+                self.say("verdict"),
+                "ms",
+                "MB",
+            ]
+            title = self.say("ensemble", name=name, kind=self.word(record["kind"]))
+            lines = [
+                self.say("left_out", name=self.word(row["candidate"]), why=row["skipped"])
+                for row in record["candidates"]
+                if "skipped" in row
+            ]
+            found.append({"title": title, "lines": lines, "head": head, "rows": rows})
         return found
 
     def expected(self, tables: list[list[dict[str, Any]]]) -> list[Section]:
         """Expectations against what the winner reached on the pages that were scored last; and what follows."""
-        of = self.winner or next(iter(self.done), "")
-        row = next((r for rows in reversed(tables) for r in rows if of in (r["name"], r["phase"])), None)
-        if row is None:
+        if not tables:
             return []
+        named = (
+            r for rows in reversed(tables) for r in rows if self.winner in (r["name"], r["phase"], r["stands_for"])
+        )
+        row = next(named, tables[-1][0])
+        of = row["name"]
         prh, (low, high) = row["cleval"]["macro"], row["interval95"]["macro"]
         hoped = self.file["expectations"]
         rows = [[self.say(k), _percent(v), f"{100 * (prh['h'] - v):+.2f}"] for k, v in hoped.items()]
-        reached = self.say("reached", of=of, part=row["part"])
-        level = (
-            "below" if prh["h"] < hoped["conservative"] else "between" if prh["h"] < hoped["optimistic"] else "reached"
-        )
+        reached = self.say("reached", of=of, part=self.word(row["part"]))
+        low_high = f"[{_percent(low)}, {_percent(high)}]"
+        level = "below" if high < hoped["conservative"] else "reached" if low >= hoped["optimistic"] else "unsure"
+        level = "between" if low >= hoped["conservative"] and high < hoped["optimistic"] else level
         short = hoped["conservative" if level == "below" else "optimistic"] - prh["h"]
-        lines = [self.say(f"next_{level}", short=f"{100 * short:.2f}")]
+        worst = ", ".join(page["name"] for page in sorted(row["pages"], key=lambda page: page["h"])[:WORST])
+        values = {"short": f"{100 * short:.2f}", "interval": low_high, "names": worst}
+        gated = [(name, p["outcome"]) for name, p in self.done.items() if p["asked"]["job"] == "gate"]
+        lines = [self.say(f"next_gate_{outcome}", name=name) for name, outcome in gated]
+        lines += [self.say(f"next_{level}", **values)]
         unsure = [name for name, phase in self.done.items() if phase.get("distinguishable") is False]
         lines += [self.say("next_pages", names=", ".join(unsure))] * bool(unsure)
         gap = prh["p"] - prh["r"]
@@ -151,6 +203,7 @@ class Report:
     def commands(self) -> Section:
         """The commands of the winner and of the phases that it takes up, and how to use it."""
         needed, waiting = set[str](), [self.winner] if self.winner else []
+        waiting += [name for name, phase in self.done.items() if phase["asked"]["job"] == "data"]
         while waiting:
             name = waiting.pop()
             phase = self.done[name]
@@ -159,6 +212,10 @@ class Report:
         ran = [command for name, phase in self.done.items() if name in needed for command in phase.get("commands", [])]
         use = f"hmean predict IMAGES run={self.folder} output=submission"
         return {"code": [*(f"hmean {shlex.join(command)}" for command in ran), f"# {self.say('submission')}", use]}
+
+
+def _preset(row: dict[str, Any]) -> str:
+    return next((word.partition("=")[2] for word in row["config"].split() if word.startswith("preset=")), "")
 
 
 def _percent(value: float) -> str:

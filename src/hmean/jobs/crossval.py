@@ -24,8 +24,16 @@ from hmean.maps import MapStore
 from hmean.metrics.hmean import Scorer, choose_characters, score_pages
 from hmean.processes import HMEAN, locked, run_one
 from hmean.results import STATISTICS, hmean_of, read_predictions, score_record, write_predictions
-from hmean.runs import RunFolder
+from hmean.runs import MAY_CHANGE, RunFolder, differences, load_yaml
 from hmean.types import PostprocessParams
+
+# Of a fold's config: what a resumed run may change too, but for what decides which epoch is kept; and where its pages
+# lie, which are compared themselves.
+NO_OTHER_FOLD = (
+    *(key for key in MAY_CHANGE if key not in ("trainer.max_epochs", "trainer.check_val_every_n_epoch")),
+    "exp_name", "maps", "dataset_base_path", "datasets.val_dataset",
+    *(f"datasets.train_dataset.{key}" for key in ("annotation_path", "image_path", "split")),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +79,9 @@ def run(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"{splits}: was dealt with another k than {wanted.k}; choose another exp_name, or that k")
         runs = [RunFolder(folder / f"fold_{i}") for i in range(wanted.k)]
         todo = [i for i, fold in enumerate(runs) if not _is_trained(fold, config.trainer.max_epochs)]
+        others = [f for i in range(wanted.k) if i not in todo for f in _trained_otherwise(runs[i], config)]
+        if others:
+            raise InputError.listing("These folds were trained with other values; choose another exp_name:", others)
         print(f"{folder}: {wanted.k} folds, {wanted.k - len(todo)} of them trained already")
         commands = {runs[i].path.name: [*HMEAN, "train", *fold_overrides(config, overrides, splits, i)] for i in todo}
         failed = _train(commands, folder, wanted.agents, hold)
@@ -113,6 +124,12 @@ def _is_trained(run: RunFolder, epochs: int) -> bool:
     return (run.path / "scores.json").exists() and bool(rows) and rows[-1]["epoch"] + 1 >= epochs
 
 
+def _trained_otherwise(run: RunFolder, config: Config) -> list[str]:
+    return [
+        f"{run.path}: {d}" for d in differences(load_yaml(run.path / "config.yaml"), config.to_dict(), NO_OTHER_FOLD)
+    ]
+
+
 def _open(run: RunFolder, overrides: Sequence[str]) -> Fold:
     data = [o for o in overrides if not o.startswith(("models", "transforms"))]  # the checkpoint brings these
     config, checkpoint = open_checkpoint([*data, "evaluate_on=val", f"checkpoint_path={run.best}"])
@@ -121,20 +138,22 @@ def _open(run: RunFolder, overrides: Sequence[str]) -> Fold:
 
 
 def _check_members(folds: Sequence[Fold]) -> None:
-    """Refuse members that are one model, saw the same pages, or saw pages that they are scored on."""
+    """Refuse members that are one model, saw the same pages, other labels, or pages that they are scored on."""
     faults, first = [], dict[str, Path]()
-    for fold in folds:
+    own = [fold.pages.page_keys() for fold in folds]
+    for i, (fold, keys) in enumerate(zip(folds, own, strict=True)):
         path, seen = fold.run.path, fold.checkpoint.pages
         trained = np.sort(seen["train"].numpy())
         for what, value in (("weights", fold.checkpoint.weights_hash()), ("training pages", trained.tobytes().hex())):
             if first.setdefault(value, path) != path:
                 faults.append(f"{path}: has the {what} of {first[value]}")
-        keys = fold.pages.page_keys()
         leaked = int(np.isin(keys, trained).sum())
         if leaked:
             faults.append(f"{path}: was trained on {leaked} of the {len(keys)} pages that it is scored on")
+        if not np.array_equal(trained, np.sort(np.concatenate(own[:i] + own[i + 1 :]))):
+            faults.append(f"{path}: was trained on other pages, or other labels, than those of the other folds now")
         if not np.array_equal(np.sort(keys), np.sort(seen["val"].numpy())):
-            faults.append(f"{path}: was validated on other pages than splits.json gives it")
+            faults.append(f"{path}: was validated on other pages, or other labels, than splits.json gives it now")
     if faults:
         raise InputError.listing("These runs cannot stand for folds:", faults)
 

@@ -56,13 +56,14 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     truth = [pages.page(position) for position in range(len(pages))]
     fitted, scorer = fit(truth, lambda page: store.read(page.name), before, config.tune)
     record = {"part": config.evaluate_on, "influenced_by": checkpoint.influenced_by(keys), **fitted}
-    write_json(folder / "tuned.json", record)
     values = record["before" if record["kept"] else "after"]["postprocess"]
     scored = {**about(config, checkpoint, pages, 0.0), "postprocess": values}
-    write_json(folder / "cross_fitted" / "scores.json", score_record(scorer, scored))
     if values != present.to_dict():
         why = f"tuned for {'+'.join(record['objective'])} hmean on {len(pages)} {config.evaluate_on} pages"
         write_postprocess(checkpoint.path, PostprocessParams(**values), why, keys)
+    write_json(folder / "tuned.json", record)
+    # Last: who finds it (a campaign does) finds a tuned checkpoint, wherever this was killed.
+    write_json(folder / "cross_fitted" / "scores.json", score_record(scorer, scored))
     return record
 
 
