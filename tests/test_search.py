@@ -214,6 +214,14 @@ def test_the_floor_stops_what_learns_nothing_but_only_late():
     assert early_stop([], [], 1.0, floor=0.1) is None
 
 
+def test_a_stopped_runs_rank_is_among_those_it_was_compared_with():
+    """Five others came to the band, one of them no further: it is compared, and counts in the rank."""
+    others = [[0.5, 0.9], *([[0.6, 0.61, 0.62]] * 4)]
+    stop = early_stop([0.1, 0.2, 0.3], others, 0.9, bands=(2,), eta=3.0)
+    assert stop is not None
+    assert (stop.rank, stop.comparable) == (6, 6)
+
+
 def test_shipped_sweeps_pass_wandbs_own_schema():
     for path in CONFIGS.glob("sweep_*.yaml"):
         assert set(yaml.safe_load(path.read_text())) <= {

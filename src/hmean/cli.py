@@ -34,7 +34,7 @@ HELP = {
   reads   run=FOLDER or checkpoint_path (model, preprocessing and thresholds), the pages of evaluate_on=val|test|train
   writes  beside the checkpoints, evaluate_<part>/ (or output=FOLDER): scores.json, errors.json (what is missed, false,
           split and merged, by text height, aspect, angle, position and group), predictions.json, pictures/; maps/ in
-          the run, for hmean tune and the next evaluation
+          the run, for hmean tune and the next evaluation; of an ensemble.json with maps=true: maps/, for a student
 
   hmean evaluate run=outputs/b4 evaluate_on=test""",
     "predict": """Find text on images.

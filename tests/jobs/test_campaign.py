@@ -189,6 +189,8 @@ def test_a_dry_run_says_what_time_and_disk_it_takes(tmp_path, receipts, capsys):
     assert float(lines["left at most"][3]) == pytest.approx(6 * hours, abs=0.02)
     assert ran(tmp_path) == []
     assert not (tmp_path / "outputs/camp/base").exists()
+    assert main(["campaign", path, "--dry-run", "reset=base"]) == 2
+    assert "a dry run changes nothing" in capsys.readouterr().err
 
 
 def test_every_fault_of_a_file_is_said_at_once(tmp_path, receipts):
@@ -270,7 +272,7 @@ def test_the_report_follows_from_what_was_measured(tmp_path, receipts):
     assert f"decide: base has H {100 * h:.2f} [" in text
     assert f"hmean predict IMAGES run={folder}" in text
     assert "hmean crossval" in text
-    assert "hmean evaluate evaluate_on=train" in text  # the ensemble won: distil it
+    assert "hmean evaluate maps=true evaluate_on=train" in text  # the ensemble won: distil it
     assert main(["campaign", path, "lang=ko"]) == 0
     korean = (folder / "report.ko.html").read_text(encoding="utf-8")
     assert '<html lang="ko">' in korean

@@ -241,6 +241,9 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, c
     assert len(tuned["grid"]) == 7  # the present values and six others
     assert tuned["grid"][0]["macro"] == max(point["macro"] for point in tuned["grid"])
     assert len(tuned["cross_fitted"]["chosen"]) == 3  # pages, each its own group
+    chosen, ends = tuned["after"]["postprocess"], {"thresh": (0.05, 0.2), "box_thresh": (0.0, 0.1)}
+    assert tuned["at_the_end"] == {knob: chosen[knob] for knob in ends if chosen[knob] in ends[knob]}
+    assert "box_thresh" in tuned["at_the_end"]  # a list of two has ends only
     checkpoint = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")
     kept = tuned["before" if tuned["kept"] else "after"]
     assert tuned["kept"] == (tuned["cross_fitted"]["gain"] <= 0)

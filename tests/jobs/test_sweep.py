@@ -431,6 +431,21 @@ def test_a_grid_is_run_whole_or_says_where_it_is_cut(here, capsys):
     assert "5 of the 16 points" in capsys.readouterr().out
 
 
+def test_a_floor_holds_for_what_is_lowered_too(here):
+    """A loss of 0.3 is better than the floor of 0.5, one of 0.9 is not; the record says what was measured."""
+    Path("s.yaml").write_text(yaml.safe_dump({**FILE, "metric": {"name": "train/loss", "goal": "minimize"}}))
+    assert main(["sweep", "s.yaml", *COMMON, "n=1", "agents=0", "floor=0.5"]) == 0
+    runs = sweep.open_runs(["outputs/s"])
+    slot = runs.queue.claim(60)
+    file = runs.folder(slot) / "metrics.jsonl"
+    file.parent.mkdir(parents=True)
+    for loss, stopped in ((0.3, False), (0.9, True)):
+        file.write_text("".join(json.dumps({"epoch": e, "train/loss": loss}) + "\n" for e in range(3)))
+        _, stop = runs.progress(slot)
+        assert (stop is not None) == stopped
+    assert (stop["rule"], stop["value"], stop["threshold"]) == ("floor", 0.9, 0.5)
+
+
 def test_a_sweep_of_which_nothing_came_is_no_success(here, capsys, monkeypatch):
     plan(slot_00="fail")
     assert main(["sweep", "s.yaml", *COMMON, "n=1", "agents=1"]) == 2

@@ -39,6 +39,8 @@ def run(path: Path, overrides: Sequence[str] = (), *, dry_run: bool = False, lan
     """
     campaign = read_campaign(path, overrides)
     folder = Path(campaign.output_dir) / campaign.name
+    if reset and dry_run:
+        raise InputError("reset: a dry run changes nothing; leave one of the two out")
     with locked(folder) as hold:
         runner = Runner(campaign, folder, hold)
         if reset:

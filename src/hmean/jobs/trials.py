@@ -143,12 +143,15 @@ class Runs(Task):
         if slot.stage or not rows or rows[-1]["epoch"] + 1 >= epochs:
             return known, None
         others = [s for s in self.queue.slots() if s.slot != slot.slot and s.stage == 0]
-        floor = None if self.about["floor"] is None else self.sweep.sign * self.about["floor"]
+        sign = self.sweep.sign  # the rules know only more and less, the record what was measured
+        floor = None if self.about["floor"] is None else sign * self.about["floor"]
         stop = early_stop(
             self._history(rows), [self._history(s.result.get("rows", ())) for s in others],
             (rows[-1]["epoch"] + 1) / epochs, bands=self.sweep.bands, eta=self.sweep.eta, floor=floor,
         )  # fmt: skip
-        return known, asdict(stop) if stop else None
+        if stop is None:
+            return known, None
+        return known, {**asdict(stop), "value": sign * stop.value, "threshold": sign * stop.threshold}
 
     def _history(self, rows: Sequence[Mapping[str, Any]]) -> list[float]:
         return [self.sweep.sign * row[self.sweep.metric] for row in rows if self.sweep.metric in row]
