@@ -55,6 +55,41 @@ def receipts(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def ink(tmp_path_factory) -> Path:
+    """An exported model that needs no training: P is high where a page is darker than what pads it, and a little beside that."""
+    onnx = pytest.importorskip("onnx")
+    from hmean.config import compose
+    from hmean.exported import write_about
+
+    node, inits = onnx.helper.make_node, onnx.numpy_helper.from_array
+    nodes = [
+        node("Cast", ["image"], ["float"], to=onnx.TensorProto.FLOAT),
+        node("ReduceMean", ["float"], ["grey"], axes=[3], keepdims=0),
+        node("Unsqueeze", ["grey", "one"], ["plane"]),
+        node("Sub", ["half", "plane"], ["dark"]),
+        node("MaxPool", ["dark"], ["wide"], kernel_shape=[3, 7], pads=[1, 3, 1, 3]),
+        node("Squeeze", ["wide", "one"], ["logit"]),
+        node("Div", ["logit", "soft"], ["scaled"]),
+        node("Sigmoid", ["scaled"], ["probability"]),
+    ]
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        nodes, "ink", [value("image", onnx.TensorProto.UINT8, ["n", "h", "w", 3])],
+        [value("probability", onnx.TensorProto.FLOAT, ["n", "h", "w"])],
+        [inits(np.array([1]), "one"), inits(np.float32(115), "half"), inits(np.float32(10), "soft")],
+    )  # fmt: skip
+    path = tmp_path_factory.mktemp("exported") / "ink.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
+    config = compose(TINY).to_dict()
+    write_about(path, {
+        "preprocess": {"long_side": 160, "pad": "stride", "stride": 32, "fill": [128, 128, 128]},
+        "postprocess": config["models"]["head"]["postprocess"], "classes": ["text"], "precision": "fp32", "epoch": 0,
+        "weights_hash": "0" * 64, "config": config, "history": [], "pages": {"train": [], "val": []}, "provenance": {},
+    })  # fmt: skip
+    return path
+
+
 @pytest.fixture
 def tiny(receipts, tmp_path) -> list[str]:
     """Overrides for a run of the tiny network on the small data set, writing under tmp_path."""

@@ -86,7 +86,7 @@ def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
             ):
                 stored = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[shrink] | cv2.IMREAD_IGNORE_ORIENTATION)
             if stored is None:
-                pixels, shrink = _to_rgb(image), 1
+                pixels, shrink = to_rgb(image), 1
             else:
                 pixels = np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB, dst=stored), dtype=np.uint8)
     except FileNotFoundError as error:
@@ -122,7 +122,8 @@ def list_images(folder: Path) -> list[Path]:
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
-def _to_rgb(image: PIL.Image.Image) -> Image:
+def to_rgb(image: PIL.Image.Image) -> Image:
+    """uint8 RGB (H, W, 3): 16 bits scaled to 8, transparency laid on white; as it lies, not turned."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         return _grey_to_rgb(np.asarray(image, dtype=np.float64))
     if "A" in image.getbands() or "transparency" in image.info:

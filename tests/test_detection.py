@@ -1,0 +1,117 @@
+"""A detector without torch: everything that is an image goes in, the batch plays no part, knobs are checked."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import hmean
+from hmean.data.images import read_image
+from hmean.errors import InputError
+from hmean.exported import network_bytes, read_about, write_about
+
+
+@pytest.fixture(scope="module")
+def detector(ink):
+    return hmean.load(ink, threads=1)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory) -> Path:
+    """A white page with 5 x 2 black words."""
+    page = np.full((150, 110, 3), 255, np.uint8)
+    for y in range(10, 140, 28):
+        for x in (8, 62):
+            page[y : y + 10, x : x + 36] = 0
+    path = tmp_path_factory.mktemp("photo") / "page.png"
+    PIL.Image.fromarray(page).save(path)
+    return path
+
+
+def same(a, b) -> bool:
+    return np.array_equal(a.polygons.points, b.polygons.points) and np.array_equal(a.scores, b.scores)
+
+
+def test_whatever_is_an_image_gives_the_same_regions(detector, photo):
+    pixels = read_image(photo)
+    found = detector(photo)
+    assert len(found) == 10
+    for source in (str(photo), photo.read_bytes(), PIL.Image.fromarray(pixels), pixels):
+        assert same(detector(source), found)
+    listed = detector([photo, pixels])
+    assert isinstance(listed, list)
+    assert all(same(one, found) for one in listed)
+    assert detector([]) == []
+    grey = pixels[..., 1]
+    assert same(detector(grey), detector(np.repeat(grey[..., None], 3, axis=2)))
+    for wrong in (pixels.astype(np.float32), pixels[..., :2], 7, b"nothing", "missing.jpg", pixels[:0]):
+        with pytest.raises(InputError):
+            detector(wrong)
+
+
+def test_regions_do_not_depend_on_the_batch(detector, receipts, rng):
+    pages = [read_image(file) for file in sorted((receipts / "images").glob("*.jpg"))]
+    pages += [np.ascontiguousarray(page[: rng.integers(40, 150), : rng.integers(40, 150)]) for page in pages]
+    assert len({(m.probability.shape) for m in detector.maps(pages)}) > 3  # canvases of different size
+    together = detector.detect(pages)
+    assert sum(map(len, together)) > 10
+    for page, found in zip(pages, together, strict=True):
+        assert same(detector.detect([page])[0], found)
+
+
+def test_knobs_hold_for_one_call_and_are_checked(detector, photo):
+    before = detector(photo)
+    few = detector(photo, max_candidates=2)
+    assert len(few) == 2
+    assert same(few, before.select(np.arange(2)))
+    assert same(detector(photo), before)
+    with pytest.raises(InputError, match="tresh: no such"):
+        detector(photo, tresh=0.2)
+    with pytest.raises(InputError, match="box_thresh must lie"):
+        detector(photo, box_thresh=2)
+
+
+def test_the_mirrored_page_gives_maps_that_lead_back(detector, photo):
+    page = read_image(photo)
+    straight, flipped = detector.maps([page])[0], detector.maps([page], flip=True)[0]
+    assert np.abs(flipped.probability[:, ::-1] - straight.probability).max() < 1e-6
+    assert np.allclose(flipped.to_page @ [0, 5, 1], straight.to_page @ [straight.probability.shape[1], 5, 1])
+
+
+def test_metadata_is_replaced_and_the_network_is_not_touched(ink, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path / "a b.onnx"
+    path.write_bytes(ink.read_bytes())
+    about, network = read_about(path), b"".join(network_bytes(path))
+    about["postprocess"]["thresh"] = 0.41
+    about["classes"] = ["글자" * 100]
+    for _ in range(2):
+        write_about(path, about)
+    assert read_about(path) == about
+    assert hmean.load(path).params.thresh == 0.41
+    model = onnx.load(path)  # the library reads what we wrote
+    onnx.checker.check_model(model)
+    assert [json.loads(p.value) for p in model.metadata_props] == [about]
+    assert b"".join(network_bytes(path)) == network
+    assert b"".join(network_bytes(ink)) == network
+
+
+def test_what_is_no_model_of_ours_is_told_in_one_message(ink, tmp_path):
+    cut, strange = tmp_path / "cut.onnx", tmp_path / "strange.onnx"
+    cut.write_bytes(ink.read_bytes()[:-40])
+    strange.write_bytes(b"\x08\x08\x12\x01x")
+    for path, message in ((cut, "damaged"), (strange, "hmean export"), (tmp_path / "none.onnx", "no such model")):
+        with pytest.raises(InputError, match=message):
+            hmean.load(path)
+    write_about(strange, read_about(ink))
+    with pytest.raises(InputError, match="ONNX Runtime cannot use it"):
+        hmean.load(strange)
+
+
+def test_importing_hmean_is_free():
+    code = "import sys, hmean; assert not {'numpy', 'onnxruntime', 'cv2', 'numba', 'torch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
