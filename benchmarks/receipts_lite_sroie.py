@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from hmean.builders import open_pages
-from hmean.checkpoints import open_checkpoint
 from hmean.files import write_json, write_text
+from hmean.inference import open_model
 from hmean.jobs.evaluate import make_maps
 from hmean.maps import MapStore
 from hmean.results import intervals
@@ -40,7 +40,7 @@ def maps_of(
     checkpoint: Path, data: Path, split: str, long_side: int, folder: Path
 ) -> tuple[MapStore, list[Page], PostprocessParams]:
     """Maps and labels of one part of a data set at one size."""
-    config, loaded = open_checkpoint([
+    config, loaded = open_model([
         f"checkpoint_path='{checkpoint}'", f"dataset_base_path='{data}'", f"transforms.long_side={long_side}",
         "datasets.val_dataset.annotation_path=${dataset_base_path}/labels.json", f"datasets.val_dataset.split={split}",
     ])  # fmt: skip

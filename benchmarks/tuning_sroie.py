@@ -23,11 +23,12 @@ from peers import postprocess as textbook
 from receipts_lite_sroie import maps_of, row
 
 from hmean.builders import open_pages
-from hmean.checkpoints import open_checkpoint, restore_detector
+from hmean.checkpoints import restore_detector
 from hmean.config import compose
 from hmean.data.transforms import letterbox
 from hmean.files import write_json, write_text
-from hmean.inference import run_detector
+from hmean.inference import open_model
+from hmean.inference_torch import run_detector
 from hmean.jobs.tune import gain_of
 from hmean.postprocess import PageMap
 from hmean.runs import RunFolder
@@ -106,7 +107,7 @@ def speed(read: Any, truth: list[Page], run: RunFolder, data: Path) -> dict[str,
     whole = time.process_time() - start
 
     few, points = truth[:4], many[:: len(many) // 4][:4]
-    config, checkpoint = open_checkpoint([f"checkpoint_path={run.last}", f"dataset_base_path={data}"])
+    config, checkpoint = open_model([f"checkpoint_path={run.last}", f"dataset_base_path={data}"])
     detector = restore_detector(config, checkpoint)
     asked = [(page.name, data / "images" / page.name) for page in few]
     import warnings  # noqa: PLC0415

@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from receipts_lite_sroie import maps_of
 
-from hmean.checkpoints import open_checkpoint, restore_detector
+from hmean.checkpoints import restore_detector
 from hmean.files import write_json, write_text
+from hmean.inference import open_model
 from hmean.metrics.hmean import PageScore, Scorer, bootstrap_interval, score_pages
 from hmean.postprocess import detect
 from hmean.runs import RunFolder
@@ -66,7 +67,7 @@ def forward_ratios(runs: list[RunFolder]) -> list[float]:
     """Forward time of each over the first's, at 960 x 704 in turn; median of pairs."""
     detectors = []
     for run in runs:
-        config, checkpoint = open_checkpoint([f"checkpoint_path={run.last}"])
+        config, checkpoint = open_model([f"checkpoint_path={run.last}"])
         detectors.append(restore_detector(config, checkpoint))
     image = torch.zeros((1, 3, 960, 704), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     rounds: list[list[float]] = []

@@ -7,6 +7,7 @@ import io
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hmean.builders import build_detector
-from hmean.config import Config, check_components, compose
+from hmean.config import Config
 from hmean.errors import InputError
 from hmean.files import read_json, write_with
+from hmean.inference_torch import run_detector
 from hmean.models.detector import Detector
+from hmean.trained import Run, Trained
 from hmean.types import PostprocessParams
 
 CHECKPOINT_FORMAT = 2
@@ -27,24 +30,25 @@ _PREFIX = "detector."
 
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
-    """What a checkpoint file holds.
+class Checkpoint(Trained):
+    """A training's own file; ``weights``: tensors of the detector (the moving average, where the run kept one)."""
 
-    Attributes:
-        path: the file.
-        config: the resolved config of its training, with the post-processing values that hold now.
-        weights: tensors of the detector (the moving average, where the run kept one).
-        epoch: epochs trained, less one.
-        history: earlier post-processing values, oldest first, each with when, why and on which pages it was replaced.
-        pages: the page keys (``LabelledImages.page_keys``) that were trained on, ``train``, and validated on, ``val``.
-    """
-
-    path: Path
-    config: Mapping[str, Any]
     weights: Mapping[str, Tensor]
-    epoch: int
-    history: Sequence[Mapping[str, Any]]
-    pages: Mapping[str, Tensor]
+
+    @property
+    def folder(self) -> Path | None:
+        """The run folder, if it lies in one."""
+        parent = self.path.parent
+        return parent.parent if parent.resolve().name == "checkpoints" else None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all weights."""
+        return sum(t.numel() * t.element_size() for t in self.weights.values())
+
+    def start(self, config: Config) -> Run:
+        """See ``Trained``."""
+        return partial(run_detector, restore_detector(config, self))
 
     def weights_hash(self) -> str:
         """Hash of all weights: equal only for the same model."""
@@ -53,16 +57,15 @@ class Checkpoint:
             digest.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
         return digest.hexdigest()
 
-    def influenced_by(self, keys: NDArray[np.int64]) -> dict[str, int]:
-        """How many of these pages the model was trained on, its epoch and its thresholds were chosen on."""
-        chosen = self.pages["val"] if self.path.name != "last.ckpt" else torch.zeros(0)
-        tuned = [entry["pages"] for entry in self.history]
-        used = {
-            "trained": self.pages["train"],
-            "epoch_chosen": chosen,
-            "tuned": torch.cat(tuned) if tuned else chosen[:0],
-        }
-        return {name: int(np.isin(keys, pages.numpy()).sum()) for name, pages in used.items()}
+    def write_postprocess(self, params: PostprocessParams, why: str, keys: NDArray[np.int64]) -> None:
+        """See ``Trained``."""
+        raw = _load(self.path)
+        own = raw["hmean"]
+        until = time.strftime("%Y-%m-%dT%H:%M:%S")
+        entry = {"postprocess": own["postprocess"], "until": until, "why": why, "pages": torch.from_numpy(keys)}
+        own["history"].append(entry)
+        own["postprocess"] = params.to_dict()
+        save_checkpoint(self.path, raw)
 
 
 def carry(config: Config, pages: Mapping[str, NDArray[np.int64]]) -> dict[str, Any]:
@@ -92,7 +95,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         config = {**own["config"]}
         config["models"] = {**config["models"], "head": {**config["models"]["head"], "postprocess": own["postprocess"]}}
         weights = {k.removeprefix(_PREFIX): v for k, v in raw["state_dict"].items() if k.startswith(_PREFIX)}
-        return Checkpoint(path, config, weights, int(own["epoch"]), list(own["history"]), own["pages"])
+        pages = {part: keys.numpy() for part, keys in own["pages"].items()}
+        history = [{**entry, "pages": entry["pages"].numpy()} for entry in own["history"]]
+        return Checkpoint(path, config, int(own["epoch"]), history, pages, weights)
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: is not a checkpoint of hmean's (it has no {error})") from error
 
@@ -107,25 +112,11 @@ def save_checkpoint(path: Path, raw: Mapping[str, Any]) -> None:
 def write_checkpoint(checkpoint: Checkpoint, members: Sequence[str]) -> None:
     """Write a model that no training made, with the weight hashes of those that it was made of."""
     c = checkpoint
+    pages = {part: torch.from_numpy(keys) for part, keys in c.pages.items()}
+    history = [{**entry, "pages": torch.from_numpy(entry["pages"])} for entry in c.history]
     own = {"format": CHECKPOINT_FORMAT, "config": c.config, "postprocess": c.config["models"]["head"]["postprocess"],
-           "history": list(c.history), "pages": dict(c.pages), "epoch": c.epoch, "members": list(members)}  # fmt: skip
+           "history": history, "pages": pages, "epoch": c.epoch, "members": list(members)}  # fmt: skip
     save_checkpoint(c.path, {"state_dict": {_PREFIX + k: v for k, v in c.weights.items()}, "hmean": own})
-
-
-def open_checkpoint(overrides: Sequence[str]) -> tuple[Config, Checkpoint]:
-    """The config of a job that uses a trained model: the checkpoint's model and preprocessing, all else as told.
-
-    Raises:
-        InputError: if the config is wrong, names no checkpoint, or the checkpoint cannot be used.
-    """
-    config = compose(overrides)
-    if config.checkpoint_path is None:
-        raise InputError("checkpoint_path: say which model, such as checkpoint_path=outputs/NAME/checkpoints/best.ckpt")
-    checkpoint = load_checkpoint(Path(config.checkpoint_path))
-    carried = {section: checkpoint.config[section] for section in ("models", "transforms")}
-    config = compose(overrides, carried)
-    check_components(config, trusted=config.trusted_targets)
-    return config, checkpoint
 
 
 def restore_detector(config: Config, checkpoint: Checkpoint) -> Detector:
@@ -157,23 +148,12 @@ def pages_behind(folder: Path) -> NDArray[np.int64]:
         InputError: if the folder does not tell.
     """
     models = [load_checkpoint(path) for path in folder.rglob("checkpoints/best.ckpt")]
-    found = [keys.numpy() for model in models for keys in model.pages.values()]
+    found = [keys for model in models for keys in model.pages.values()]
     found += [np.array(read_json(path), dtype=np.int64) for path in folder.glob("seen.json")]
     if not found:
         raise InputError(f"{folder}: nothing says which pages its maps' models had seen; take a run folder, or what "
                          "hmean evaluate checkpoint_path=.../ensemble.json maps=true wrote")  # fmt: skip
     return np.concatenate(found)
-
-
-def write_postprocess(path: Path, params: PostprocessParams, why: str, keys: NDArray[np.int64]) -> None:
-    """Put values chosen on the pages of these keys into a checkpoint, whose history keeps the earlier ones."""
-    raw = _load(path)
-    own = raw["hmean"]
-    until = time.strftime("%Y-%m-%dT%H:%M:%S")
-    entry = {"postprocess": own["postprocess"], "until": until, "why": why, "pages": torch.from_numpy(keys)}
-    own["history"].append(entry)
-    own["postprocess"] = params.to_dict()
-    save_checkpoint(path, raw)
 
 
 def _load(path: Path) -> Any:

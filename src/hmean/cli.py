@@ -39,12 +39,27 @@ HELP = {
   hmean evaluate run=outputs/b4 evaluate_on=test""",
     "predict": """Find text on images.
 
-  reads   run=FOLDER or checkpoint_path, and the paths given (images, folders, UFO files) or datasets.predict_dataset
+  reads   images, multi-page TIFF and PDF files (pages: scan.pdf#page=3), folders, globs, UFO files, - for a list on
+          standard input; none: datasets.predict_dataset. The model: run=FOLDER or checkpoint_path (a checkpoint, or a
+          file that hmean export wrote); by default the one in the box, receipts-lite
   writes  output=FOLDER or outputs/<exp_name>/: predictions.json, submission.csv, overlays/; with maps=true also maps/,
           from which the same command with other thresholds (and overwrite=true) predicts without the network
 
-  hmean predict scans/ photo.jpg checkpoint_path=outputs/b4/checkpoints/best.ckpt output=found
+  hmean predict photo.jpg output=found
+  hmean predict scans/ 'more/**/*.pdf' checkpoint_path=outputs/b4/checkpoints/best.ckpt output=found
+      killed, the same command goes on where it was; files that cannot be read are listed at the end (exit code 2)
+      shard=3/16 does the third of 16 disjoint shares; the command without shard does what is left and joins all
   after -- every argument is a path, also one with "=" in it""",
+    "export": """Write a trained model as one file that runs without torch, proven equal on real pages.
+
+  reads   run=FOLDER or checkpoint_path; the images given, else the validation pages of its training, else drawn ones
+  writes  output=FILE (default: <run>/exported/<name>_<precision>.onnx): format=onnx|openvino, precision=fp32|fp16|int8;
+          preprocessing, thresholds and provenance are inside. It is refused where its boxes are not the checkpoint's;
+          int8 is calibrated on pages and says, with an interval, what it loses (evaluate_on=val|test: labelled pages)
+
+  hmean export run=outputs/b4
+  hmean export run=outputs/b4 precision=int8 output=b4_int8.onnx
+  hmean tune checkpoint_path=b4_int8.onnx      evaluate, predict and tune take the file in a checkpoint's place""",
     "tune": """Fit thresholds and growth on cached probability maps; the network runs once at most.
 
   reads   run=FOLDER or checkpoint_path, the pages of evaluate_on
@@ -110,6 +125,7 @@ _UNREAD = {
     "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
     "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
     "predict": ("resume", "wandb", "evaluate_on"),
+    "export": ("resume", "wandb", "maps", "exp_name"),
     "crossval": ("output", "checkpoint_path", "evaluate_on", "trusted_targets", "resume", "overwrite"),
     "ensemble": ("exp_name", "resume", "wandb", "checkpoint_path"),
 }
@@ -200,7 +216,7 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         if argument == "--":
             paths += arguments[i + 1 :]
             break
-        if argument.startswith("-"):
+        if argument.startswith("-") and argument != "-":
             raise InputError(f"{argument}: jobs take key=value, not options (after -- everything is a path)")
         (overrides if "=" in argument or argument.startswith("~") else paths).append(argument)
     return paths, overrides
@@ -208,11 +224,12 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """Compose the config of a job and run it."""
-    if paths and command not in ("predict", "report", "ensemble", "campaign"):
+    if paths and command not in ("predict", "report", "ensemble", "campaign", "export"):
         raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
     if command == "report":
         return _report(paths, overrides)
-    _need_torch(command)
+    if command in ("train", "lr_find", "crossval", "campaign", "export"):
+        _need_torch(command)
     if command == "campaign":
         return _campaign(paths, overrides)
     unread = [o for o in overrides if o.partition("=")[0] in _UNREAD[command]]
@@ -220,7 +237,12 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         raise InputError(f"hmean {command} does not read {', '.join(unread)}; hmean {command} --help says what it does")
     if command in ("train", "lr_find", "crossval"):
         return _train(command, overrides)
-    from hmean.checkpoints import open_checkpoint  # noqa: PLC0415
+    return _use(command, paths, overrides)
+
+
+def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
+    """A job with a trained model."""
+    from hmean.inference import open_model  # noqa: PLC0415
     from hmean.jobs import evaluate, predict, tune  # noqa: PLC0415
     from hmean.runs import model_of  # noqa: PLC0415
 
@@ -228,11 +250,20 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     if run is not None:
         overrides = [o for o in overrides if not o.startswith("run=")]
         overrides.append(f"checkpoint_path={model_of(Path(run))}")
+    if command == "predict":
+        overrides = [f"predict.{o}" if o.startswith("shard=") else o for o in overrides]
+        if not any(o.startswith("checkpoint_path=") for o in overrides):
+            overrides.append("checkpoint_path=receipts-lite")
     if command == "ensemble" or (
         command != "tune" and any(o.startswith("checkpoint_path=") and o.endswith(".json") for o in overrides)
     ):
         return _ensemble(command, paths, overrides)
-    config, checkpoint = open_checkpoint(overrides)
+    if command == "export":
+        from hmean.jobs import export  # noqa: PLC0415 - torch
+
+        print(export.run(paths, overrides))
+        return 0
+    config, checkpoint = open_model(overrides)
     if command == "predict":
         predict.run(config, checkpoint, paths)
     elif command == "evaluate":

@@ -261,6 +261,19 @@ class PredictConfig(_Strict):
 
     overlays: Annotated[int, Field(ge=0)]
     csv: bool
+    shard: Annotated[str, Field(pattern=r"^[1-9]\d*/[1-9]\d*$")] | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _one_of_them(self) -> PredictConfig:
+        which, of = self.share()
+        if which >= of:
+            raise ValueError(f"shard must be I/N with I from 1 to N, got {self.shard}")
+        return self
+
+    def share(self) -> tuple[int, int]:
+        """Which share of the files, from 0 on, and of how many."""
+        which, _, of = (self.shard or "1/1").partition("/")
+        return int(which) - 1, int(of)
 
 
 class TuneConfig(_Strict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import replace
 from importlib.util import find_spec
 from itertools import islice
@@ -20,7 +21,7 @@ import PIL.Image
 from numpy.typing import NDArray
 
 from hmean.data.images import Pixels, decode, to_rgb
-from hmean.data.transforms import View, letterbox
+from hmean.data.transforms import Pad, View, letterbox
 from hmean.errors import InputError
 from hmean.exported import read_about
 from hmean.geometry import Image
@@ -64,14 +65,17 @@ class TextDetector:
     Attributes:
         params: post-processing values that hold unless a call says otherwise.
         long_side: pixels of a page's longest side, as the network sees it.
+        pad, fill: how its view is filled up (``data.transforms.letterbox``), and with what colour.
         about: the model's metadata: preprocessing, classes, provenance, scores (docs/reference/export.md).
     """
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         self.about: dict[str, Any] = read_about(path)
         self.params = PostprocessParams(**self.about["postprocess"])
-        self._preprocess = self.about["preprocess"]
-        self.long_side: int = self._preprocess["long_side"]
+        preprocess = self.about["preprocess"]
+        self.long_side: int = preprocess["long_side"]
+        self.pad: Pad = preprocess["pad"]
+        self.fill: tuple[int, int, int] = tuple(preprocess["fill"])
         self._network = open_network(path, threads)
 
     @overload
@@ -114,15 +118,20 @@ class TextDetector:
                 found[i] = PageMap(names[i] if names else "", p, views[i].to_page, width, height)
         return cast("list[PageMap]", found)
 
+    def at(self, long_side: int, pad: Pad) -> TextDetector:
+        """The same network on another view of the page."""
+        other = copy(self)
+        other.long_side, other.pad = long_side, pad
+        return other
+
     def view(self, width: int, height: int, *, flip: bool = False) -> View:
         """How the network sees a page of this size."""
-        view = letterbox(width, height, self.long_side, self._preprocess["pad"])
+        view = letterbox(width, height, self.long_side, self.pad)
         return view.mirrored() if flip else view
 
     def _draw(self, image: Image, view: View, *, flip: bool) -> Image:
-        fill = cast("tuple[int, int, int]", tuple(self._preprocess["fill"]))
         straight = view.mirrored() if flip else view  # the same pixels, not resampled otherwise
-        drawn = straight.image(Pixels(image, image.shape[1], image.shape[0]), fill)
+        drawn = straight.image(Pixels(image, image.shape[1], image.shape[0]), self.fill)
         return drawn[:, ::-1] if flip else drawn
 
 

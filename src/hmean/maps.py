@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.components import MapArray
+from hmean.data.images import split_page
 from hmean.errors import InputError
 from hmean.files import write_with
 from hmean.postprocess import PageMap
@@ -37,7 +38,8 @@ class MapStore:
         for name, image in images.items():
             digest = hashlib.blake2b(settings.encode() + b"\0", digest_size=16)
             try:
-                digest.update(image.read_bytes())
+                file, number = split_page(image)
+                digest.update(file.read_bytes() + b"%d" % number * (number > 0))
             except OSError as error:
                 raise InputError(f"{image}: cannot be read ({error.strerror})") from error
             self._files[name] = folder / f"{digest.hexdigest()}.map"

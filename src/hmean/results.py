@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, astuple
@@ -33,8 +34,6 @@ class PredictionWriter(Protocol):
 @contextmanager
 def write_predictions(json_path: Path, csv_path: Path | None) -> Iterator[PredictionWriter]:
     """Open both files for writing page by page; they appear, complete, when the block ends without an error."""
-    import json  # noqa: PLC0415 - beside its one use
-
     with ExitStack() as stack:
         out = stack.enter_context(stack.enter_context(atomic(json_path)).open("w", encoding="utf-8"))
         rows = None
@@ -55,6 +54,82 @@ def write_predictions(json_path: Path, csv_path: Path | None) -> Iterator[Predic
 
         yield write
         out.write("\n}}\n")
+
+
+class Journal:
+    """Predictions page by page, each on the disk before the next, so that a killed run goes on: lines of JSON.
+
+    The first line says what made them. A last line that was cut off is dropped.
+
+    Raises:
+        InputError: if ``made_by`` is not what made the lines that are there.
+    """
+
+    def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
+        for other in path.parent.glob("*.jsonl"):
+            with other.open("rb") as lines:
+                if (first := lines.readline()).endswith(b"\n") and json.loads(first) != made_by:
+                    raise InputError(
+                        f"{path.parent.parent}: holds an unfinished prediction by another model or with other values; "
+                        "set overwrite=true to drop it, or another output"
+                    )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        known = path.read_bytes() if path.exists() else b""
+        self._file = path.open("r+b" if known else "wb")
+        self._file.seek(known.rfind(b"\n") + 1)
+        self._file.truncate()
+        if not self._file.tell():
+            self._line(made_by)
+
+    def write(self, name: str, size: int, detections: Detections, width: int, height: int) -> None:
+        """One page: name and bytes of its file, so that a changed one is done again, and its regions."""
+        self._line({"name": name, "bytes": size, **detections.to_ufo(width, height)})
+
+    def skip(self, name: str, size: int, why: str) -> None:
+        """One page that cannot be read."""
+        self._line({"name": name, "bytes": size, "why": why})
+
+    def close(self) -> None:
+        """End it."""
+        self._file.close()
+
+    def _line(self, entry: Mapping[str, Any]) -> None:
+        self._file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+        self._file.flush()
+
+
+class Journals:
+    """All journals of a folder. ``in`` asks whether a page (name, bytes) is done; only where it stands is kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = {path: path.open("rb") for path in sorted(folder.glob("*.jsonl"))}
+        self._at: dict[tuple[str, int], tuple[Path, int]] = {}
+        for path, file in self._files.items():
+            start = len(file.readline())
+            for line in file:
+                if line.endswith(b"\n"):
+                    entry = json.loads(line)
+                    self._at[entry["name"], entry["bytes"]] = path, start
+                start += len(line)
+
+    def __contains__(self, page: tuple[str, int]) -> bool:
+        return page in self._at
+
+    def __getitem__(self, page: tuple[str, int]) -> tuple[Detections, int, int] | str:
+        """Regions, width and height of a page, or why there are none."""
+        path, start = self._at[page]
+        self._files[path].seek(start)
+        entry = json.loads(self._files[path].readline())
+        if "why" in entry:
+            return str(entry["why"])
+        words = entry["words"].values()
+        scores = np.array([word["score"] for word in words], dtype=np.float32)
+        return Detections(Polygons.of([word["points"] for word in words]), scores), entry["img_w"], entry["img_h"]
+
+    def close(self) -> None:
+        """Let go of the files."""
+        for file in self._files.values():
+            file.close()
 
 
 def csv_polygons(detections: Detections) -> str:

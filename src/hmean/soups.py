@@ -30,12 +30,9 @@ def soup(members: Sequence[Checkpoint], path: Path) -> Checkpoint:
         if tensor.is_floating_point() else tensor
         for name, tensor in first.weights.items()
     }  # fmt: skip
-    pages = {
-        part: torch.from_numpy(np.unique(np.concatenate([m.pages[part].numpy() for m in members])))
-        for part in first.pages
-    }
+    pages = {part: np.unique(np.concatenate([m.pages[part] for m in members])) for part in first.pages}
     history = [entry for m in members for entry in m.history]
-    return Checkpoint(path, first.config, weights, max(m.epoch for m in members), history, pages)
+    return Checkpoint(path, first.config, max(m.epoch for m in members), history, pages, weights)
 
 
 def _differences(a: Checkpoint, b: Checkpoint) -> list[str]:

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from hmean.checkpoints import load_checkpoint, open_checkpoint
+from hmean import checkpoints
+from hmean.checkpoints import load_checkpoint
 from hmean.cli import main
 from hmean.config import compose
 from hmean.data.pages import LabelledImages
 from hmean.ensembles import mean_map
 from hmean.errors import InputError
 from hmean.files import read_json
+from hmean.inference import open_model
 from hmean.jobs import ensemble, ensemble_predict, train
 from hmean.jobs.ensemble_predict import Source, open_ensemble
 from hmean.maps import read_map
@@ -96,7 +98,7 @@ def test_a_second_run_uses_the_maps_that_are_there(judged, runs, receipts, monke
     def refuse(*_, **__):
         raise AssertionError("the network ran again")
 
-    monkeypatch.setattr("hmean.jobs.evaluate.run_detector", refuse)
+    monkeypatch.setattr("hmean.checkpoints.Checkpoint.start", refuse)
     again = ensemble.run(runs[:3], [*overrides(receipts, output), "overwrite=true"])
     assert [row.get("h") for row in again["candidates"]] == [row.get("h") for row in record["candidates"]]
     with pytest.raises(InputError, match="holds an ensemble already"):
@@ -230,13 +232,13 @@ def test_a_soup_is_an_ordinary_checkpoint_that_has_seen_what_its_members_saw(run
     keys = np.array(sorted(made.pages["train"].tolist()))
     assert made.influenced_by(keys)["trained"] == len(keys) == 6  # two folds of three: all pages
     assert made.weights_hash() not in {m.weights_hash() for m in members}
-    config, _ = open_checkpoint([f"checkpoint_path={output / 'checkpoints' / 'best.ckpt'}"])
-    assert config.models == open_checkpoint([f"checkpoint_path={members[0].path}"])[0].models
+    config, _ = open_model([f"checkpoint_path={output / 'checkpoints' / 'best.ckpt'}"])
+    assert config.models == open_model([f"checkpoint_path={members[0].path}"])[0].models
     assert open_ensemble(output / "ensemble.json", []).sources[0].checkpoint.weights_hash() == made.weights_hash()
 
 
 def test_other_seeds_are_refused_by_a_soup(runs):
-    one, other = (open_checkpoint([f"checkpoint_path={run}/checkpoints/best.ckpt"])[1] for run in runs[:2])
+    one, other = (open_model([f"checkpoint_path={run}/checkpoints/best.ckpt"])[1] for run in runs[:2])
     other.config["seed"] = 7
     with pytest.raises(InputError, match="initialised otherwise"):
         soup([one, other], one.path)
@@ -280,7 +282,7 @@ def test_the_simplest_of_those_that_cannot_be_told_from_the_best_wins():
 def test_no_page_is_scored_with_a_choice_it_took_part_in(runs, receipts, tmp_path):
     """Cross-fitting: the choice made for a fold never saw its pages."""
     told = overrides(receipts, tmp_path / "out")
-    members = [Source(*open_checkpoint([*told, f"checkpoint_path={run}/checkpoints/best.ckpt"])) for run in runs[:2]]
+    members = [Source(*open_model([*told, f"checkpoint_path={run}/checkpoints/best.ckpt"])) for run in runs[:2]]
     config = members[0].config
     pages = ensemble.open_pages(config.datasets.val_dataset)
     assert isinstance(pages, LabelledImages)
@@ -303,18 +305,16 @@ def test_no_page_is_scored_with_a_choice_it_took_part_in(runs, receipts, tmp_pat
 def test_ensembles_run_page_by_page(runs, receipts, monkeypatch):
     """No more than one page of each member is waited for: the streams are not read ahead into lists."""
     told = [f"dataset_base_path={receipts}", "trainer.accelerator=cpu", "dataloaders.predict_dataloader={batch_size: 1, num_workers: 0}"]  # fmt: skip
-    sources = tuple(
-        Source(*open_checkpoint([*told, f"checkpoint_path={run}/checkpoints/best.ckpt"])) for run in runs[:2]
-    )
+    sources = tuple(Source(*open_model([*told, f"checkpoint_path={run}/checkpoints/best.ckpt"])) for run in runs[:2])
     read = []
-    real = ensemble_predict.run_detector
+    real = checkpoints.run_detector
 
     def counted(*args, **kwargs):
         for result in real(*args, **kwargs):
             read.append(result.position)
             yield result
 
-    monkeypatch.setattr(ensemble_predict, "run_detector", counted)
+    monkeypatch.setattr(checkpoints, "run_detector", counted)
     files = [(p.name, p) for p in sorted((receipts / "images").rglob("*.jpg"))[:3]]
     stream = ensemble_predict.Ensemble(sources, sources[0].config.models.head.postprocess.params()).run(files)
     next(stream)

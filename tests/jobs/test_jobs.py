@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from conftest import TINY
-from hmean.checkpoints import load_checkpoint
+from hmean.checkpoints import Checkpoint, load_checkpoint
 from hmean.cli import main
 from hmean.results import read_predictions
 
@@ -187,8 +187,6 @@ def test_predict_writes_a_row_for_every_image_and_skips_broken_ones(copy_of_run,
 
 
 def test_kept_maps_predict_again_without_the_network(copy_of_run, receipts, tmp_path, monkeypatch):
-    from hmean.jobs import predict
-
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"\xff\xd8nothing")
     out, images = tmp_path / "out", [str(receipts / "images"), str(broken)]
@@ -197,7 +195,7 @@ def test_kept_maps_predict_again_without_the_network(copy_of_run, receipts, tmp_
     assert main([*command, *loose, *images[:1]]) == 0
     first = (out / "predictions.json").read_text()
     assert len(list((out / "maps").iterdir())) == 11
-    monkeypatch.setattr(predict, "restore_detector", None)  # it is not asked for
+    monkeypatch.setattr(Checkpoint, "start", None)  # it is not asked for
     assert main([*command, *loose, *images[:1]]) == 0
     assert (out / "predictions.json").read_text() == first
     assert main([*command, "models.head.postprocess.thresh=0.9", *images[:1]]) == 0
@@ -209,8 +207,6 @@ def test_kept_maps_predict_again_without_the_network(copy_of_run, receipts, tmp_
 
 
 def test_maps_are_shared_by_the_jobs_of_a_run_and_those_of_earlier_weights_go(copy_of_run, receipts, monkeypatch):
-    from hmean.jobs import evaluate
-
     def maps():
         return {path.name: len(list(path.iterdir())) for path in (copy_of_run / "maps").iterdir()}
 
@@ -220,7 +216,7 @@ def test_maps_are_shared_by_the_jobs_of_a_run_and_those_of_earlier_weights_go(co
     (copy_of_run / "maps" / "last-0123456789ab").mkdir()
     assert main([*command, "evaluate_on=test"]) == 0
     assert maps() == {own: 5, "last-0123456789ab": 0}  # validation and test pages; another checkpoint's are not touched
-    monkeypatch.setattr(evaluate, "restore_detector", None)
+    monkeypatch.setattr(Checkpoint, "start", None)
     assert main(command) == 0
     errors = json.loads((copy_of_run / "evaluate_val" / "errors.json").read_text())
     scores = json.loads((copy_of_run / "evaluate_val" / "scores.json").read_text())

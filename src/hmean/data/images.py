@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from hmean.errors import InputError
 from hmean.geometry import Image
 
+PDF_DPI = 150  # a PDF's pages are drawn at so many dots an inch: A4 is 1240 x 1754 pixels
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _ORIENTATION = 0x0112
 _JPEG_END = b"\xff\xd9"
@@ -26,8 +30,10 @@ _FLAGS = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-# What Pillow raises for files that are cut off, damaged or made to exhaust memory.
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError)
+# What Pillow and OpenCV raise for files that are cut off, damaged or made to exhaust memory.
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError, cv2.error, MemoryError)
+_PAGE = re.compile(r"(.+)#page=(\d+)")  # RFC 8118 counts from 1, too
+_PDFIUM = threading.Lock()  # it has no threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +68,7 @@ def read_image(source: Path | BinaryIO) -> Image:
 def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
     """Like ``read_image``, but a JPEG may be decoded at 1 / ``shrink`` (1, 2, 4 or 8) of its size, which is quicker.
 
+    A path may end in ``#page=N``, for the N-th page of a PDF or TIFF file; without it, the first is read.
     Only where that is exact: files of other kinds, and pages whose EXIF turn would bring an incomplete block of pixels
     to the left or top, come less shrunk or whole. See ``Pixels.shrink`` of the result.
 
@@ -69,8 +76,12 @@ def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
         InputError: if the file is missing, damaged or not an image.
     """
     try:
-        data = source.read_bytes() if isinstance(source, Path) else source.read()
+        file, page = split_page(source) if isinstance(source, Path) else (source, 0)
+        data = file.read_bytes() if isinstance(file, Path) else file.read()
+        if data[:5] == b"%PDF-":
+            return _pdf_page(data, page)
         with PIL.Image.open(io.BytesIO(data)) as image:
+            image.seek(page)
             orientation = image.getexif().get(_ORIENTATION, 1)
             turned, mirrored, upended = (orientation in which for which in ((5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)))
             width, height = image.size[::-1] if turned else image.size
@@ -100,6 +111,47 @@ def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
     return Pixels(pixels, width, height, shrink)
 
 
+def split_page(path: Path) -> tuple[Path, int]:
+    """The file of ``FILE#page=N``, and which page, from 0 on."""
+    found = _PAGE.fullmatch(path.name)
+    return (path, 0) if found is None or path.exists() else (path.with_name(found[1]), int(found[2]) - 1)
+
+
+def page_paths(path: Path) -> list[Path]:
+    """``FILE#page=N`` of each page of a PDF or TIFF file that has several; else the path alone."""
+    count = 1
+    try:
+        if path.suffix.lower() == ".pdf":
+            with _PDFIUM, _open_pdf(path.read_bytes()) as document:
+                count = len(document)
+        elif path.suffix.lower() in (".tif", ".tiff"):
+            with PIL.Image.open(path) as image:
+                count = getattr(image, "n_frames", 1)
+    except _DAMAGED:
+        return [path]  # reading it will tell
+    return [path] if count < 2 else [path.with_name(f"{path.name}#page={n + 1}") for n in range(count)]
+
+
+def _open_pdf(data: bytes) -> Any:
+    if find_spec("pypdfium2") is None:
+        raise ValueError("PDF files need: pip install 'hmean[pdf]'")
+    import pypdfium2  # noqa: PLC0415 - an extra
+
+    try:
+        return pypdfium2.PdfDocument(data)
+    except pypdfium2.PdfiumError as error:
+        raise ValueError(str(error)) from error
+
+
+def _pdf_page(data: bytes, page: int) -> Pixels:
+    with _PDFIUM, _open_pdf(data) as document:
+        if page >= len(document):
+            raise ValueError(f"it has {len(document)} pages")
+        bitmap = document[page].render(scale=PDF_DPI / 72, rev_byteorder=True, may_draw_forms=False)
+        pixels = np.array(to_rgb(bitmap.to_pil()))
+    return Pixels(pixels, pixels.shape[1], pixels.shape[0])
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """(width, height) of the upright image, from the file's header alone.
 
@@ -116,9 +168,9 @@ def image_size(path: Path) -> tuple[int, int]:
         raise InputError(f"{path}: damaged, or not an image ({error})") from error
 
 
-def list_images(folder: Path) -> list[Path]:
+def list_images(folder: Path, *, suffixes: frozenset[str] = SUFFIXES) -> list[Path]:
     """All image files under a folder, sorted, hidden ones left out."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
     return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from hmean.builders import open_pages
-from hmean.checkpoints import Checkpoint, open_checkpoint, write_postprocess
 from hmean.config import Config, check_components
 from hmean.data.folds import HOLDOUT, read_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import read_json, write_json
+from hmean.inference import open_model
 from hmean.jobs.data import split
 from hmean.jobs.evaluate import require_sound, run_maps
 from hmean.jobs.tune import fit
@@ -25,6 +25,7 @@ from hmean.metrics.hmean import Scorer, choose_characters, score_pages
 from hmean.processes import HMEAN, locked, run_one
 from hmean.results import STATISTICS, hmean_of, read_predictions, score_record, write_predictions
 from hmean.runs import MAY_CHANGE, RunFolder, differences, load_yaml
+from hmean.trained import Trained
 from hmean.types import PostprocessParams
 
 # Of a fold's config: what a resumed run may change too, but for what decides which epoch is kept; and where its pages
@@ -41,7 +42,7 @@ class Fold:
     """A trained fold: its run, its model, the pages it did not see and their maps."""
 
     run: RunFolder
-    checkpoint: Checkpoint
+    checkpoint: Trained
     pages: LabelledImages
     maps: MapStore
 
@@ -132,7 +133,7 @@ def _trained_otherwise(run: RunFolder, config: Config) -> list[str]:
 
 def _open(run: RunFolder, overrides: Sequence[str]) -> Fold:
     data = [o for o in overrides if not o.startswith(("models", "transforms"))]  # the checkpoint brings these
-    config, checkpoint = open_checkpoint([*data, "evaluate_on=val", f"checkpoint_path={run.best}"])
+    config, checkpoint = open_model([*data, "evaluate_on=val", f"checkpoint_path={run.best}"])
     pages = open_pages(config.datasets.val_dataset)
     return Fold(run, checkpoint, pages, run_maps(config, checkpoint, pages, run.path))
 
@@ -143,7 +144,7 @@ def _check_members(folds: Sequence[Fold]) -> None:
     own = [fold.pages.page_keys() for fold in folds]
     for i, (fold, keys) in enumerate(zip(folds, own, strict=True)):
         path, seen = fold.run.path, fold.checkpoint.pages
-        trained = np.sort(seen["train"].numpy())
+        trained = np.sort(seen["train"])
         for what, value in (("weights", fold.checkpoint.weights_hash()), ("training pages", trained.tobytes().hex())):
             if first.setdefault(value, path) != path:
                 faults.append(f"{path}: has the {what} of {first[value]}")
@@ -152,7 +153,7 @@ def _check_members(folds: Sequence[Fold]) -> None:
             faults.append(f"{path}: was trained on {leaked} of the {len(keys)} pages that it is scored on")
         if not np.array_equal(trained, np.sort(np.concatenate(own[:i] + own[i + 1 :]))):
             faults.append(f"{path}: was trained on other pages, or other labels, than those of the other folds now")
-        if not np.array_equal(np.sort(keys), np.sort(seen["val"].numpy())):
+        if not np.array_equal(np.sort(keys), np.sort(seen["val"])):
             faults.append(f"{path}: was validated on other pages, or other labels, than splits.json gives it now")
     if faults:
         raise InputError.listing("These runs cannot stand for folds:", faults)
@@ -195,7 +196,7 @@ def _join(folder: Path, config: Config, folds: Sequence[Fold], pages: LabelledIm
     for fold in folds:
         if fold.checkpoint.config["models"]["head"]["postprocess"] != chosen.to_dict():
             why = f"tuned for {'+'.join(tuned['objective'])} hmean on {len(pages)} out-of-fold pages"
-            write_postprocess(fold.run.best, chosen, why, pages.page_keys())
+            fold.checkpoint.write_postprocess(chosen, why, pages.page_keys())
     each = np.array([[hmean_of(score, s) for s in STATISTICS] for score in scores])
     record = {
         "made_of": made_of,

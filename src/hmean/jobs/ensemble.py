@@ -13,18 +13,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmean.builders import open_pages
-from hmean.checkpoints import Checkpoint, open_checkpoint, write_checkpoint
 from hmean.data.folds import fold_of, group_keys
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
+from hmean.inference import Exported, open_model
 from hmean.jobs.compare import NO_DIFFERENCE, verdict
 from hmean.jobs.ensemble_predict import Ensemble, Source, finder
 from hmean.jobs.evaluate import make_maps, require_sound
@@ -34,7 +36,7 @@ from hmean.metrics.hmean import choose_characters
 from hmean.progress import track
 from hmean.results import write_predictions
 from hmean.runs import differences
-from hmean.soups import greedy, soup
+from hmean.trained import Trained
 from hmean.tuning import SettingScores, choose, grid, grid_size, score_settings
 from hmean.voting import rules
 
@@ -129,7 +131,9 @@ def candidates(bench: Bench, members: Sequence[Source]) -> dict[str, Callable[[F
     def averaged(numbers: Sequence[int]) -> Source:
         if len(numbers) == 1:
             return members[numbers[0]]
-        mean = soup([members[i].checkpoint for i in sorted(numbers)], bench.folder.parent / "checkpoints" / "best.ckpt")
+        mean = _averaging(members).soup(
+            [members[i].checkpoint for i in sorted(numbers)], bench.folder.parent / "checkpoints" / "best.ckpt"
+        )
         return replace(members[0], checkpoint=mean)
 
     def value(numbers: Sequence[int], which: Flags) -> float:
@@ -138,7 +142,9 @@ def candidates(bench: Bench, members: Sequence[Source]) -> dict[str, Callable[[F
 
     def greedily(which: Flags) -> Choice:
         order = sorted(range(len(members)), key=lambda i: -value([i], which))
-        return bench.best(joined(averaged(greedy(order, lambda numbers: value(numbers, which)))), which)
+        return bench.best(
+            joined(averaged(_averaging(members).greedy(order, lambda numbers: value(numbers, which)))), which
+        )
 
     return {
         "single": single,
@@ -151,6 +157,13 @@ def candidates(bench: Bench, members: Sequence[Source]) -> dict[str, Callable[[F
     }
 
 
+def _averaging(members: Sequence[Source]) -> ModuleType:
+    """``hmean.soups``, which needs torch, if there is something to average."""
+    if any(isinstance(m.checkpoint, Exported) for m in members):
+        raise InputError("exported models hold no weights to average; checkpoints do")
+    return import_module("hmean.soups")
+
+
 def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     """Judge all ways of joining the models of these run folders on the pages of ``evaluate_on``.
 
@@ -161,7 +174,7 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
         InputError: if members are the same model, or a page of the verdict played a part in the making of one.
     """
     files = [Path(run) / "checkpoints" / "best.ckpt" if Path(run).is_dir() else Path(run) for run in runs]
-    opened = [Source(*open_checkpoint([*overrides, f"checkpoint_path={file}"])) for file in files]
+    opened = [Source(*open_model([*overrides, f"checkpoint_path={file}"])) for file in files]
     students = [s for s in opened if s.checkpoint.config["datasets"]["train_dataset"].get("teacher")]
     members = [s for s in opened if s not in students]
     if len(members) < 2:
@@ -182,7 +195,7 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     sources, scores, setting = choices[winner(rows)["candidate"]]
     made = sources[0].checkpoint
     if made.path == folder / "checkpoints" / "best.ckpt":
-        write_checkpoint(made, [m.about["weights_hash"] for m in members])
+        import_module("hmean.checkpoints").write_checkpoint(made, [m.about["weights_hash"] for m in members])
     ensemble = Ensemble(sources, scores.settings[setting])
     with write_predictions(folder / "predictions.json", None) as write:
         stores = [make_maps(s.config, s.checkpoint, pages, folder / "maps", flip=s.flip) for s in sources]
@@ -206,9 +219,9 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     return record
 
 
-def _seen(member: Checkpoint) -> str:
+def _seen(member: Trained) -> str:
     """Hash of the pages trained on."""
-    return hashlib.sha256(np.unique(member.pages["train"].numpy()).tobytes()).hexdigest()
+    return hashlib.sha256(np.unique(member.pages["train"]).tobytes()).hexdigest()
 
 
 def check_members(members: Sequence[Source], pages: LabelledImages, keys: NDArray[np.int64]) -> None:
@@ -275,9 +288,8 @@ def cost(ensemble: Ensemble, pages: LabelledImages) -> tuple[float, float]:
     """Milliseconds a page from file to regions, the first page left out, and megabytes of weights."""
     asked = [(pages.name(i), pages.file(i)) for i in range(min(len(pages), TIMED + 1))]
     ticks = [time.perf_counter() for _ in ensemble.run(asked)]
-    models = {s.about["weights_hash"]: s.checkpoint.weights for s in ensemble.sources}
-    size = sum(t.numel() * t.element_size() for weights in models.values() for t in weights.values())
-    return 1000 * (ticks[-1] - ticks[0]) / max(1, len(ticks) - 1), size / 1e6
+    sizes = {s.about["weights_hash"]: s.checkpoint.size for s in ensemble.sources}
+    return 1000 * (ticks[-1] - ticks[0]) / max(1, len(ticks) - 1), sum(sizes.values()) / 1e6
 
 
 def table(record: dict[str, Any]) -> str:

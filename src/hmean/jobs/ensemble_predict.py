@@ -12,20 +12,20 @@ from typing import Any
 import numpy as np
 
 from hmean.builders import open_pages
-from hmean.checkpoints import Checkpoint, open_checkpoint, restore_detector
 from hmean.config import Config
 from hmean.data.pages import LabelledImages
 from hmean.ensembles import detect_voted, mean_map
 from hmean.errors import InputError
 from hmean.files import read_json, write_json
-from hmean.inference import run_detector
+from hmean.inference import open_model
 from hmean.jobs.evaluate import require_sound
-from hmean.jobs.predict import gather
+from hmean.jobs.predict import expand, gather
 from hmean.maps import MapStore
 from hmean.metrics.hmean import Scorer, choose_characters
 from hmean.postprocess import PageMap, detect_each
 from hmean.progress import track
 from hmean.results import score_record, write_predictions
+from hmean.trained import Trained
 from hmean.types import Detections, PostprocessParams
 from hmean.voting import VotingParams
 
@@ -35,7 +35,7 @@ class Source:
     """One pass of one network: the page at the config's long side, mirrored or not."""
 
     config: Config
-    checkpoint: Checkpoint
+    checkpoint: Trained
     flip: bool = False
 
     def at(self, long_side: int, flip: bool) -> Source:
@@ -69,12 +69,10 @@ class Ensemble:
 
     def maps(self, asked: Sequence[tuple[str, Path]]) -> Iterator[list[PageMap] | str]:
         """What each source makes of each (name, file), page by page; why there is nothing, where there is nothing."""
-        detectors = {id(s.checkpoint): restore_detector(s.config, s.checkpoint) for s in self.sources}
+        runs = {id(s.checkpoint): s.checkpoint.start(s.config) for s in self.sources}
         loader = self.sources[0].config.dataloaders.predict_dataloader
         loader = loader.model_copy(update={"batch_size": 1, "num_workers": min(loader.num_workers, 1)})
-        streams = [
-            run_detector(detectors[id(s.checkpoint)], asked, s.config, loader, flip=s.flip) for s in self.sources
-        ]
+        streams = [runs[id(s.checkpoint)](asked, s.config, loader, flip=s.flip) for s in self.sources]
         for results in zip(*streams, strict=True):
             maps = [result.found for result in results if isinstance(result.found, PageMap)]
             yield maps if len(maps) == len(results) else next(str(r.found) for r in results if isinstance(r.found, str))
@@ -103,7 +101,7 @@ def open_ensemble(path: Path, overrides: Sequence[str], group: str = "members") 
     record = read_json(path)
     try:
         files = {m["checkpoint"]: f"checkpoint_path={path.parent / m['checkpoint']}" for m in record[group]}
-        opened = {name: Source(*open_checkpoint([*overrides, file])) for name, file in files.items()}
+        opened = {name: Source(*open_model([*overrides, file])) for name, file in files.items()}
         sources = [opened[m["checkpoint"]].at(m["long_side"], m["flip"]) for m in record[group]]
         params = (VotingParams if record["voting"] else PostprocessParams)(**record["postprocess"])
     except (KeyError, TypeError, ValueError) as error:
@@ -134,7 +132,7 @@ def _prepare(overrides: Sequence[str], name: str) -> tuple[Config, Ensemble, Pat
 def predict(overrides: Sequence[str], inputs: Sequence[str]) -> Path:
     """``hmean predict checkpoint_path=.../ensemble.json``: predictions.json and submission.csv."""
     config, ensemble, folder = _prepare(overrides, "predict")
-    asked, skipped = gather(config, inputs), []
+    asked, skipped = expand(gather(config, inputs)), []
     csv = folder / "submission.csv" if config.predict.csv else None
     with write_predictions(folder / "predictions.json", csv) as write, track("detecting", len(asked)) as advance:
         for (name, _), (found, width, height) in zip(asked, ensemble.run(asked), strict=True):
@@ -163,7 +161,7 @@ def _teach(overrides: Sequence[str], pages: LabelledImages, folder: Path) -> Non
                 raise InputError(maps)
             store.add(mean_map(maps))
             advance()
-    seen = np.concatenate([keys.numpy() for s in teachers.sources for keys in s.checkpoint.pages.values()])
+    seen = np.concatenate([keys for s in teachers.sources for keys in s.checkpoint.pages.values()])
     write_json(folder / "seen.json", np.unique(seen).tolist())
 
 

@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from hmean.builders import open_pages
-from hmean.checkpoints import Checkpoint, restore_detector
 from hmean.config import Config
 from hmean.data.images import read_image
 from hmean.data.pages import LabelledImages, check_pages
 from hmean.drawing import draw_faults, save_picture
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.inference import run_detector
 from hmean.maps import MapStore
 from hmean.metrics.breakdown import break_down
 from hmean.metrics.hmean import Scorer, choose_characters
 from hmean.postprocess import detect
 from hmean.progress import track
 from hmean.results import score_record, write_predictions
+from hmean.trained import Trained
 from hmean.types import Detections
 
 PICTURES = 6  # worst pages, and best ones, that are drawn
 
 
-def run(config: Config, checkpoint: Checkpoint, folder: Path | None = None) -> dict[str, Any]:
+def run(config: Config, checkpoint: Trained, folder: Path | None = None) -> dict[str, Any]:
     """Score a model on the pages of ``evaluate_on``.
 
     Args:
-        config: with the checkpoint's model (``open_checkpoint``).
+        config: with the checkpoint's model (``open_model``).
         checkpoint: the model.
         folder: where to write; by default ``output``, or ``evaluate_<part>`` beside the run's checkpoints.
 
@@ -93,7 +91,7 @@ def label_faults(pages: LabelledImages) -> list[str]:
     return faults
 
 
-def output_folder(config: Config, checkpoint: Checkpoint) -> Path:
+def output_folder(config: Config, checkpoint: Trained) -> Path:
     """Where an evaluation is written; it must not hold another one.
 
     Raises:
@@ -105,23 +103,18 @@ def output_folder(config: Config, checkpoint: Checkpoint) -> Path:
     return folder
 
 
-def in_run(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint lies in a run folder."""
-    return checkpoint.path.resolve().parent.name == "checkpoints"
-
-
-def run_of(checkpoint: Checkpoint) -> Path:
-    """The run folder that a checkpoint lies in.
+def run_of(checkpoint: Trained) -> Path:
+    """Where results with this model belong.
 
     Raises:
-        InputError: if it lies elsewhere, so that results have no natural place.
+        InputError: if they have no natural place: the checkpoint lies in no run folder.
     """
-    if not in_run(checkpoint):
+    if checkpoint.folder is None:
         raise InputError(f"{checkpoint.path}: lies in no run folder; say where results go with output=FOLDER")
-    return checkpoint.path.parent.parent
+    return checkpoint.folder
 
 
-def about(config: Config, checkpoint: Checkpoint, pages: LabelledImages, seconds: float) -> dict[str, Any]:
+def about(config: Config, checkpoint: Trained, pages: LabelledImages, seconds: float) -> dict[str, Any]:
     """What was scored, with what: enough to refuse a comparison of different pages."""
     return {
         "exp_name": checkpoint.config["exp_name"],
@@ -134,17 +127,17 @@ def about(config: Config, checkpoint: Checkpoint, pages: LabelledImages, seconds
         "postprocess": config.models.head.postprocess.model_dump(),
         "tuned": [entry["why"] for entry in checkpoint.history],
         "seconds": round(seconds, 2),
-        "threads": torch.get_num_threads(),
+        "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
     }
 
 
-def run_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, otherwise: Path) -> MapStore:
+def run_maps(config: Config, checkpoint: Trained, pages: LabelledImages, otherwise: Path) -> MapStore:
     """Maps of all pages in the run's ``maps/``, which its jobs share, or in that of the folder ``otherwise``.
 
     Once all are there, those of earlier weights of the same checkpoint file are removed.
     """
     kind = checkpoint.path.stem
-    folder = (run_of(checkpoint) if in_run(checkpoint) else otherwise) / "maps"
+    folder = (checkpoint.folder or otherwise) / "maps"
     folder /= f"{kind}-{checkpoint.weights_hash()[:12]}"
     store = make_maps(config, checkpoint, pages, folder)
     for old in set(folder.parent.glob(f"{kind}-{'[0-9a-f]' * 12}")) - {folder}:
@@ -153,7 +146,7 @@ def run_maps(config: Config, checkpoint: Checkpoint, pages: LabelledImages, othe
 
 
 def make_maps(
-    config: Config, checkpoint: Checkpoint, pages: LabelledImages, folder: Path, *, flip: bool = False
+    config: Config, checkpoint: Trained, pages: LabelledImages, folder: Path, *, flip: bool = False
 ) -> MapStore:
     """Maps of all pages (``flip``: of the mirrored ones), made by the network only where they are not there yet.
 
@@ -165,11 +158,11 @@ def make_maps(
     missing = [position for position in range(len(pages)) if pages.name(position) not in store]
     if not missing:
         return store
-    detector = restore_detector(config, checkpoint)
+    run = checkpoint.start(config)
     files = [(pages.name(position), pages.file(position)) for position in missing]
     loader = getattr(config.dataloaders, f"{config.evaluate_on}_dataloader")
     with track("detecting", len(files)) as advance:
-        for result in run_detector(detector, files, config, loader, flip=flip):
+        for result in run(files, config, loader, flip=flip):
             if isinstance(result.found, str):
                 raise InputError(result.found)
             store.add(result.found)  # what is done need not be done again
@@ -178,7 +171,7 @@ def make_maps(
 
 
 def map_store(
-    folder: Path, config: Config, checkpoint: Checkpoint, images: Sequence[tuple[str, Path]], *, flip: bool = False
+    folder: Path, config: Config, checkpoint: Trained, images: Sequence[tuple[str, Path]], *, flip: bool = False
 ) -> MapStore:
     """Where the maps are that these weights and this preprocessing make of the (mirrored) images."""
     settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}{' flip' * flip}"

@@ -1,34 +1,46 @@
-"""``hmean predict``: a trained model and images in; predictions.json, submission.csv and overlays out."""
+"""``hmean predict``: a trained model and images in; predictions.json, submission.csv and overlays out.
+
+Pages go to a journal one by one, and the files are joined from it at the end, so that a run can be killed, go on, and
+be shared among machines: each shard leaves its journal in the output folder, and the run without ``shard`` does what
+none has done and joins them.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from glob import glob
 from pathlib import Path
+from typing import Any
 
 from hmean import runs
 from hmean.builders import open_pages
-from hmean.checkpoints import Checkpoint, restore_detector
 from hmean.config import Config
-from hmean.data.images import list_images, read_image
+from hmean.data.images import SUFFIXES, list_images, page_paths, read_image, split_page
 from hmean.drawing import draw_page, save_picture
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.inference import MapOrError, run_detector
 from hmean.jobs.evaluate import map_store
 from hmean.postprocess import detect
 from hmean.progress import track
-from hmean.results import write_predictions
+from hmean.results import Journal, Journals, write_predictions
+from hmean.trained import MapOrError, Trained
 from hmean.types import Detections
 
+Asked = Sequence[tuple[str, Path]]  # name and file of each page
 
-def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> Path:
+
+def run(config: Config, checkpoint: Trained, inputs: Sequence[str] = ()) -> Path:
     """Find text on images.
 
     Args:
-        config: with the checkpoint's model (``open_checkpoint``).
+        config: with the checkpoint's model (``open_model``).
         checkpoint: the model.
-        inputs: images, folders and UFO files; none: the images of ``datasets.predict_dataset``.
+        inputs: images, PDF files, folders, globs, UFO files, or ``-`` for a list on standard input; none: the images
+            of ``datasets.predict_dataset``.
 
     Returns:
         The folder written to.
@@ -36,64 +48,96 @@ def run(config: Config, checkpoint: Checkpoint, inputs: Sequence[str] = ()) -> P
     Raises:
         InputError: if there is nothing to do, or, at the end and with the rest written, if images could not be read.
     """
-    if config.exp_name is None and config.output is None:
-        raise InputError("say where results go: output=FOLDER or exp_name=NAME")
-    asked = gather(config, inputs)
-    folder = Path(config.output) if config.output else Path(config.output_dir) / str(config.exp_name)
+    folder = Path(config.output or Path(config.output_dir) / str(config.exp_name or "predict"))
     if (folder / "predictions.json").exists() and not config.overwrite:
         raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output or exp_name")
     if (folder / "config.yaml").exists():
         raise InputError(f"{folder}: is the run folder of a training; choose another output or exp_name")
-    params = config.models.head.postprocess.params()
-    skipped: list[str] = []
-    with (
-        write_predictions(
-            folder / "predictions.json", folder / "submission.csv" if config.predict.csv else None
-        ) as write,
-        track("detecting", len(asked)) as advance,
-    ):
-        for result in _maps(config, checkpoint, asked, folder):
-            name, file = asked[result.position]
-            if isinstance(result.found, str):
-                skipped.append(result.found)
-                write(name, Detections.empty(), 1, 1)  # a judge wants a row for every image asked for
-            else:
-                found = detect(result.found, params)
-                write(name, found, result.found.page_width, result.found.page_height)
-                if result.position < config.predict.overlays:
-                    target = folder / "overlays" / f"{result.position:06d}_{Path(name).stem}.jpg"
-                    save_picture(target, draw_page(read_image(file), found))
-            advance()
-    write_json(
-        folder / "manifest.json",
-        {
-            "checkpoint": os.path.relpath(checkpoint.path, folder),
-            "weights_hash": checkpoint.weights_hash(),
-            "postprocess": params.to_dict(),
-            "long_side": config.transforms.long_side,
-            "images": len(asked),
-            "skipped": skipped,
-            **{
-                k: v
-                for k, v in runs.manifest(config.to_dict(), {}, config.seed).items()
-                if k in ("hmean", "git", "versions")
-            },
-        },
-    )
+    which, of = config.predict.share()
+    asked = expand(gather(config, inputs)[which::of])
+    _find(config, checkpoint, asked, folder, f"{which + 1}-of-{of}")
+    if of > 1:
+        print(f"shard {config.predict.shard}: {len(asked)} pages; the command without shard joins all")
+        return folder
+    skipped = _join(config, asked, folder)
+    write_json(folder / "manifest.json", _manifest(config, checkpoint, asked, skipped, folder))
+    shutil.rmtree(folder / "journal")
     print(f"{len(asked) - len(skipped)} of {len(asked)} images: {folder / 'predictions.json'}")
     if skipped:
         raise InputError.listing(f"{len(skipped)} images were skipped, the others are written:", skipped)
     return folder
 
 
-def _maps(
-    config: Config, checkpoint: Checkpoint, asked: Sequence[tuple[str, Path]], folder: Path
-) -> Iterator[MapOrError]:
+def _find(config: Config, checkpoint: Trained, asked: Asked, folder: Path, share: str) -> None:
+    """Bring the journals to where every page asked for is in one."""
+    params = config.models.head.postprocess.params()
+    made_by = {"weights_hash": checkpoint.weights_hash(), "long_side": config.transforms.long_side,
+               "pad": config.transforms.pad, "postprocess": params.to_dict()}  # fmt: skip
+    path = folder / "journal" / f"{share}.jsonl"
+    try:
+        journal = Journal(path, made_by)
+    except InputError:
+        if not config.overwrite:
+            raise
+        shutil.rmtree(path.parent)
+        journal = Journal(path, made_by)
+    with closing(journal), closing(Journals(path.parent)) as done:
+        left = [image for image in asked if (image[0], _bytes(image[1])) not in done]
+        drawn = {name for name, _ in asked[: config.predict.overlays]} if share.endswith("-of-1") else set()
+        with track("detecting", len(left)) as advance:
+            for result in _maps(config, checkpoint, left, folder):
+                name, file = left[result.position]
+                if isinstance(result.found, str):
+                    journal.skip(name, _bytes(file), result.found)
+                else:
+                    found = detect(result.found, params)
+                    if name in drawn:
+                        target = folder / "overlays" / f"{result.position:06d}_{Path(name).stem}.jpg"
+                        save_picture(target, draw_page(read_image(file), found))
+                    journal.write(name, _bytes(file), found, result.found.page_width, result.found.page_height)
+                advance()
+
+
+def _join(config: Config, asked: Asked, folder: Path) -> list[str]:
+    """Write the files from the journals, in the order asked for; returns why pages were skipped."""
+    skipped = []
+    csv = folder / "submission.csv" if config.predict.csv else None
+    with closing(Journals(folder / "journal")) as done, write_predictions(folder / "predictions.json", csv) as write:
+        for name, file in asked:
+            entry = done[name, _bytes(file)]
+            if isinstance(entry, str):
+                skipped.append(entry)
+                write(name, Detections.empty(), 1, 1)  # a judge wants a row for every image asked for
+            else:
+                write(name, *entry)
+    return skipped
+
+
+def _bytes(file: Path) -> int:
+    """Size of a page's file; 0 where there is none."""
+    file = split_page(file)[0]
+    return file.stat().st_size if file.exists() else 0
+
+
+def _manifest(config: Config, checkpoint: Trained, asked: Asked, skipped: list[str], folder: Path) -> dict[str, Any]:
+    made = runs.manifest(config.to_dict(), {}, config.seed)
+    return {
+        "checkpoint": os.path.relpath(checkpoint.path, folder),
+        "weights_hash": checkpoint.weights_hash(),
+        "postprocess": config.models.head.postprocess.model_dump(),
+        "long_side": config.transforms.long_side,
+        "images": len(asked),
+        "skipped": skipped,
+        **{key: made[key] for key in ("hmean", "git", "versions")},
+    }
+
+
+def _maps(config: Config, checkpoint: Trained, asked: Asked, folder: Path) -> Iterator[MapOrError]:
     """P of each image, in order; with ``maps`` from ``maps/``, where it is kept."""
     store = map_store(folder / "maps", config, checkpoint, asked) if config.maps else None
     missing = [image for image in asked if store is None or image[0] not in store]
-    detector = restore_detector(config, checkpoint) if missing else None
-    fresh = run_detector(detector, missing, config, config.dataloaders.predict_dataloader) if detector else iter(())
+    loader = config.dataloaders.predict_dataloader
+    fresh = checkpoint.start(config)(missing, config, loader) if missing else iter(())
     for position, (name, _) in enumerate(asked):
         found = store.read(name) if store is not None and name in store else next(fresh).found
         if store is not None and not isinstance(found, str) and name not in store:
@@ -103,7 +147,7 @@ def _maps(
 
 
 def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
-    """(name, file) of every image asked for, in order; names are unique.
+    """(name, file) of every file asked for, in order; names are unique.
 
     Raises:
         InputError: listing inputs that are not there or hold no image.
@@ -113,10 +157,10 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
         return [(pages.name(position), pages.file(position)) for position in range(len(pages))]
     asked: list[tuple[str, Path]] = []
     faults = []
-    for text in inputs:
+    for text in _listed(inputs):
         path = Path(text)
         if path.is_dir():
-            images = list_images(path)
+            images = list_images(path, suffixes=SUFFIXES | {".pdf"})
             asked += [(str(image.relative_to(path)), image) for image in images]
             if not images:
                 faults.append(f"{text}: the folder holds no images")
@@ -124,13 +168,32 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
             source = config.datasets.predict_dataset.model_copy(update={"annotation_path": text, "split": None})
             pages = open_pages(source)
             asked += [(pages.name(position), pages.file(position)) for position in range(len(pages))]
-        elif path.is_file():
+        elif split_page(path)[0].is_file():
             asked.append((path.name, path))
+        elif matches := sorted(glob(text, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
+            asked += [(Path(match).name, Path(match)) for match in matches if Path(match).is_file()]
         else:
             faults.append(f"{text}: no such file or folder")
     if faults:
         raise InputError.listing("Some inputs cannot be used:", faults)
-    asked = list({file.resolve(): (name, file) for name, file in reversed(asked)}.values())[::-1]  # each file once
+    asked = list({os.path.realpath(file): (name, file) for name, file in reversed(asked)}.values())[::-1]  # each once
     if len({name for name, _ in asked}) < len(asked):  # the same name in two folders
         asked = [(str(file), file) for _, file in asked]
     return asked
+
+
+def _listed(inputs: Sequence[str]) -> Iterator[str]:
+    for text in inputs:
+        if text == "-":
+            yield from (line for line in sys.stdin.read().splitlines() if line.strip())
+        else:
+            yield text
+
+
+def expand(files: Asked) -> list[tuple[str, Path]]:
+    """Files of several pages (PDF, TIFF) as their pages, named ``scan.pdf#page=3``."""
+    pages: list[tuple[str, Path]] = []
+    for name, file in files:
+        paths = page_paths(file)
+        pages += [(name if path == file else name + path.name.removeprefix(file.name), path) for path in paths]
+    return pages

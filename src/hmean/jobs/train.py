@@ -110,7 +110,7 @@ def build_module(config: Config, train_pages: LabelledImages, val_pages: Labelle
             raise InputError(f"{start.path}: of the {len(val_pages)} validation pages, {seen['trained']} trained it, "
                              f"{seen['epoch_chosen']} chose its epoch, {seen['tuned']} its thresholds; validate on "
                              "others, or the score would be a lie")  # fmt: skip
-        pages["train"] = np.concatenate([pages["train"], *(start.pages[part].numpy() for part in ("train", "val"))])
+        pages["train"] = np.concatenate([pages["train"], *(start.pages[part] for part in ("train", "val"))])
     if config.datasets.train_dataset.teacher is not None:  # a student has seen what its teacher has
         pages["train"] = np.concatenate([pages["train"], pages_behind(Path(config.datasets.train_dataset.teacher))])
     if config.trainer.channels_last:
@@ -328,7 +328,7 @@ class EpochLines(Callback):
 def _check_resumable(folder: RunFolder, pages: Mapping[str, Tensor]) -> None:
     """Refuse to go on with other pages: the run would be of no data set that anyone has."""
     before = load_checkpoint(folder.last).pages
-    changed = [part for part in pages if not torch.equal(pages[part], before[part])]
+    changed = [part for part in pages if not np.array_equal(pages[part].numpy(), before[part])]
     if changed:
         raise InputError(f"{folder.path}: its {' and '.join(changed)} pages were others; use another exp_name")
 

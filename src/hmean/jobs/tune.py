@@ -12,17 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.builders import open_pages
-from hmean.checkpoints import Checkpoint, load_checkpoint, write_postprocess
 from hmean.config import Config, TuneConfig
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
+from hmean.inference import read_model
 from hmean.jobs.evaluate import about, require_sound, run_maps, run_of
 from hmean.metrics.hmean import Scorer, choose_characters, resamples
 from hmean.postprocess import PageMap
 from hmean.progress import track
 from hmean.results import STATISTICS, score_record
 from hmean.runs import RunFolder, differences, load_yaml
+from hmean.trained import Trained
 from hmean.tuning import Scored, SettingScores, choose, crossfit_search, grid_size, score_settings, search
 from hmean.types import Characters, Page, PostprocessParams, Statistic
 
@@ -31,7 +32,7 @@ MOST_SETTINGS = 5_000  # that are scored as one grid; a larger space is searched
 FIRST_GRID = 1_000
 
 
-def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
+def run(config: Config, checkpoint: Trained) -> dict[str, Any]:
     """Search the lists of ``tune`` on the pages of ``evaluate_on`` and write the values chosen into the checkpoint.
 
     Returns:
@@ -50,7 +51,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     if len(np.unique(keys)) < len(keys):
         raise InputError(f"{pages.labels.source}: {doubled(pages, keys)}; a page must not choose for its own copy")
     # Values that these pages chose before are no fair beginning: what was there before them is.
-    chosen = [entry for entry in checkpoint.history if np.isin(keys, entry["pages"].numpy()).any()]
+    chosen = [entry for entry in checkpoint.history if np.isin(keys, entry["pages"]).any()]
     before = PostprocessParams(**chosen[0]["postprocess"]) if chosen else present
     store = run_maps(config, checkpoint, pages, folder)
     truth = [pages.page(position) for position in range(len(pages))]
@@ -60,7 +61,7 @@ def run(config: Config, checkpoint: Checkpoint) -> dict[str, Any]:
     scored = {**about(config, checkpoint, pages, 0.0), "postprocess": values}
     if values != present.to_dict():
         why = f"tuned for {'+'.join(record['objective'])} hmean on {len(pages)} {config.evaluate_on} pages"
-        write_postprocess(checkpoint.path, PostprocessParams(**values), why, keys)
+        checkpoint.write_postprocess(PostprocessParams(**values), why, keys)
     write_json(folder / "tuned.json", record)
     # Last: who finds it (a campaign does) finds a tuned checkpoint, wherever this was killed.
     write_json(folder / "cross_fitted" / "scores.json", score_record(scorer, scored))
@@ -120,7 +121,7 @@ def fit(
 
 def run_folder(folder: str, objective: Statistic) -> None:
     """Tune a run on its own validation pages, with its own config."""
-    checkpoint = load_checkpoint(RunFolder(Path(folder)).best)
+    checkpoint = read_model(RunFolder(Path(folder)).best)
     own = load_yaml(Path(folder) / "config.yaml")
     values = {**own, "evaluate_on": "val", "models": checkpoint.config["models"]}
     run(Config.model_validate({**values, "tune": {**own["tune"], "objective": objective}}), checkpoint)
@@ -152,7 +153,7 @@ def _score(
         )  # fmt: skip
 
 
-def check_same_model(config: Config, checkpoint: Checkpoint) -> None:
+def check_same_model(config: Config, checkpoint: Trained) -> None:
     """Refuse values of ``models`` and ``transforms`` beside the checkpoint's own, which tuned values belong to."""
     own = config.to_dict()
     stored = Config.model_validate(
