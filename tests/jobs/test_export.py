@@ -32,7 +32,9 @@ def run(receipts, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     config = compose([*TINY, *LOOSE, f"dataset_base_path={receipts}", "exp_name=tiny"])
     detector = build_detector(config, pretrained=False).train()
-    pages = torch.from_numpy(np.stack([np.resize(read_image(p), (128, 96, 3)) for p in sorted((receipts / "images").glob("*.jpg"))[:4]]))
+    pages = torch.from_numpy(
+        np.stack([np.resize(read_image(p), (128, 96, 3)) for p in sorted((receipts / "images").glob("*.jpg"))[:4]])
+    )
     with torch.no_grad():
         for _ in range(30):  # BatchNorm's statistics become those of pages
             detector(pages.permute(0, 3, 1, 2))
@@ -42,7 +44,10 @@ def run(receipts, tmp_path_factory) -> Path:
         last.weight *= scale
         last.bias[:] = (last.bias - logits.mean()) * scale - 1
     keys = {"train": np.array([1, 2]), "val": np.array([3])}
-    raw = {"state_dict": {f"detector.{k}": v for k, v in detector.state_dict().items()}, "hmean": {"epoch": 3, **carry(config, keys)}}
+    raw = {
+        "state_dict": {f"detector.{k}": v for k, v in detector.state_dict().items()},
+        "hmean": {"epoch": 3, **carry(config, keys)},
+    }
     save_checkpoint(folder / "checkpoints" / "best.ckpt", raw)
     return folder
 
@@ -99,7 +104,10 @@ def test_other_precisions_state_their_loss(run, receipts, precision, capsys):
         low, high = about["loss"]["macro"]["interval95"]
         assert low <= about["loss"]["macro"]["difference"] <= high
         assert "against fp32" in printed
-        assert main(["export", f"run={run}", "precision=int8", f"dataset_base_path={run}", f"output={run / 'x.onnx'}"]) == 2
+        assert (
+            main(["export", f"run={run}", "precision=int8", f"dataset_base_path={run}", f"output={run / 'x.onnx'}"])
+            == 2
+        )
         assert "labelled pages" in capsys.readouterr().err
 
 
@@ -186,5 +194,8 @@ def test_exported_members_make_an_ensemble(exported, run, receipts, tmp_path):
     ensemble = Ensemble((source, source.at(160, True)), source.config.models.head.postprocess.params())
     (tmp_path / "ensemble.json").write_text(json.dumps({**ensemble.record(tmp_path), "tuned_on": []}))
     out = tmp_path / "found"
-    assert main(["predict", f"checkpoint_path={tmp_path / 'ensemble.json'}", f"output={out}", str(receipts / "images")]) == 0
+    assert (
+        main(["predict", f"checkpoint_path={tmp_path / 'ensemble.json'}", f"output={out}", str(receipts / "images")])
+        == 0
+    )
     assert len(read_predictions(out / "predictions.json")) == 11

@@ -30,8 +30,8 @@ _FLAGS = {
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
-# What Pillow and OpenCV raise for files that are cut off, damaged or made to exhaust memory.
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, PIL.Image.DecompressionBombError, cv2.error, MemoryError)
+# For files that are cut off, damaged or made to exhaust memory, Pillow's plugins raise any kind, TypeError among them.
+_DAMAGED = Exception
 _PAGE = re.compile(r"(.+)#page=(\d+)")  # RFC 8118 counts from 1, too
 _PDFIUM = threading.Lock()  # it has no threads
 

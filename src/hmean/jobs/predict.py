@@ -176,10 +176,16 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
             faults.append(f"{text}: no such file or folder")
     if faults:
         raise InputError.listing("Some inputs cannot be used:", faults)
-    asked = list({os.path.realpath(file): (name, file) for name, file in reversed(asked)}.values())[::-1]  # each once
-    if len({name for name, _ in asked}) < len(asked):  # the same name in two folders
-        asked = [(str(file), file) for _, file in asked]
-    return asked
+    return _named(asked)
+
+
+def _named(asked: Asked) -> list[tuple[str, Path]]:
+    """Each file once, under a name of its own."""
+    once: dict[str, tuple[str, Path]] = {}
+    for name, file in asked:
+        once.setdefault(os.path.realpath(file), (name, file))
+    names = {name for name, _ in once.values()}
+    return [(name if len(names) == len(once) else str(file), file) for name, file in once.values()]
 
 
 def _listed(inputs: Sequence[str]) -> Iterator[str]:

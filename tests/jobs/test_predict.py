@@ -1,0 +1,197 @@
+"""Prediction of many files, by an exported model: what goes in, what a kill leaves, shards, and memory."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from hmean.cli import main
+from hmean.data.images import page_paths, read_image
+from hmean.jobs import predict
+from hmean.postprocess import PageMap
+from hmean.results import read_predictions
+from hmean.trained import MapOrError
+from hmean.types import Detections
+
+
+def drawn(words: int) -> PIL.Image.Image:
+    """A white page with so many black words below each other."""
+    page = np.full((200, 120, 3), 255, np.uint8)
+    for i in range(words):
+        page[10 + 24 * i : 20 + 24 * i, 20:80] = 0
+    return PIL.Image.fromarray(page)
+
+
+def found(folder: Path) -> dict[str, int]:
+    return {name: len(regions) for name, regions in read_predictions(folder / "predictions.json").items()}
+
+
+@pytest.fixture
+def scans(tmp_path) -> Path:
+    folder = tmp_path / "scans"
+    (folder / "more").mkdir(parents=True)
+    for i in range(1, 7):
+        drawn(i).save(folder / f"{i}.png")
+    drawn(2).save(folder / "more" / "book.tif", save_all=True, append_images=[drawn(3), drawn(4)])
+    drawn(5).save(folder / "more" / "one.tif")
+    return folder
+
+
+def test_pages_of_tiff_and_pdf_files_have_names_of_their_own(ink, scans, tmp_path):
+    pytest.importorskip("pypdfium2")
+    drawn(1).save(scans / "letter.pdf", save_all=True, append_images=[drawn(6)], resolution=150)
+    assert main(["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'a'}", str(scans)]) == 0
+    book = {f"more/book.tif#page={i}": i + 1 for i in (1, 2, 3)}
+    pdf = {"letter.pdf#page=1": 1, "letter.pdf#page=2": 6}
+    assert found(tmp_path / "a") == {**{f"{i}.png": i for i in range(1, 7)}, **pdf, **book, "more/one.tif": 5}
+    assert read_image(scans / "letter.pdf").shape == read_image(scans / "1.png").shape  # 150 dpi
+    assert np.array_equal(read_image(scans / "more" / "book.tif#page=2"), np.asarray(drawn(3)))
+    with pytest.raises(predict.InputError, match="9"):
+        read_image(scans / "letter.pdf#page=9")
+    (scans / "odd#page=2.png").write_bytes((scans / "3.png").read_bytes())  # a file of this name is itself
+    assert page_paths(scans / "odd#page=2.png") == [scans / "odd#page=2.png"]
+    assert np.array_equal(read_image(scans / "odd#page=2.png"), np.asarray(drawn(3)))
+    one = [
+        "predict",
+        f"checkpoint_path={ink}",
+        f"output={tmp_path / 'b'}",
+        "maps=true",
+        "--",
+        str(scans / "more" / "book.tif#page=3"),
+    ]
+    assert main(one) == 0
+    assert found(tmp_path / "b") == {"book.tif#page=3": 4}
+
+
+def test_globs_and_lists(ink, scans, tmp_path, monkeypatch, capsys):
+    told = ["predict", f"checkpoint_path={ink}", "predict.overlays=0"]
+    assert main([*told, f"output={tmp_path / 'a'}", str(scans / "**" / "*.tif"), str(scans / "[12].png")]) == 0
+    assert found(tmp_path / "a") == {
+        "book.tif#page=1": 2,
+        "book.tif#page=2": 3,
+        "book.tif#page=3": 4,
+        "one.tif": 5,
+        "1.png": 1,
+        "2.png": 2,
+    }
+    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{scans / '4.png'}\n\n{scans / '3.png'}\n{scans / '4.png'}\n"))
+    assert main([*told, f"output={tmp_path / 'b'}", "-"]) == 0
+    assert list(found(tmp_path / "b")) == ["4.png", "3.png"]
+    assert main([*told, f"output={tmp_path / 'c'}", str(scans / "*.jpg"), "none"]) == 2
+    assert capsys.readouterr().err.count("no such file or folder") == 2
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_one_bad_file_never_ends_the_run(ink, scans, tmp_path, capsys):
+    for name, data in {"empty.png": b"", "text.pdf": b"%PDF-1.4 nothing", "cut.tif": (scans / "more/book.tif").read_bytes()[:300],
+                       "bomb.png": (scans / "1.png").read_bytes().replace((120).to_bytes(4, "big"), (60_000).to_bytes(4, "big"), 1)
+                       .replace((200).to_bytes(4, "big"), (60_000).to_bytes(4, "big"), 1)}.items():  # fmt: skip
+        (scans / name).write_bytes(data)
+    (scans / "gone.png").symlink_to(tmp_path / "nowhere")
+    assert main(["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'a'}", str(scans)]) == 2
+    said = capsys.readouterr().err
+    assert "4 images were skipped" in said  # the dangling link is no file
+    assert all(f"{name}: damaged" in said for name in ("empty.png", "text.pdf", "cut.tif", "bomb.png"))
+    assert sum(found(tmp_path / "a").values()) == 21 + 9 + 5
+    assert len(json.loads((tmp_path / "a/manifest.json").read_text())["skipped"]) == 4
+
+
+def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, capsys, monkeypatch):
+    (scans / "0.png").write_bytes(b"broken")
+    told = ["predict", f"checkpoint_path={ink}", "predict.overlays=0", str(scans)]
+    out = tmp_path / "out"
+    assert main([*told, f"output={tmp_path / 'whole'}"]) == 2
+    for i in (3, 1, 2):
+        assert main([*told, f"output={out}", f"shard={i}/3"]) == 0
+    assert not (out / "predictions.json").exists()
+    shards = [
+        [json.loads(line)["name"] for line in path.read_text().splitlines()[1:]]
+        for path in sorted((out / "journal").iterdir())
+    ]
+    assert len(shards) == 3
+    assert sorted(name for shard in shards for name in shard) == sorted(found(tmp_path / "whole"))  # none is missing, none is there twice
+    other = [*told, f"output={out}", "models.head.postprocess.thresh=0.9"]
+    assert main(other) == 2
+    assert "other values" in capsys.readouterr().err
+    from hmean.inference import Exported
+
+    monkeypatch.setattr(Exported, "start", None)  # nothing is left for the network
+    assert main([*told, f"output={out}"]) == 2
+    assert "0.png" in capsys.readouterr().err
+    for name in ("predictions.json", "submission.csv"):
+        assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert not (out / "journal").exists()
+    monkeypatch.undo()
+    for wrong in ("4/3", "0/3", "x"):
+        assert main([*told, f"output={out}", f"shard={wrong}"]) == 2
+        assert "shard" in capsys.readouterr().err
+
+
+def test_a_killed_prediction_goes_on(ink, scans, tmp_path):
+    for i in range(300):
+        (scans / f"{i:04d}.png").write_bytes((scans / f"{i % 6 + 1}.png").read_bytes())
+    told = ["predict", f"checkpoint_path={ink}", "predict.overlays=0", str(scans)]
+    out = tmp_path / "out"
+    journal = out / "journal" / "1-of-1.jsonl"
+    process = subprocess.Popen([sys.executable, "-m", "hmean", *told, f"output={out}"], stdout=subprocess.DEVNULL)
+    while not journal.exists() or journal.stat().st_size < 2_000:
+        assert process.poll() is None
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (out / "predictions.json").exists()
+    with journal.open("ab") as file:
+        file.write(b'{"name": "torn')
+    done = journal.read_bytes().count(b"\n") - 1
+    assert 0 < done < 310
+    looked = []
+    real = predict._maps
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predict, "_maps", lambda c, m, asked, f: looked.extend(asked) or real(c, m, asked, f))
+        assert main([*told, f"output={out}"]) == 0
+    assert len(looked) == 310 - done  # and not one page more
+    assert main([*told, f"output={tmp_path / 'whole'}"]) == 0
+    assert (out / "predictions.json").read_bytes() == (tmp_path / "whole" / "predictions.json").read_bytes()
+
+
+def test_a_changed_file_is_done_again(ink, scans, tmp_path):
+    told = ["predict", f"checkpoint_path={ink}", "predict.overlays=0", f"output={tmp_path / 'out'}", str(scans)]
+    assert main([*told, "shard=1/1"]) == 0
+    assert main([*told, "overwrite=true"]) == 0
+    for part in (1, 2):
+        assert main([*told, "overwrite=true", f"shard={part}/2"]) == 0
+    drawn(6).save(scans / "1.png")
+    assert main([*told, "overwrite=true"]) == 0
+    assert found(tmp_path / "out")["1.png"] == 6
+
+
+def test_memory_stays_flat_over_100_000_files(ink, tmp_path, monkeypatch):
+    """By a detector that finds nothing; what grows is measured between a tenth of the way and its end."""
+    files = 100_000
+    asked = [(f"{i:06d}.png", Path(f"/nowhere/{i:06d}.png")) for i in range(2 * files)]
+    page = np.zeros((32, 32), np.uint8)
+    resident: list[int] = []
+
+    def run(images, _config, _loader, *, flip=False):
+        for position, (name, _) in enumerate(images):
+            if position in (files // 10, files - 1):
+                resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
+            yield MapOrError(position, PageMap(name, page, np.eye(3), 32, 32))
+
+    from hmean.inference import Exported
+
+    monkeypatch.setattr(predict, "gather", lambda *_: asked)
+    monkeypatch.setattr(Exported, "start", lambda *_: run)
+    monkeypatch.setattr(predict, "detect", lambda *_, nothing=Detections.empty(): nothing)
+    assert main(["predict", f"checkpoint_path={ink}", f"output={tmp_path}", "predict.overlays=0", "shard=2/2"]) == 0
+    assert resident[1] - resident[0] < 20e6  # 220 bytes a page would be that
+    with (tmp_path / "journal" / "2-of-2.jsonl").open() as file:
+        assert sum(1 for _ in file) == files + 1
