@@ -117,7 +117,9 @@ def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, c
         for path in sorted((out / "journal").iterdir())
     ]
     assert len(shards) == 3
-    assert sorted(name for shard in shards for name in shard) == sorted(found(tmp_path / "whole"))  # none is missing, none is there twice
+    assert sorted(name for shard in shards for name in shard) == sorted(
+        found(tmp_path / "whole")
+    )  # none is missing, none is there twice
     other = [*told, f"output={out}", "models.head.postprocess.thresh=0.9"]
     assert main(other) == 2
     assert "other values" in capsys.readouterr().err
@@ -190,7 +192,8 @@ def test_memory_stays_flat_over_100_000_files(ink, tmp_path, monkeypatch):
 
     monkeypatch.setattr(predict, "gather", lambda *_: asked)
     monkeypatch.setattr(Exported, "start", lambda *_: run)
-    monkeypatch.setattr(predict, "detect", lambda *_, nothing=Detections.empty(): nothing)
+    nothing = Detections.empty()
+    monkeypatch.setattr(predict, "detect", lambda *_: nothing)
     assert main(["predict", f"checkpoint_path={ink}", f"output={tmp_path}", "predict.overlays=0", "shard=2/2"]) == 0
     assert resident[1] - resident[0] < 20e6  # 220 bytes a page would be that
     with (tmp_path / "journal" / "2-of-2.jsonl").open() as file:
