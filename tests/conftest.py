@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from hmean.data.synth import write_dataset
@@ -32,6 +33,14 @@ TINY = [
     "trainer.check_val_every_n_epoch=1",
     "trainer.accelerator=cpu",
 ]
+
+
+def drawn_page(words: int) -> PIL.Image.Image:
+    """A white page with so many black words below each other."""
+    page = np.full((200, 120, 3), 255, np.uint8)
+    for i in range(words):
+        page[10 + 24 * i : 20 + 24 * i, 20:80] = 0
+    return PIL.Image.fromarray(page)
 
 
 def data_folder(name: str) -> Path:

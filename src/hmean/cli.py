@@ -170,6 +170,7 @@ def _dispatch(arguments: list[str]) -> int:
         print(f"hmean {__version__}")
         return 0
     if command == "sweep" and not {"-h", "--help"} & set(rest):
+        _need("sweep", "optuna", "jsonschema")
         from hmean.jobs import sweep  # noqa: PLC0415 - so that --help does not wait for what a job imports
 
         if said := sweep.main(rest):
@@ -229,7 +230,9 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     if command == "report":
         return _report(paths, overrides)
     if command in ("train", "lr_find", "crossval", "campaign", "export"):
-        _need_torch(command)
+        _need(command, "torch", "lightning", "timm", *(["optuna"] if command == "campaign" else []))
+    if command == "export":
+        _need(command, "onnx", extra="export")
     if command == "campaign":
         return _campaign(paths, overrides)
     unread = [o for o in overrides if o.partition("=")[0] in _UNREAD[command]]
@@ -312,12 +315,12 @@ def _ensemble(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     return 0
 
 
-def _need_torch(command: str) -> None:
+def _need(command: str, *packages: str, extra: str = "train") -> None:
     from importlib.util import find_spec  # noqa: PLC0415
 
-    missing = [name for name in ("torch", "lightning", "timm") if find_spec(name) is None]
+    missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        raise InputError(f"hmean {command} needs {', '.join(missing)}; install them with: pip install 'hmean[train]'")
+        raise InputError(f"hmean {command} needs {', '.join(missing)}; install with: pip install 'hmean[{extra}]'")
 
 
 def _report(paths: Sequence[str], overrides: Sequence[str]) -> int:

@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import pytest
 
+from conftest import drawn_page as drawn
 from hmean.cli import main
 from hmean.data.images import page_paths, read_image
 from hmean.jobs import predict
@@ -20,14 +20,6 @@ from hmean.postprocess import PageMap
 from hmean.results import read_predictions
 from hmean.trained import MapOrError
 from hmean.types import Detections
-
-
-def drawn(words: int) -> PIL.Image.Image:
-    """A white page with so many black words below each other."""
-    page = np.full((200, 120, 3), 255, np.uint8)
-    for i in range(words):
-        page[10 + 24 * i : 20 + 24 * i, 20:80] = 0
-    return PIL.Image.fromarray(page)
 
 
 def found(folder: Path) -> dict[str, int]:
