@@ -112,7 +112,7 @@ class TextDetector:
         views = [self.view(image.shape[1], image.shape[0], flip=flip) for image in images]
         found: list[PageMap | None] = [None] * len(images)
         for batch in _alike(views):
-            pages = np.stack([self._draw(images[i], views[i], flip=flip) for i in batch])
+            pages = np.stack([self.draw(images[i], views[i], flip=flip) for i in batch])
             for i, p in zip(batch, self._network(pages), strict=True):
                 height, width = images[i].shape[:2]
                 found[i] = PageMap(names[i] if names else "", p, views[i].to_page, width, height)
@@ -129,7 +129,8 @@ class TextDetector:
         view = letterbox(width, height, self.long_side, self.pad)
         return view.mirrored() if flip else view
 
-    def _draw(self, image: Image, view: View, *, flip: bool) -> Image:
+    def draw(self, image: Image, view: View, *, flip: bool = False) -> Image:
+        """The page in a view that ``self.view`` gave: what the network is shown."""
         straight = view.mirrored() if flip else view  # the same pixels, not resampled otherwise
         drawn = straight.image(Pixels(image, image.shape[1], image.shape[0]), self.fill)
         return drawn[:, ::-1] if flip else drawn

@@ -17,7 +17,7 @@ from hmean.checkpoints import carry, load_checkpoint, save_checkpoint
 from hmean.cli import main
 from hmean.config import compose
 from hmean.data.images import read_image
-from hmean.exported import network_bytes, read_about
+from hmean.exported import network_bytes, read_about, write_about
 from hmean.jobs import export
 from hmean.results import read_predictions
 
@@ -199,3 +199,24 @@ def test_exported_members_make_an_ensemble(exported, run, receipts, tmp_path):
         == 0
     )
     assert len(read_predictions(out / "predictions.json")) == 11
+
+
+def test_exported_files_are_judged_as_an_ensemble(ink, receipts, tmp_path):
+    """All ways but those that average weights, which exported files do not hold."""
+    members = []
+    for i in range(2):
+        members.append(tmp_path / f"{i}.onnx")
+        shutil.copy(ink, members[-1])
+        write_about(members[-1], {**read_about(ink), "weights_hash": str(i) * 64, "pages": {"train": [i], "val": []}})
+    labels = json.loads((receipts / "jsons/val.json").read_text())
+    for i, page in enumerate(labels["images"].values()):
+        page["group"] = str(i)
+    (tmp_path / "val.json").write_text(json.dumps(labels))
+    told = [f"dataset_base_path={receipts}", f"datasets.val_dataset.annotation_path={tmp_path / 'val.json'}", f"output={tmp_path / 'out'}",
+            "tune.thresh=[0.3,0.5]", "tune.box_thresh=[]", "tune.unclip_ratio=[]", "tune.inverse_r=[]"]  # fmt: skip
+    assert main(["ensemble", *map(str, members), *told]) == 0
+    record = json.loads((tmp_path / "out" / "ensemble.json").read_text())
+    skipped = {row["candidate"]: row["skipped"] for row in record["candidates"] if "skipped" in row}
+    assert set(skipped) == {"weight average", "greedy soup"}
+    assert "no weights" in skipped["greedy soup"]
+    assert all(row["mb"] > 0 for row in record["candidates"] if "skipped" not in row)

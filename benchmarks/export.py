@@ -1,0 +1,65 @@
+"""The network of ``receipts_lite`` as hmean exports it, on ONNX Runtime and OpenVINO, against torch eager: one page, two threads."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from harness import Result, compare
+
+from hmean.builders import build_detector
+from hmean.checkpoints import carry, save_checkpoint
+from hmean.config import compose
+from hmean.data.images import read_image
+from hmean.data.synth import write_dataset
+from hmean.detection import TextDetector, open_network
+from hmean.exported import read_about
+from hmean.jobs import export
+
+PEERS = ("onnxruntime", "openvino")
+ABOUT = (
+    "The network alone, one drawn receipt at a time at long side 960, two threads each. Its weights are random: they play no part "
+    "in the time, and what a trained model loses by int8 is in its file and in what `hmean export` prints."
+)
+KINDS = (("fp32", "onnx"), ("fp16", "onnx"), ("int8", "onnx"), ("fp32", "openvino"), ("int8", "openvino"))
+
+
+def run() -> Iterator[Result]:
+    torch.set_num_threads(2)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        write_dataset(folder / "data", train=8, val=8, seed=3)
+        config = compose(
+            ["preset=receipts_lite", "models.encoder.pretrained=false", f"dataset_base_path={folder / 'data'}"]
+        )
+        torch.manual_seed(0)
+        network = build_detector(config, pretrained=False).eval().to(memory_format=torch.channels_last)
+        weights = {f"detector.{name}": tensor for name, tensor in network.state_dict().items()}
+        about = carry(config, {"train": np.zeros(0, np.int64), "val": np.zeros(0, np.int64)})
+        save_checkpoint(folder / "best.ckpt", {"state_dict": weights, "hmean": {"epoch": 0, **about}})
+        files = sorted((folder / "data" / "images").glob("*.jpg"))[:6]
+
+        def eager(page: np.ndarray) -> Any:
+            with torch.inference_mode():
+                images = torch.from_numpy(page).permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+                return network(images)[0].sigmoid().numpy()
+
+        for precision, form in KINDS:
+            target = folder / f"{precision}_{form}.{'xml' if form == 'openvino' else 'onnx'}"
+            with contextlib.redirect_stdout(io.StringIO()):
+                export.run([], [f"checkpoint_path={folder / 'best.ckpt'}", f"precision={precision}", f"format={form}",
+                                f"output={target}", f"dataset_base_path={folder / 'data'}"])  # fmt: skip
+            detector = TextDetector(target, threads=2)
+            views = [detector.draw(i, detector.view(i.shape[1], i.shape[0]))[None] for i in map(read_image, files)]
+            size = sum(part.stat().st_size for part in folder.glob(f"{precision}_{form}.*"))
+            runtime = "OpenVINO" if form == "openvino" else "ONNX Runtime"
+            yield compare(
+                f"{runtime} {precision}, {size / 1e6:.1f} MB", "torch eager", views, open_network(target, 2), eager, rounds=5,
+                exact=f"P differs by up to {read_about(target)['check']['max_difference']:.1g}",
+            )  # fmt: skip
