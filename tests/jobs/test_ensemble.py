@@ -98,7 +98,7 @@ def test_a_second_run_uses_the_maps_that_are_there(judged, runs, receipts, monke
     def refuse(*_, **__):
         raise AssertionError("the network ran again")
 
-    monkeypatch.setattr("hmean.checkpoints.Checkpoint.start", refuse)
+    monkeypatch.setattr("hmean.maps.MapStore.add", refuse)
     again = ensemble.run(runs[:3], [*overrides(receipts, output), "overwrite=true"])
     assert [row.get("h") for row in again["candidates"]] == [row.get("h") for row in record["candidates"]]
     with pytest.raises(InputError, match="holds an ensemble already"):
@@ -171,7 +171,7 @@ def test_a_student_of_all_members_is_judged_beside_them(judged, runs, receipts, 
     ]
     assert main(["train", *student]) == 0
     seen = load_checkpoint(tmp_path / "student/checkpoints/best.ckpt").pages["train"]
-    assert len(np.unique(seen.numpy())) == 6  # its own four, and the two of its fold that other members were trained on
+    assert len(np.unique(seen)) == 6  # its own four, and the two of its fold that other members were trained on
     real = ensemble.candidates
     monkeypatch.setattr(
         ensemble, "candidates", lambda bench, m: {"single": real(bench, m)["single"]} if len(m) == 3 else {}
