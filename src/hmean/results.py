@@ -74,11 +74,12 @@ class Journal:
                         "set overwrite=true to drop it, or another output"
                     )
         path.parent.mkdir(parents=True, exist_ok=True)
-        known = path.read_bytes() if path.exists() else b""
-        self._file = path.open("r+b" if known else "wb")
-        self._file.seek(known.rfind(b"\n") + 1)
+        path.touch()
+        self._file = path.open("r+b")
+        whole = sum(len(line) for line in self._file if line.endswith(b"\n"))
+        self._file.seek(whole)
         self._file.truncate()
-        if not self._file.tell():
+        if not whole:
             self._line(made_by)
 
     def write(self, name: str, size: int, detections: Detections, width: int, height: int) -> None:

@@ -20,6 +20,7 @@ from hmean.errors import InputError
 from hmean.geometry import Image
 
 PDF_DPI = 150  # a PDF's pages are drawn at so many dots an inch: A4 is 1240 x 1754 pixels
+PDF_LONGEST = 10_000  # pixels, whatever size a file says it is
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 _ORIENTATION = 0x0112
 _JPEG_END = b"\xff\xd9"
@@ -147,7 +148,8 @@ def _pdf_page(data: bytes, page: int) -> Pixels:
     with _PDFIUM, _open_pdf(data) as document:
         if page >= len(document):
             raise ValueError(f"it has {len(document)} pages")
-        bitmap = document[page].render(scale=PDF_DPI / 72, rev_byteorder=True, may_draw_forms=False)
+        scale = min(PDF_DPI / 72, PDF_LONGEST / max(document[page].get_size()))
+        bitmap = document[page].render(scale=scale, rev_byteorder=True)
         pixels = np.array(to_rgb(bitmap.to_pil()))
     return Pixels(pixels, pixels.shape[1], pixels.shape[0])
 
