@@ -84,7 +84,7 @@ def test_the_commands_of_the_base_run(light, ink, receipts, tmp_path):
           "tune.unclip_ratio=[]", "tune.inverse_r=[]")  # fmt: skip
     assert (tmp_path / "model" / "tuned.json").exists()
     hmean("data", "check", labels, receipts / "images")
-    hmean("data", "split", labels, "splits.json", "-k", "2")
+    hmean("data", "split", labels.with_name("train.json"), "splits.json", "-k", "2")
     for command, extra in (("train", "train"), ("sweep", "train"), ("export", "train")):
         assert f"hmean[{extra}]" in hmean(command, *(["x.yaml"] if command == "sweep" else []), code=2)
     assert "hmean[train]" in hmean(
