@@ -594,7 +594,7 @@ def test_a_killed_tune_leaves_no_scores_of_values_that_the_checkpoint_lacks(tmp_
     monkeypatch.setattr(tune, "about", lambda *_: {})
     monkeypatch.setattr(tune, "fit", lambda *_: (record, None))
     monkeypatch.setattr(tune, "write_json", lambda path, _: order.append(path.name))
-    monkeypatch.setattr(tune, "write_postprocess", lambda _, params, *__: order.append(params.to_dict()))
+    checkpoint.write_postprocess = lambda params, *_: order.append(params.to_dict())
     tune.run(config, checkpoint)
     assert order == [chosen, "tuned.json", "scores.json"]
 
