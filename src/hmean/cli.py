@@ -109,6 +109,17 @@ HELP = {
   hmean campaign FILE budget_hours=20 phases.sweep.skip=true lang=ko
   hmean campaign FILE reset=PHASE                        that phase and all that hang on it are done again
   hmean predict IMAGES run=outputs/quickstart_campaign output=submission""",
+    "serve": """Find text over HTTP: POST an image to /detect; /health, /metrics and /openapi.json.
+
+  reads   model=receipts-lite or a file that hmean export wrote; the key of its users from HMEAN_API_KEY
+  writes  a log of one JSON object a line to stderr; no image, no name of a file
+
+  hmean serve                                             on 127.0.0.1:8000
+  HMEAN_API_KEY=... hmean serve host=0.0.0.0 port=80      for others, who send Authorization: Bearer KEY
+      open=true (others without a key)  threads=N (of the network)  max_mb=20 (a body)  max_megapixels=25 (an image)
+      queue=64 (requests at a time, then 429)  batch=8  wait_ms=3 (for others of a batch)  timeout=30 (seconds)
+  SIGTERM: refuses what is new, answers what it accepted, ends with 0 (Ctrl-C: 130; a second signal ends at once)
+  docs/guides/serve.md says more""",
     "report": """Draw one self-contained HTML page of one or several runs.
 
   reads   run folders
@@ -169,17 +180,19 @@ def _dispatch(arguments: list[str]) -> int:
     if command in ("-V", "--version"):
         print(f"hmean {__version__}")
         return 0
-    if command == "sweep" and not {"-h", "--help"} & set(rest):
-        _need("sweep", "optuna", "jsonschema")
-        from hmean.jobs import sweep  # noqa: PLC0415 - so that --help does not wait for what a job imports
+    if command in ("sweep", "serve") and not {"-h", "--help"} & set(rest):
+        needed = {"sweep": ("optuna", "jsonschema"), "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client")}
+        _need(command, *needed[command], extra={"sweep": "train", "serve": "serve"}[command])
+        from importlib import import_module  # noqa: PLC0415 - so that --help does not wait for what a job imports
 
-        if said := sweep.main(rest):
+        if said := import_module(f"hmean.jobs.{command}").main(rest):
             print(said)
         return 0
     if command in HELP:
         before_paths = rest[: rest.index("--")] if "--" in rest else rest
         if {"-h", "--help"} & set(before_paths):
-            print(f"usage: hmean {command} [PATH ...] [preset=NAME] [key=value ...]\n\n{HELP[command]}\n{OVERRIDES}")
+            presets = "" if command == "serve" else OVERRIDES
+            print(f"usage: hmean {command} [PATH ...] [key=value ...]\n\n{HELP[command]}\n{presets}")
             return 0
         paths, overrides = split_arguments(["dry_run=true" if a == "--dry-run" else a for a in rest])
         return run_job(command, paths, overrides)

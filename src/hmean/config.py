@@ -12,7 +12,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
 from hydra import compose as hydra_compose
@@ -32,6 +32,7 @@ Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=32, le=8192)]
 # A run's name is a folder's name, and sweeps and loggers pass it on: no separators, no "=".
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
+Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
 class _Strict(pydantic.BaseModel):
@@ -473,7 +474,7 @@ def _check(plain: Any, faults: list[str]) -> Config:
     return config
 
 
-def _word(detail: Any) -> str:
+def _word(detail: Any, known: Sequence[str] | None = None) -> str:
     """One fault in words: dotted key, what is wrong, the nearest real key."""
     # Members of unions have their type's name in the location; a key never holds such characters.
     location = [
@@ -483,7 +484,7 @@ def _word(detail: Any) -> str:
     ]
     key = ".".join(part for part in location if part not in ("int", "none", "float", "str"))
     if detail["type"] == "extra_forbidden":
-        return f"{key}: there is no such key{_hint(key, list(known_keys()))}"
+        return f"{key}: there is no such key{_hint(key, known or list(known_keys()))}"
     if detail["type"] == "missing":
         return f"{key}: is missing"
     if detail["type"] == "value_error":  # a rule between fields, which says in its own words what it got
@@ -505,6 +506,20 @@ def known_keys(model: type[pydantic.BaseModel] = Config, prefix: str = "") -> It
         for part in (field.annotation, *typing.get_args(field.annotation)):
             if isinstance(part, type) and issubclass(part, pydantic.BaseModel):
                 yield from known_keys(part, key + ".")
+
+
+def read_options(kind: type[Model], arguments: Sequence[str]) -> Model:
+    """The ``key=value`` options of a job that takes no config; null is None.
+
+    Raises:
+        InputError: listing every fault.
+    """
+    pairs = (argument.partition("=") for argument in arguments)
+    try:
+        return kind.model_validate({key: None if value == "null" else value for key, _, value in pairs})
+    except pydantic.ValidationError as error:
+        faults = [_word(detail, list(kind.model_fields)) for detail in error.errors()]
+        raise InputError.listing("The options have faults:", faults) from None
 
 
 # --- building -------------------------------------------------------------------------------------------------------

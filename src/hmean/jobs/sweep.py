@@ -18,7 +18,7 @@ import yaml
 from optuna.distributions import CategoricalDistribution
 from pydantic import Field
 
-from hmean.config import Config, check_components, compose
+from hmean.config import Config, check_components, compose, read_options
 from hmean.errors import InputError
 from hmean.jobs.slots import ENDED, Queue, Task, gpus, patiently, run_agents, work
 from hmean.jobs.trials import OBJECTIVES, Runs, command_of, open_study, overrides_in
@@ -49,7 +49,7 @@ def run(path: Path, arguments: Sequence[str]) -> str:
     """
     mine = [a for a in arguments if a.partition("=")[0] in Options.model_fields]
     fixed = [a for a in arguments if a not in mine]
-    options, sweep = read_options(mine), read_sweep(path)
+    options, sweep = read_options(Options, mine), read_sweep(path)
     preset = check(sweep, fixed, tune_each=options.tune_each)
     if options.engine == "wandb" or (options.engine == "auto" and options.storage is None and has_wandb()):
         return run_wandb(sweep, options, fixed)
@@ -82,20 +82,6 @@ def run(path: Path, arguments: Sequence[str]) -> str:
     if found and all(slot.state == "failed" for slot in found):
         raise InputError(f"{folder}: every run failed\n{told}")
     return told
-
-
-def read_options(arguments: Sequence[str]) -> Options:
-    """The options among the arguments.
-
-    Raises:
-        InputError: listing every fault.
-    """
-    pairs = (argument.partition("=") for argument in arguments)
-    try:
-        return Options.model_validate({key: None if value == "null" else value for key, _, value in pairs})
-    except pydantic.ValidationError as error:
-        faults = [f"{d['loc'][0]}: {d['msg']}, got {d['input']!r}" for d in error.errors()]
-        raise InputError.listing("The options have faults:", faults) from None
 
 
 def check(sweep: Sweep, fixed: Sequence[str], *, tune_each: bool) -> Config:
