@@ -142,6 +142,13 @@ _UNREAD = {
 }
 
 
+# Jobs that read their words themselves: the extra that they need, and what it brings.
+_OWN_WORDS = {
+    "sweep": ("train", "optuna", "jsonschema"),
+    "serve": ("serve", "fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+}
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code: 0 done, 1 our bug, 2 wrong input, 130 interrupted."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -180,9 +187,9 @@ def _dispatch(arguments: list[str]) -> int:
     if command in ("-V", "--version"):
         print(f"hmean {__version__}")
         return 0
-    if command in ("sweep", "serve") and not {"-h", "--help"} & set(rest):
-        needed = {"sweep": ("optuna", "jsonschema"), "serve": ("fastapi", "uvicorn", "python_multipart", "prometheus_client")}
-        _need(command, *needed[command], extra={"sweep": "train", "serve": "serve"}[command])
+    if command in _OWN_WORDS and not {"-h", "--help"} & set(rest):
+        extra, *packages = _OWN_WORDS[command]
+        _need(command, *packages, extra=extra)
         from importlib import import_module  # noqa: PLC0415 - so that --help does not wait for what a job imports
 
         if said := import_module(f"hmean.jobs.{command}").main(rest):

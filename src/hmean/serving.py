@@ -415,8 +415,10 @@ def _request_docs(asked: type[pydantic.BaseModel]) -> dict[str, Any]:
     schema = asked.model_json_schema()
     knobs = {name: value for name, value in schema["properties"].items() if name != "image"}
     file = {"type": "string", "format": "binary"}
-    content = {f"image/{kind.lower()}": {"schema": file} for kind in FORMATS} | {
-        "multipart/form-data": {"schema": {**schema, "properties": {"image": file, **knobs}}},
+    kinds = [f"image/{kind.lower()}" for kind in FORMATS]
+    form = {"schema": {**schema, "properties": {"image": file, **knobs}}}
+    content = {kind: {"schema": file} for kind in kinds} | {
+        "multipart/form-data": {**form, "encoding": {"image": {"contentType": ", ".join(kinds)}}},
         "application/json": {"schema": schema, "example": {"image": _EXAMPLE, "box_thresh": 0.5}},
     }
     parameters = [{"name": name, "in": "query", "schema": value} for name, value in knobs.items()]

@@ -79,10 +79,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _serve(options: Options, key: str | None) -> str:
-    try:
-        from hmean.serving import Limits, create_app  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        raise InputError(f"hmean serve needs {error.name}; install it with: pip install 'hmean[serve]'") from error
+    from hmean.serving import Limits, create_app  # noqa: PLC0415 - an extra
 
     warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)  # the limits refuse what is too large
     limits = Limits(
