@@ -24,6 +24,8 @@ from pydantic import Field
 from hmean.config import read_options
 from hmean.detection import load
 from hmean.errors import InputError
+from hmean.postprocess import PageMap, detect
+from hmean.types import PostprocessParams
 
 IDLE_S = 10  # for a request's head to arrive
 
@@ -88,23 +90,33 @@ def _serve(options: Options, key: str | None) -> str:
     )  # fmt: skip
     with _bind(options) as listener:
         detector = load(options.model, threads=options.threads)
-        detector.detect([np.full((64, 64, 3), 255, np.uint8)])  # compiles, so that no request has to wait for it
+        compile_kernels()
+        detector.detect([np.full((64, 64, 3), 255, np.uint8)])  # the runtime's first pass is slow too
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_Json())
         logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
         server = _server(create_app(detector, limits, key), options)
-        fields = {
+        about = {
             "model": options.model,
             "host": options.host,
             "port": listener.getsockname()[1],
             "key": key is not None,
         }
-        logging.getLogger("hmean.serve").info("listening", extra={"fields": fields})
+        logging.getLogger("hmean.serve").info("listening", extra={"fields": about})
         server.run(sockets=[listener])
     said = "stopped at once" if server.force_exit else "stopped; all accepted requests were answered"
     if server.by == signal.SIGINT or server.force_exit:
         raise KeyboardInterrupt(said)
     return said
+
+
+def compile_kernels() -> None:
+    """Compile the post-processing (half a minute, once an installation), so that no request has to wait for it."""
+    probability = np.zeros((64, 64), np.float32)
+    probability[20:40, 10:50] = 1
+    page = PageMap("", probability, np.eye(3), 64, 64)
+    for use_polygon in (False, True):
+        detect(page, PostprocessParams(use_polygon=use_polygon))
 
 
 def _bind(options: Options) -> socket.socket:
@@ -130,6 +142,10 @@ def _server(app: Any, options: Options) -> Any:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._watch()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            super().connection_lost(exc)
+            self.watch.cancel()
 
         def on_response_complete(self) -> None:
             super().on_response_complete()
