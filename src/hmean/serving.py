@@ -49,6 +49,13 @@ log = logging.getLogger("hmean.serve")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 MAX_SIDE = 32_000  # OpenCV warps no image with a side of 2^15
 MAX_SCANS = 100  # encoders write about 10 into a progressive JPEG; thousands take hours to decode
+
+
+def _whole(value: object) -> object:
+    """7.0 is an integer in JSON Schema, and some clients write one so."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 # What a request may set. Narrower than a config: it comes from strangers.
 KNOBS: dict[str, Any] = {
@@ -58,7 +65,7 @@ KNOBS: dict[str, Any] = {
     "unclip_ratio": Annotated[float, Field(ge=0, le=10)],
     "inverse_r": Annotated[float, Field(ge=0.1, le=1)],
     "min_size": Annotated[float, Field(ge=0, le=1000)],
-    "max_candidates": Annotated[int, Field(ge=1, le=10_000)],
+    "max_candidates": Annotated[int, Field(ge=1, le=10_000), pydantic.BeforeValidator(_whole)],
     "use_polygon": bool,
 }
 _EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgAQAAAABbAUdZAAAAEUlEQVR42mP8z8DAwMQwaAkAswEBP25AfJYAAAAASUVORK5CYII="
@@ -342,13 +349,18 @@ class Service:
             raise RefusalError(408, "slow", f"the body took more than {self.limits.timeout_s:g} s") from None
         except ClientDisconnect:
             raise RefusalError(400, "gone", "the client has gone") from None
-        try:
-            return self.asked.model_validate({k: _typed(v) for k, v in request.query_params.items()} | fields)
-        except pydantic.ValidationError as error:
-            said = {"extra_forbidden": "there is no such option"}
-            details = error.errors(include_url=False, include_input=False)
-            faults = (f"{d['loc'][0]}: {said.get(d['type'], d['msg'].removeprefix('Value error, '))}" for d in details)
-            raise RefusalError(422, "invalid", *faults) from None
+        query = {key: _typed(value) for key, value in request.query_params.items()}
+        faults: dict[str, None] = {}  # in order, each once
+        for values in ({**query, "image": b""}, {**query, **fields}):  # what the body overrides must be right too
+            try:
+                asked = self.asked.model_validate(values)
+            except pydantic.ValidationError as error:
+                said = {"extra_forbidden": "there is no such option"}
+                for d in error.errors(include_url=False, include_input=False):
+                    faults[f"{d['loc'][0]}: {said.get(d['type'], d['msg'].removeprefix('Value error, '))}"] = None
+        if faults:
+            raise RefusalError(422, "invalid", *faults)
+        return asked
 
     async def _fields(self, request: Request) -> dict[str, Any]:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -102,6 +102,7 @@ def _serve(options: Options, key: str | None) -> str:
             "port": listener.getsockname()[1],
             "key": key is not None,
         }
+        listener.listen(1024)
         logging.getLogger("hmean.serve").info("listening", extra={"fields": about})
         server.run(sockets=[listener])
     said = "stopped at once" if server.force_exit else "stopped; all accepted requests were answered"
