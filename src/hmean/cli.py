@@ -120,6 +120,15 @@ HELP = {
       queue=64 (requests at a time, then 429)  batch=8  wait_ms=3 (for others of a batch)  timeout=30 (seconds)
   SIGTERM: refuses what is new, answers what it accepted, ends with 0 (Ctrl-C: 130; a second signal ends at once)
   docs/guides/serve.md says more""",
+    "studio": """See what models find, on a page in the browser, and set thresholds and growth by eye.
+
+  reads   one run folder, or two to compare; its maps of the pages of evaluate_on=val|test|train (hmean evaluate makes
+          them) and their labels, or annotation_path=FILE image_path=FOLDER where these have moved; runs no network
+  writes  when told to save: the values into the checkpoint (the earlier ones stay in its history) and tuned.json
+          (this alone needs hmean[train])
+
+  hmean studio outputs/b4 evaluate_on=val            prints an address of this machine; Ctrl-C ends it
+  hmean studio outputs/b4 outputs/resnet50 port=8080   (ssh -L 8080:127.0.0.1:8080 MACHINE shows it elsewhere)""",
     "report": """Draw one self-contained HTML page of one or several runs.
 
   reads   run folders
@@ -245,10 +254,10 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """Compose the config of a job and run it."""
-    if paths and command not in ("predict", "report", "ensemble", "campaign", "export"):
+    if paths and command not in ("predict", "report", "ensemble", "campaign", "export", "studio"):
         raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
-    if command == "report":
-        return _report(paths, overrides)
+    if command in ("report", "studio"):
+        return (_report if command == "report" else _studio)(paths, overrides)
     if command in ("train", "lr_find", "crossval", "campaign", "export"):
         _need(command, "torch", "lightning", "timm", *(["optuna"] if command == "campaign" else []))
     if command == "export":
@@ -353,6 +362,13 @@ def _report(paths: Sequence[str], overrides: Sequence[str]) -> int:
             raise InputError(f"{override}: hmean report takes run folders and output=FILE")
         target = Path(value)
     print(report.run([Path(path) for path in paths], target))
+    return 0
+
+
+def _studio(paths: Sequence[str], overrides: Sequence[str]) -> int:
+    from hmean.jobs import studio  # noqa: PLC0415
+
+    studio.run(paths, overrides)
     return 0
 
 

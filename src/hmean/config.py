@@ -37,7 +37,7 @@ Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 class _Strict(pydantic.BaseModel):
     # strict: "0.3" is no number and 1 is no bool. Hydra's grammar has already made typed values of what was typed.
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class Split(_Strict):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hmean.files import write_with
 from hmean.geometry import Image
-from hmean.metrics.breakdown import page_faults
+from hmean.metrics.breakdown import fault_kinds, page_faults
 from hmean.types import Characters, Detections, Page, Polygons
 
 TRUTH, FOUND, IGNORED = (0, 150, 70), (230, 30, 120), (150, 150, 150)
@@ -21,7 +21,7 @@ SHIFT = 4  # OpenCV takes sixteenths of a pixel, and counts them from the first 
 
 def draw_page(image: Image, detections: Detections | None, page: Page | None = None, long_side: int = 1280) -> Image:
     """A copy at most ``long_side`` long: labelled words green, ignored ones grey, regions found magenta."""
-    canvas, scale = _shrunk(image, long_side)
+    canvas, scale = shrunk(image, long_side)
     if page is not None and page.words_known:
         _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, 1)
         _outline(canvas, page.polygons.select(~page.ignored), scale, TRUTH, 2)
@@ -32,20 +32,20 @@ def draw_page(image: Image, detections: Detections | None, page: Page | None = N
 
 def draw_faults(image: Image, found: Detections, page: Page, characters: Characters, long_side: int = 1280) -> Image:
     """A copy with what CLEval counts against the page filled: missed and split words, false and merged regions."""
-    canvas, scale = _shrunk(image, long_side)
-    words, regions = page_faults(page, found, characters)
+    canvas, scale = shrunk(image, long_side)
+    of_words, of_regions = fault_kinds(*page_faults(page, found, characters))
     faulty = (
-        (page.polygons, words[:, 3:].sum(axis=1) > 0, SPLIT),  # in more than one region, whether or not it costs
-        (page.polygons, words[:, 2] > 0, MISSED),
-        (found.polygons, regions[:, 3] > 0, MERGED),
-        (found.polygons, regions[:, 2] > 0, FALSE),
+        (page.polygons, of_words == "split", SPLIT),
+        (page.polygons, of_words == "missed", MISSED),
+        (found.polygons, of_regions == "merged", MERGED),
+        (found.polygons, of_regions == "false", FALSE),
     )
     plain = canvas.copy()
     for polygons, which, color in faulty:
         cv2.fillPoly(canvas, _outlines(polygons.select(which), scale), color, cv2.LINE_AA, SHIFT)
     cv2.addWeighted(canvas, 0.35, plain, 0.65, 0, canvas)
     _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, 1)
-    _outline(canvas, page.polygons.select(~page.ignored & (words[:, 2:].sum(axis=1) == 0)), scale, TRUTH, 1)
+    _outline(canvas, page.polygons.select(~page.ignored & (of_words == "")), scale, TRUTH, 1)
     for polygons, which, color in faulty:
         _outline(canvas, polygons.select(which), scale, color, 2)
     return canvas
@@ -53,11 +53,17 @@ def draw_faults(image: Image, found: Detections, page: Page, characters: Charact
 
 def save_picture(path: Path, image: Image) -> None:
     """Write RGB pixels as a JPEG file, atomically."""
+    write_with(path, lambda out: out.write(jpeg(image)))
+
+
+def jpeg(image: Image) -> bytes:
+    """RGB pixels as the content of a JPEG file."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
-    write_with(path, lambda out: out.write(data.tobytes()))
+    return data.tobytes()
 
 
-def _shrunk(image: Image, long_side: int) -> tuple[Image, float]:
+def shrunk(image: Image, long_side: int) -> tuple[Image, float]:
+    """A copy at most ``long_side`` long, and its scale."""
     height, width = image.shape[:2]
     scale = min(1.0, long_side / max(width, height))
     size = max(1, round(width * scale)), max(1, round(height * scale))

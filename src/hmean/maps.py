@@ -23,12 +23,17 @@ from hmean.files import write_with
 from hmean.postprocess import PageMap
 
 
+def map_settings(weights_hash: str, long_side: int, pad: str, *, flip: bool = False) -> str:
+    """What maps of these weights and this preprocessing, of the (mirrored) images, are named by."""
+    return f"{weights_hash} {long_side} {pad}{' flip' * flip}"
+
+
 class MapStore:
     """A folder of maps.
 
     Args:
         folder: made when the first map is added.
-        settings: what maps depend on beside the image: weights and preprocessing, as text.
+        settings: what maps depend on beside the image (``map_settings``).
         images: file of each page by name.
     """
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import pickle
 import platform
 import re
 import shutil
 import subprocess
 import sys
+import zipfile
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -109,6 +112,40 @@ def open_run(output_dir: str, exp_name: str, config: Mapping[str, Any], *, resum
     run.last.parent.mkdir(parents=True, exist_ok=True)
     write_text(saved, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
     return run
+
+
+class _PlainValues(pickle.Unpickler):
+    """Reads the values of a checkpoint; tensors, and all else that code would be run for, are left out."""
+
+    class Left:
+        """Stands for what is left out."""
+
+        def __init__(self, *_: object) -> None: ...
+
+        def __setstate__(self, _: object) -> None: ...
+
+    def find_class(self, module: str, name: str) -> Any:
+        return OrderedDict if (module, name) == ("collections", "OrderedDict") else self.Left
+
+    def persistent_load(self, _: object) -> None:
+        return None
+
+
+def read_record(checkpoint: Path) -> dict[str, Any]:
+    """What a checkpoint carries beside its weights (``checkpoints.carry``), but tensors; needs no torch.
+
+    Raises:
+        InputError: if it is missing or not hmean's.
+    """
+    try:
+        with zipfile.ZipFile(checkpoint) as file:
+            (name,) = (name for name in file.namelist() if name.endswith("/data.pkl"))
+            record: dict[str, Any] = _PlainValues(file.open(name)).load()["hmean"]
+    except FileNotFoundError as error:
+        raise InputError(f"{checkpoint}: no such checkpoint") from error
+    except Exception as error:  # pickle raises many kinds for a damaged file
+        raise InputError(f"{checkpoint}: is damaged, or not a checkpoint of hmean's ({error})") from error
+    return record
 
 
 def load_yaml(path: Path) -> Any:

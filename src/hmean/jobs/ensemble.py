@@ -30,14 +30,14 @@ from hmean.inference import Exported, open_model
 from hmean.jobs.compare import NO_DIFFERENCE, verdict
 from hmean.jobs.ensemble_predict import Ensemble, Source, finder
 from hmean.jobs.evaluate import make_maps, require_sound
-from hmean.jobs.tune import MOST_SETTINGS, axes_of, check_same_model, doubled, gain_of
+from hmean.jobs.tune import MOST_SETTINGS, axes_of, check_same_model, doubled
 from hmean.maps import MapStore
 from hmean.metrics.hmean import choose_characters
 from hmean.progress import track
 from hmean.results import write_predictions
 from hmean.runs import differences
 from hmean.trained import Trained
-from hmean.tuning import SettingScores, choose, grid, grid_size, score_settings
+from hmean.tuning import SettingScores, choose, gain_of, grid, grid_size, score_settings
 from hmean.voting import rules
 
 IOUS = (0.4, 0.6)  # of votes

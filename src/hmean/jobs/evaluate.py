@@ -16,7 +16,7 @@ from hmean.data.pages import LabelledImages, check_pages
 from hmean.drawing import draw_faults, save_picture
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.maps import MapStore
+from hmean.maps import MapStore, map_settings
 from hmean.metrics.breakdown import break_down
 from hmean.metrics.hmean import Scorer, choose_characters
 from hmean.postprocess import detect
@@ -174,7 +174,8 @@ def map_store(
     folder: Path, config: Config, checkpoint: Trained, images: Sequence[tuple[str, Path]], *, flip: bool = False
 ) -> MapStore:
     """Where the maps are that these weights and this preprocessing make of the (mirrored) images."""
-    settings = f"{checkpoint.weights_hash()} {config.transforms.long_side} {config.transforms.pad}{' flip' * flip}"
+    view = config.transforms
+    settings = map_settings(checkpoint.weights_hash(), view.long_side, view.pad, flip=flip)
     return MapStore(folder, settings, dict(images))
 
 

@@ -18,13 +18,22 @@ from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.inference import read_model
 from hmean.jobs.evaluate import about, require_sound, run_maps, run_of
-from hmean.metrics.hmean import Scorer, choose_characters, resamples
+from hmean.metrics.hmean import Scorer, choose_characters
 from hmean.postprocess import PageMap
 from hmean.progress import track
 from hmean.results import STATISTICS, score_record
 from hmean.runs import RunFolder, differences, load_yaml
 from hmean.trained import Trained
-from hmean.tuning import Scored, SettingScores, choose, crossfit_search, grid_size, score_settings, search
+from hmean.tuning import (
+    Scored,
+    SettingScores,
+    choose,
+    crossfit_search,
+    gain_of,
+    grid_size,
+    score_settings,
+    search,
+)
 from hmean.types import Characters, Page, PostprocessParams, Statistic
 
 AXES = ("use_polygon", "growth", "thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
@@ -85,21 +94,8 @@ def fit(
     present, chosen = every([before]), scores.setting(choice.chosen)
     names = [page.name for page in truth]
     describe_one = partial(_describe, objective=objective, names=names, characters=characters)
-    record: dict[str, Any] = {
-        "objective": objective,
-        "pages": len(truth),
-        "before": {"postprocess": before.to_dict(), "score": describe_one(present)},
-        "after": {
-            "postprocess": chosen.settings[0].to_dict(),
-            "score": describe_one(chosen),
-            **gain_of(chosen, present, objective),
-        },
-        "cross_fitted": None,
-        "plateau": _ranges([scores.settings[i] for i in np.flatnonzero(choice.plateau).tolist()]),
-        "axes": {axis: values for axis, values in _ranges(scores.settings)["values"].items() if len(values) > 1},
-        "at_the_end": _at_the_end(chosen.settings[0], axes),
-        "grid": _rows(scores, objective, choice.plateau),
-    }
+    record = _record(scores, choice.plateau, present, chosen, objective, describe_one)
+    record["at_the_end"] = _at_the_end(chosen.settings[0], axes)
     crossed = crossfit_search(
         lambda rest: find(choose_on=lambda scores: pick(scores.pages(rest))),
         names, [page.group for page in truth], wanted.folds,
@@ -117,6 +113,65 @@ def fit(
     record["kept"] = crossed is None or record["cross_fitted"]["gain"] <= 0
     decided = present if crossed is None or record["kept"] else crossed[0]
     return record, decided.scorer(names, characters)
+
+
+def keep(
+    path: Path, weights_hash: str, part: str, pages: LabelledImages, before: SettingScores, after: SettingScores,
+    characters: Characters,
+) -> None:  # fmt: skip
+    """Put the setting that a person chose, seeing the scores ``after``, into a checkpoint and ``tuned.json``.
+
+    Raises:
+        InputError: if the checkpoint has other weights, or other values than those of ``before``: then the scores are
+            not of what it would be.
+    """
+    checkpoint, values = read_model(path), before.settings[0].to_dict()
+    stored = checkpoint.config["models"]["head"]["postprocess"]
+    if (checkpoint.weights_hash(), stored) != (weights_hash, values):
+        raise InputError(f"{path}: has changed since its maps and values were read; start again")
+    counts, ious = (np.concatenate([getattr(s, of) for s in (before, after)]) for of in ("counts", "ious"))
+    both = SettingScores([*before.settings, *after.settings], counts, ious)
+    objective: dict[Statistic, float] = {"macro": 1.0}
+    names = [pages.name(position) for position in range(len(pages))]
+    describe_one = partial(_describe, objective=objective, names=names, characters=characters)
+    keys = pages.page_keys()
+    record = {
+        "part": part,
+        "by_hand": True,
+        "influenced_by": checkpoint.influenced_by(keys),
+        **_record(both, np.array([False, True]), before, after, objective, describe_one),
+        "searched": {"settings": 2, "scored": 2},
+        "at_the_end": {},
+        "kept": False,
+    }
+    checkpoint.write_postprocess(after.settings[0], f"chosen by hand on {len(pages)} {part} pages", keys)
+    write_json(run_of(checkpoint) / "tuned.json", record)
+
+
+def _record(
+    scores: SettingScores,
+    plateau: NDArray[np.bool_],
+    present: SettingScores,
+    chosen: SettingScores,
+    objective: Mapping[Statistic, float],
+    describe_one: Callable[[SettingScores], dict[str, Any]],
+) -> dict[str, Any]:
+    """What ``tuned.json`` says of settings on the pages that they were chosen on."""
+    (before,), (after,) = present.settings, chosen.settings
+    return {
+        "objective": dict(objective),
+        "pages": scores.counts.shape[1],
+        "before": {"postprocess": before.to_dict(), "score": describe_one(present)},
+        "after": {
+            "postprocess": after.to_dict(),
+            "score": describe_one(chosen),
+            **gain_of(chosen, present, objective),
+        },
+        "cross_fitted": None,
+        "plateau": _ranges([scores.settings[i] for i in np.flatnonzero(plateau).tolist()]),
+        "axes": {axis: values for axis, values in _ranges(scores.settings)["values"].items() if len(values) > 1},
+        "grid": _rows(scores, objective, plateau),
+    }
 
 
 def run_folder(folder: str, objective: Statistic) -> None:
@@ -203,14 +258,6 @@ def summary(record: Mapping[str, Any]) -> str:
     ]
     values = record["before" if record["kept"] else "after"]["postprocess"]
     return "\n".join([*lines, " ".join(f"{k}={v}" for k, v in values.items())])
-
-
-def gain_of(of: SettingScores, over: SettingScores, objective: Mapping[Statistic, float]) -> dict[str, Any]:
-    """Difference of the objective, with its 95 % paired-bootstrap interval."""
-    times = resamples(of.counts.shape[1], 10_000, seed=0)
-    drawn = of.values(objective, times) - over.values(objective, times)
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
-    return {"gain": float(of.score(objective)[0] - over.score(objective)[0]), "interval95": [low, high]}
 
 
 def _describe(

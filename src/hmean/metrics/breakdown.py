@@ -14,6 +14,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmean.geometry import min_area_rect
 from hmean.metrics.cleval import attribute
@@ -35,6 +36,16 @@ def page_faults(page: Page, detections: Detections, characters: Characters) -> t
     of_words = (~page.ignored, count, count - found, np.maximum(parts - 1, 0), finds - found)
     of_regions = ((pieces > 0) | (false > 0), hits + false, false, np.maximum(pieces - 1, 0))
     return np.stack(of_words, axis=1).astype(np.int64), np.stack(of_regions, axis=1).astype(np.int64)
+
+
+def fault_kinds(words: Ints, regions: Ints) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
+    """The fault of each word (K,) and of each region (D,), empty where there is none, from what ``page_faults`` gives.
+
+    Words are ``missed``, or ``split`` (in more than one region, whether or not it costs), regions ``false`` or
+    ``merged``.
+    """
+    of_words = np.where(words[:, 2] > 0, "missed", np.where(words[:, 3:].sum(axis=1) > 0, "split", ""))
+    return of_words, np.where(regions[:, 2] > 0, "false", np.where(regions[:, 3] > 0, "merged", ""))
 
 
 def break_down(
