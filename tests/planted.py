@@ -47,7 +47,9 @@ def planted_map(page: Page, long_side: int, rng: np.random.Generator, faults: fl
 
 def plant_run(folder: Path, data: Path, seed: int = 0, faults: float = 0.15, *more: str) -> Path:
     """A run folder as a training leaves it, but for its report: config, checkpoint, maps and scores of the val pages."""
-    config = compose([*TINY, f"dataset_base_path={data}", f"output_dir={folder.parent}", f"exp_name={folder.name}", *more])
+    config = compose(
+        [*TINY, f"dataset_base_path={data}", f"output_dir={folder.parent}", f"exp_name={folder.name}", *more]
+    )
     pages = open_pages(config.datasets.val_dataset)
     best = folder / "checkpoints" / "best.ckpt"
     seen = {"train": torch.zeros(0, dtype=torch.int64), "val": torch.from_numpy(pages.page_keys())}

@@ -68,7 +68,7 @@ function drawPane(run) {
   const keys = [["missed", result.words], ["split", result.words], ["false", kinds], ["merged", kinds]].map(([kind, list]) => [kind, count(list, kind)]);
   pane.caption.replaceChildren(
     ...(about.runs.length > 1 ? [make("b", { textContent: `${LETTERS[run]} ${about.runs[run].name}` })] : []),
-    make("span", { textContent: `H ${percent(result.prh.h)}  P ${percent(result.prh.p)}  R ${percent(result.prh.r)}` }),
+    ...["h", "p", "r"].map((key) => make("span", { textContent: `${key.toUpperCase()} ${percent(result.prh[key])}` })),
     make("small", { textContent: `IoU70 ${percent(result.iou70.h)}` }),
     ...keys.map(([kind, n]) => { const k = make("span", { className: "key", textContent: `${n} ${kind}` }); k.style.setProperty("--c", `var(--${kind})`); return k; }),
   );
@@ -91,7 +91,6 @@ function drawKnobs() {
   for (const knob of KNOBS) {
     const value = params[knob.key];
     knob.row.hidden = Boolean(knob.growth) && knob.growth !== params.growth;
-    knob.row.style.display = knob.row.hidden ? "none" : "";
     knob.label.classList.toggle("changed", value !== saved[knob.key]);
     knob.label.title = `${knob.hint}; saved: ${saved[knob.key]}`;
     if (knob.choices) knob.select.value = String(value);
@@ -109,8 +108,9 @@ function drawKnobs() {
       make("small", { textContent: `until ${entry.until.replace("T", " ")}: ${entry.why}` }), use);
   }));
   if (!about.runs[state.run].history.length) $("history").textContent = "none: the values are those of its training";
-  const { trained = 0, epoch_chosen = 0, tuned = 0 } = about.runs[state.run].influenced_by;
-  $("influence").textContent = trained + epoch_chosen + tuned ? `Of these pages, ${trained} were trained on, the epoch was chosen on ${epoch_chosen} and the thresholds on ${tuned}: scores here are too good.` : "";
+  const influences = [["trained", "trained on"], ["epoch_chosen", "the epoch was chosen on"], ["tuned", "thresholds were chosen on"]];
+  const told = influences.map(([key, what]) => [about.runs[state.run].influenced_by[key], what]).filter(([n]) => n).map(([n, what]) => `${what} ${n} of these pages`);
+  $("influence").textContent = told.length ? `Scores here are too good: ${told.join(", ")}.` : "";
 }
 
 function gainText(gain, what) {
@@ -136,19 +136,21 @@ function drawScores() {
 }
 
 function drawCurve() {
-  const curves = state.scores.runs.map((run) => run.curve.filter(([, p, r]) => p > 0 && r > 0));
-  const params = state.params[state.run], saved = about.runs[state.run].saved, all = curves.flat();
+  const params = state.params[state.run], saved = about.runs[state.run].saved;
+  // Where nearly all is dropped says little and would take most of the room.
+  const curves = state.scores.runs.map((run) => run.curve.filter(([t, p, r]) => Math.min(p, r) > 0.5 * run.now.cleval.macro.h || t === params.box_thresh));
+  const all = curves.flat();
   const low = [1, 2].map((k) => Math.max(0, Math.floor(20 * Math.min(0.99, ...all.map((q) => q[k]))) / 20)); // of p, of r
-  const x = (r) => 34 + 276 * (r - low[1]) / (1 - low[1]), y = (p) => 176 - 166 * (p - low[0]) / (1 - low[0]);
+  const x = (r) => 34 + 276 * (r - low[1]) / (1 - low[1]), y = (p) => 176 - 156 * (p - low[0]) / (1 - low[0]);
   const nodes = [], step = (l) => (1 - l > 0.5 ? 0.2 : 1 - l > 0.2 ? 0.1 : 0.05);
-  for (let v = 1; v > low[1] - 1e-9; v -= step(low[1])) nodes.push(svg("path", { class: "grid", d: `M${x(v)} 10V176` }), svg("text", { x: x(v), y: 189, "text-anchor": "middle" }, Math.round(100 * v)));
+  for (let v = 1; v > low[1] - 1e-9; v -= step(low[1])) nodes.push(svg("path", { class: "grid", d: `M${x(v)} 20V176` }), svg("text", { x: x(v), y: 189, "text-anchor": "middle" }, Math.round(100 * v)));
   for (let v = 1; v > low[0] - 1e-9; v -= step(low[0])) nodes.push(svg("path", { class: "grid", d: `M34 ${y(v)}H310` }), svg("text", { x: 30, y: y(v) + 3, "text-anchor": "end" }, Math.round(100 * v)));
   for (let h = 0.05; h < 0.999; h += step(Math.min(...low))) { // where 2PR / (P + R) is h
     let d = "";
     for (let r = 1; r >= low[1]; r -= (1 - low[1]) / 40) { const p = h * r / (2 * r - h); if (p >= low[0] && p <= 1) d += `${d ? "L" : "M"}${x(r)} ${y(p)}`; }
     if (d) nodes.push(svg("path", { class: "iso", d }));
   }
-  nodes.push(svg("text", { x: 310, y: 199, "text-anchor": "end" }, "recall, macro"), svg("text", { x: 2, y: 8 }, "precision"));
+  nodes.push(svg("text", { x: 310, y: 199, "text-anchor": "end" }, "recall, macro"), svg("text", { x: 2, y: 9 }, "precision, macro"));
   curves.forEach((curve, run) => {
     const mine = run === state.run;
     nodes.push(svg("path", { class: mine ? "line" : "line other", d: curve.map(([, p, r], i) => `${i ? "L" : "M"}${x(r)} ${y(p)}`).join("") }));

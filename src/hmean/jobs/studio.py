@@ -432,7 +432,10 @@ def run(folders: Sequence[str], overrides: Sequence[str], announce: Callable[[st
             f"{', '.join(sorted(unknown)) or f'port={port}'}: hmean studio takes run folders, "
             "evaluate_on=val|test|train, port=NUMBER, annotation_path=FILE and image_path=FOLDER"
         )
-    with Server(open_studio(folders, values.pop("evaluate_on", "val"), **values), int(port)) as server:
+    studio = open_studio(folders, values.pop("evaluate_on", "val"), **values)
+    for shown in studio.runs:
+        shown.model.score(shown.saved)  # reads the maps, so that the first page need not wait
+    with Server(studio, int(port)) as server:
         announce(f"{server.url}\nOpen this address in a browser on this machine; Ctrl-C ends the studio.")
         try:
             server.serve_forever()
