@@ -31,7 +31,7 @@ def maps(truth):
 
 @pytest.fixture
 def model(truth, maps):
-    return Model(truth, lambda page: maps[page.name], "transcription", threads=2)
+    return Model(truth, maps.__getitem__, "transcription", threads=2)
 
 
 SETTINGS = [PARAMS, replace(PARAMS, thresh=0.6), replace(PARAMS, growth="ratio"), replace(PARAMS, use_polygon=True)]
@@ -85,7 +85,7 @@ def test_maps_are_read_once_and_results_kept_while_there_is_room(truth, maps, mo
     read = []
     room = sum(m.probability.nbytes for m in list(maps.values())[:2])
     monkeypatch.setattr(studio, "MAPS_IN_MEMORY", room)
-    model = Model(truth, lambda page: read.append(page.name) or maps[page.name], "transcription")
+    model = Model(truth, lambda name: read.append(name) or maps[name], "transcription")
     first = model.score(PARAMS)
     assert model.score(PARAMS) is first
     assert len(read) == len(truth)

@@ -71,7 +71,7 @@ class Model:
 
     Args:
         truth: the pages.
-        read_map: the map of a page.
+        read_map: the map of the page of a name.
         characters: how those of words are counted.
         threads: that share the pages of the whole set.
     """
@@ -79,7 +79,7 @@ class Model:
     def __init__(
         self,
         truth: Sequence[Page],
-        read_map: Callable[[Page], PageMap],
+        read_map: Callable[[str], PageMap],
         characters: Characters,
         *,
         threads: int = 1,
@@ -92,7 +92,7 @@ class Model:
         """The map of a page, read once if there is room for it."""
         held = self._maps.get(page.name)
         if held is None:
-            held = self._read(page)
+            held = self._read(page.name)
             if self._held + held.probability.nbytes <= MAPS_IN_MEMORY:
                 self._maps[page.name] = held
                 self._held += held.probability.nbytes

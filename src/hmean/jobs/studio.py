@@ -16,7 +16,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import cv2
 import numpy as np
@@ -228,8 +227,7 @@ def open_studio(folders: Sequence[str], part: str = "val", **labels: str) -> Stu
     runs = []
     for path, config in zip(paths, configs, strict=True):
         store, record = find_store(path, config.transforms.pad, pages, part)
-        model = Model(truth, lambda page, store=store: store.read(page.name), choose_characters(truth),
-                      threads=os.cpu_count() or 1)  # fmt: skip
+        model = Model(truth, store.read, choose_characters(truth), threads=os.cpu_count() or 1)
         influenced = record["influenced_by"] if record.get("data_hash") == pages.fingerprint() else {}
         runs.append(Run(path, record["weights_hash"], model, *saved_values(RunFolder(path).best), influenced))
     return Studio(part, pages, runs, configs[0].transforms.long_side)
@@ -313,11 +311,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _guarded(self, answer: Callable[[list[str]], None]) -> None:
         # A page elsewhere can reach this port: by a name of its own that leads here (hence Host), or blindly (token).
-        host = urlsplit(f"//{self.headers.get('Host', '')}").hostname
-        _, token, *route = urlsplit(self.path).path.split("/")
-        if host not in ("127.0.0.1", "localhost") or not hmac.compare_digest(
-            token.encode(), self.server.token.encode()
-        ):
+        host, _, _ = self.headers.get("Host", "").partition(":")
+        token, *route = self.path.partition("?")[0].removeprefix("/").split("/")
+        known = hmac.compare_digest(token.encode(), self.server.token.encode())
+        if not known or host not in ("127.0.0.1", "localhost"):
             self._fail(403, "not the address that hmean studio printed")
             return
         try:
@@ -377,7 +374,7 @@ class Handler(BaseHTTPRequestHandler):
             raise InputError(f"Content-Length: must be at most {BODY}, got {length!r}")
         try:
             return json.loads(self.rfile.read(int(length)))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"the body is not JSON ({error})") from error
 
     @staticmethod
