@@ -1,0 +1,74 @@
+"""Draw the pictures of the README and the guides: the studio and the report of the demo's run, on synthetic receipts.
+
+usage: bash scripts/demo.sh && python benchmarks/pictures.py [outputs/quickstart]
+Needs Chromium and playwright (in [dev]). Writes docs/images/studio.png and report.png.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from playwright.sync_api import Page, sync_playwright
+
+from hmean.jobs import report
+from hmean.jobs.studio import Server, open_studio
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync", "--no-first-run"]  # fmt: skip
+MOST = 300_000  # bytes of a picture
+
+
+def main() -> None:
+    """Draw both pictures."""
+    run = Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/quickstart")
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        sys.exit("there is no Chromium; on Debian: apt-get install chromium")
+    with sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=program, args=FLAGS)
+        with Server(open_studio([str(run)])) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            save(studio(browser, server.url), IMAGES / "studio.png")
+            server.shutdown()
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(report.run([run]).resolve().as_uri())
+        save(page.screenshot(), IMAGES / "report.png")
+        browser.close()
+
+
+def studio(browser: Any, url: str) -> bytes:
+    """The page that is worst, at another box_thresh, so that there is something to see."""
+    page: Page = browser.new_page(viewport={"width": 1280, "height": 800}, bypass_csp=True)
+    page.goto(url)
+    page.locator("#list li").first.click()
+    page.locator("#knob-box_thresh").fill("0.7")
+    page.wait_for_function("document.querySelector('#gain').textContent.includes('[')")
+    page.wait_for_function("document.querySelector('path.truth').getAttribute('d').length > 9")
+    page.wait_for_timeout(1000)
+    # How long it took here and now belongs to no document.
+    page.evaluate("document.querySelector('#info').replaceChildren()")
+    return page.screenshot()
+
+
+def save(data: bytes, target: Path) -> None:
+    """Write a screenshot with as many colours as keep it small."""
+    for colours in (256, 128, 64, 32):
+        out = io.BytesIO()
+        Image.open(io.BytesIO(data)).convert("RGB").quantize(colours, dither=Image.Dither.NONE).save(
+            out, "PNG", optimize=True
+        )
+        if len(out.getvalue()) < MOST:
+            break
+    target.write_bytes(out.getvalue())
+    print(target, len(out.getvalue()), colours)
+
+
+if __name__ == "__main__":
+    main()
