@@ -46,9 +46,10 @@ def main() -> None:
 def studio(browser: Any, url: str) -> bytes:
     """The page that is worst, at another box_thresh, so that there is something to see."""
     page: Page = browser.new_page(viewport={"width": 1280, "height": 800}, bypass_csp=True)
+    page.set_default_timeout(180_000)  # a first use may compile
     page.goto(url)
     page.locator("#list li").first.click()
-    page.locator("#knob-box_thresh").fill("0.7")
+    page.locator("#knob-box_thresh").fill("0.55")
     page.wait_for_function("document.querySelector('#gain').textContent.includes('[')")
     page.wait_for_function("document.querySelector('path.truth').getAttribute('d').length > 9")
     page.wait_for_timeout(1000)

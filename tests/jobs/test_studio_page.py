@@ -351,7 +351,7 @@ def visit(browser, serve):
 
     def go(*folders, width=1280, height=800):
         page = browser.new_page(viewport={"width": width, "height": height}, bypass_csp=True)  # the test's own scripts
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         faults = []
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("console", lambda message: faults.append(message.text) if message.type == "error" else None)
