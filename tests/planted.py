@@ -52,9 +52,9 @@ def plant_run(folder: Path, data: Path, seed: int = 0, faults: float = 0.15, *mo
     )
     pages = open_pages(config.datasets.val_dataset)
     best = folder / "checkpoints" / "best.ckpt"
-    seen = {"train": torch.zeros(0, dtype=torch.int64), "val": torch.from_numpy(pages.page_keys())}
+    seen = {"train": np.zeros(0, np.int64), "val": pages.page_keys()}
     weights = {"w": torch.tensor([float(seed)])}
-    write_checkpoint(Checkpoint(best, config.to_dict(), weights, 0, [], seen), [])
+    write_checkpoint(Checkpoint(best, config.to_dict(), 0, [], seen, weights), [])
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config.to_dict())))
     checkpoint, view = load_checkpoint(best), config.transforms
     store = MapStore(

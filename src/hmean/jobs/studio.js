@@ -44,7 +44,10 @@ const outline = (p) => { let d = "M"; for (let i = 0; i < p.length; i += 2) d +=
 function drawPane(run) {
   const pane = panes[run], page = about.pages[state.page], result = state.results[run];
   pane.svg.setAttribute("viewBox", Object.values(state.box).join(" "));
-  if (!result || state.truth.page !== state.page || result.of !== state.page) return;
+  if (!result || state.truth.page !== state.page || result.of !== state.page) {
+    for (const path of Object.values(pane.paths)) path.setAttribute("d", ""); // another page's outlines
+    return;
+  }
   const parts = Object.fromEntries(Object.keys(pane.paths).map((key) => [key, ""]));
   const { words, regions, faults } = state.layers;
   state.truth.forEach((word, i) => {
@@ -352,7 +355,10 @@ function inside(p, x, y) { // even-odd
 
 function tell(run, at) {
   const result = state.results[run];
-  if (!result || state.truth.page !== state.page || result.of !== state.page) return;
+  if (!result || state.truth.page !== state.page || result.of !== state.page) {
+    for (const path of Object.values(pane.paths)) path.setAttribute("d", ""); // another page's outlines
+    return;
+  }
   const word = state.truth.findIndex((w) => inside(w.points, at.x, at.y)), region = result.regions.find((r) => inside(r.points, at.x, at.y));
   const parts = [];
   if (word >= 0) parts.push(`word ${state.truth[word].text ? `“${state.truth[word].text}”` : ""} ${state.truth[word].ignored ? "ignored" : result.words[word] || "found"}`);
