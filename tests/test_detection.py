@@ -11,9 +11,14 @@ import pytest
 
 import hmean
 from conftest import drawn_page
+from hmean.cli import main
+from hmean.data.annotations import open_labels
 from hmean.data.images import read_image
+from hmean.data.synth import write_dataset
+from hmean.detection import BOX
 from hmean.errors import InputError
 from hmean.exported import network_bytes, read_about, write_about
+from hmean.metrics.hmean import Scorer
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +116,18 @@ def test_what_is_no_model_of_ours_is_told_in_one_message(ink, tmp_path):
 def test_importing_hmean_is_free():
     code = "import sys, hmean; assert not {'numpy', 'onnxruntime', 'cv2', 'numba', 'torch'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_model_in_the_box_finds_what_was_drawn_and_is_never_written_to(receipts, tmp_path, capsys):
+    file = BOX["receipts-lite"]
+    before = file.read_bytes()
+    assert len(before) < 10_000_000
+    write_dataset(tmp_path / "drawn", train=0, val=0, test=3, seed=11, level="line", long_side=(800, 1000))
+    pages = open_labels(tmp_path / "drawn" / "jsons" / "test.json", tmp_path / "drawn" / "images")
+    scorer = Scorer("transcription")
+    for i, name in enumerate(pages.names):
+        scorer.update(pages.page(i), hmean.load("receipts-lite", threads=1)(tmp_path / "drawn" / "images" / name))
+    assert scorer.compute().macro.h > 0.9
+    assert main(["tune", "checkpoint_path=receipts-lite", f"dataset_base_path={receipts}", "evaluate_on=test"]) == 2
+    assert "copy" in capsys.readouterr().err
+    assert file.read_bytes() == before

@@ -110,7 +110,10 @@ def run_of(checkpoint: Trained) -> Path:
         InputError: if they have no natural place: the checkpoint lies in no run folder.
     """
     if checkpoint.folder is None:
-        raise InputError(f"{checkpoint.path}: lies in no run folder; say where results go with output=FOLDER")
+        raise InputError(
+            f"{checkpoint.path}: lies in no run folder; say where results go with output=FOLDER (to tune it, copy "
+            "it to a folder of yours first)"
+        )
     return checkpoint.folder
 
 

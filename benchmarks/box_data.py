@@ -1,6 +1,6 @@
-"""One data set from the training part of SROIE and synthetic receipts: images/ (links) and jsons/{train,val}.json under OUT.
+"""One data set of SROIE's training shops and synthetic receipts: images/ (links), jsons/{train,val}.json under OUT.
 
-Usage: python scripts/box_data.py DATA/sroie OUT [pages=240]
+Usage: python benchmarks/box_data.py DATA/sroie OUT [pages=240]
 """
 
 import sys
