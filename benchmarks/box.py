@@ -143,7 +143,8 @@ def main() -> None:
     )
     manifest, epochs = read_json(run / "manifest.json"), (run / "metrics.jsonl").read_text().splitlines()
     result = {
-        "command": "bash scripts/train_box_model.sh DATA/sroie; hmean tune; hmean export precision=fp16; python benchmarks/box.py",
+        "command": "bash scripts/train_box_model.sh DATA/sroie; python benchmarks/box.py DATA/sroie DATA/receipts_de RUN",
+        "note": note.read_text(encoding="utf-8").strip() if (note := run / "NOTE.txt").exists() else "",
         "seed": manifest["seed"], "epochs": len(epochs), "model": ours.about["provenance"], "postprocess": ours.params.to_dict(),
         "bytes": BOX["receipts-lite"].stat().st_size, "rows": rows, "damages": damages, "speed": vars(speed),
         "environment": harness.environment("numpy", "onnxruntime", "opencv-python-headless", "rapidocr"),
@@ -177,6 +178,7 @@ Written by `benchmarks/box.py`; do not edit.
   EfficientNet-Lite0 encoder (ImageNet weights, Apache-2.0), {result["bytes"] / 1e6:.1f} MB, weights in half precision, long side 960.
 - **Trained on**: SROIE's training shops (ICDAR 2019, CC BY 4.0; four fifths of the shops of the development part) and 240
   synthetic receipts (`hmean data synth`), {result["epochs"]} epochs, seed {result["seed"]}: `bash scripts/train_box_model.sh DATA/sroie`.
+  {result["note"]}
 - **Licence**: of the weights as of hmean; SROIE asks for attribution.
 - **What it cannot do**: curved text, handwriting, photos of scenes, single words apart (it was taught segments, which is why IoU on
   word labels such as receipts_de's is low where CLEval is not), scripts other than Latin (never tried).
