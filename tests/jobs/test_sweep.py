@@ -11,8 +11,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from wsgiref.util import setup_testing_defaults
 
 import optuna
+import optuna_dashboard
 import pytest
 import yaml
 from optuna.trial import TrialState
@@ -132,6 +134,27 @@ def test_a_sweep_with_runs_that_misbehave(here, capfd):
     assert [s.result["params"] for s in again] == [s.result["params"] for s in best[:2]]
     assert [line.split()[2] for line in Path("starts.txt").read_text().splitlines()[-2:]] == ["43", "43"]
     assert len(open_study(queue).trials) == 6
+
+    dashboard = webtest(optuna_dashboard.wsgi("sqlite:///outputs/s/sweep.db"))
+    (summary,) = dashboard("/api/studies")["study_summaries"]
+    assert summary["study_name"] == "s"
+    trials_shown = dashboard(f"/api/studies/{summary['study_id']}?after=0")["trials"]
+    assert [t["state"] for t in trials_shown] == ["Complete", "Fail", "Fail", "Pruned", "Complete", "Complete"]
+
+
+def webtest(app):
+    """JSON of a WSGI application's pages."""
+
+    def get(address):
+        return json.loads(b"".join(app(environ(address), lambda status, *_: status)))
+
+    def environ(address):
+        path, _, query = address.partition("?")
+        found = {"PATH_INFO": path, "QUERY_STRING": query}
+        setup_testing_defaults(found)
+        return found
+
+    return get
 
 
 def test_an_agent_killed_in_mid_trial(here):
@@ -527,6 +550,7 @@ def test_a_sweep_of_real_trainings_with_tuned_thresholds(here, receipts, capsys)
     html = Path(capsys.readouterr().out.strip()).read_text()
     record = json.loads(Path("outputs/real/report.json").read_text())
     assert record["seed_noise"] is not None
+    assert [row["repeats"] is not None for row in record["runs"]] == [False, False, True]  # a repeat is never first
     assert record["verdict"][0]["says"] in ("better", "worse", "not distinguishable")
     assert (
         record["verdict"][0]["interval95"][0]

@@ -22,6 +22,8 @@ from hmean.jobs.trials import OBJECTIVES, Runs, ranked
 from hmean.metrics.hmean import PageScore, bootstrap_interval
 from hmean.results import read_page_scores
 
+# Student's t, 97.5 %, for 1, 2, ... repeats: so few say little of how much seeds matter.
+T975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
 COLOUR = "#1f6f8b"
 
 
@@ -44,17 +46,21 @@ def record(runs: Runs) -> dict[str, Any]:
     best = ranked(slots, sign)
     repeats = {s.slot: best[s.payload["confirms"]].slot for s in slots if s.stage and s.state == "done"}
     rows = [_row(runs, slot, repeats.get(slot.slot)) for slot in slots]
-    rows.sort(key=lambda row: -sign * row["value"] if row["value"] is not None else math.inf)
+    # A repeat says how sure a run is; it is no candidate of its own.
+    rows.sort(
+        key=lambda row: (row["repeats"] is not None, -sign * row["value"] if row["value"] is not None else math.inf)
+    )
     pairs = [(slots[again].result["value"], slots[first].result["value"]) for again, first in repeats.items()]
+    # Two runs of one setting differ by the sum of two draws of the noise.
+    noise = math.sqrt(sum((a - b) ** 2 for a, b in pairs) / (2 * len(pairs))) if pairs else None
     return {
         "metric": runs.sweep.metric,
         "tuned": runs.about["tune_each"],
         "space": list(runs.sweep.space),
         "runs": rows,
         "imported": [{**t.params, "value": t.value} for t in runs.study.trials if "imported" in t.user_attrs],
-        # Two runs of one setting differ by the sum of two draws of the noise.
-        "seed_noise": math.sqrt(sum((a - b) ** 2 for a, b in pairs) / (2 * len(pairs))) if pairs else None,
-        "verdict": [_against(runs, a, b) for a, b in pairwise(best[:2])],
+        "seed_noise": noise,
+        "verdict": [_against(runs, a, b, noise, len(pairs)) for a, b in pairwise(best[:2])],
         "hours": sum(row["seconds"] for row in rows) / 3600,
     }
 
@@ -76,14 +82,21 @@ def page_scores(slot: Slot) -> list[PageScore]:
     return read_page_scores(Path(f"slot {slot.slot}"), slot.result["scored"]) if "scored" in slot.result else []
 
 
-def _against(runs: Runs, best: Slot, other: Slot) -> dict[str, Any]:
-    """Whether the best run can be told from the next on these pages."""
+def _against(runs: Runs, best: Slot, other: Slot, noise: float | None, repeats: int) -> dict[str, Any]:
+    """Whether the best run can be told from the next: by these pages, and by seeds where their noise was measured."""
     statistic, pages, others = OBJECTIVES[runs.sweep.metric], page_scores(best), page_scores(other)
     found: dict[str, Any] = {"best": best.slot, "next": other.slot, "interval95": None, "says": "no pages to compare"}
     found["difference"] = best.result["value"] - other.result["value"]
     if statistic and pages and [p.name for p in pages] == [p.name for p in others]:
         low, high = bootstrap_interval(pages, statistic, minus=others)
-        found |= {"interval95": [low, high], "says": verdict(low, high)}
+        said = verdict(low, high)
+        if noise is None:
+            said += " on these pages; with another seed it may be otherwise"
+        else:
+            middle, seeds = found["difference"], T975[min(repeats, len(T975)) - 1] * math.sqrt(2) * noise
+            low, high = middle - math.hypot(middle - low, seeds), middle + math.hypot(high - middle, seeds)
+            said = verdict(low, high)
+        found |= {"interval95": [low, high], "says": said}
     return found
 
 
@@ -103,6 +116,7 @@ def draw(names: Sequence[str], rows: Sequence[dict[str, Any]], metric: str) -> l
         slices = Figure(figsize=(2.8 * len(axes), 2.6), layout="constrained")
         for panel, (name, column) in zip(slices.subplots(1, len(axes), squeeze=False)[0], axes.items(), strict=True):
             panel.plot(column if _numbers(column) else list(map(str, column)), values, "o", markersize=4, color=COLOUR)
+            panel.set_xscale("log" if _numbers(column) and _wide(np.array(column)) else panel.get_xscale())
             panel.set_title(name, fontsize=9)
             panel.tick_params(axis="x", rotation=30)
         curves = Figure(figsize=(10, 2.8), layout="constrained")
@@ -117,11 +131,16 @@ def _numbers(column: Sequence[Any]) -> bool:
     return all(isinstance(value, int | float) for value in column)
 
 
+def _wide(numbers: Any) -> bool:
+    """Whether they are better shown by their logarithm."""
+    return bool(numbers.min() > 0 and numbers.max() / numbers.min() > 3)
+
+
 def _scaled(column: Sequence[Any]) -> Any:
-    """0 to 1 from smallest to largest, by logarithm where it spans more than a factor of three."""
+    """0 to 1 from smallest to largest."""
     numbers = np.array(
         column if _numbers(column) else [sorted(set(map(str, column))).index(str(v)) for v in column], float
     )
-    if numbers.min() > 0 and numbers.max() / numbers.min() > 3:
+    if _wide(numbers):
         numbers = np.log(numbers)
     return (numbers - numbers.min()) / max(float(np.ptp(numbers)), 1e-12)
