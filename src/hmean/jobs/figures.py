@@ -20,6 +20,7 @@ CURVES = (
     ("lr", "learning rate"),
 )
 LINES = (("macro", "#1f6f8b"), ("p", "#b0572f"), ("r", "#4b8b3b"), ("iou70", "#8a8a8a"))
+RULES = {"unclip_ratio": "ratio", "inverse_r": "inverse"}  # the growth rule that reads a knob
 Rows = list[dict[str, Any]]
 
 
@@ -39,9 +40,15 @@ def curves(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def held(tuned: dict[str, Any], *free: str) -> Rows:
-    """The settings that differ from the chosen one in the knobs ``free`` only, in the order of their values."""
-    chosen = tuned["after"]["postprocess"]
-    rows = [r for r in tuned["grid"] if all(r["postprocess"][k] == v for k, v in chosen.items() if k not in free)]
+    """The settings that differ from the chosen one in the knobs ``free`` only, in the order of their values.
+
+    A knob of the growth rule that was not chosen is shown under its own rule.
+    """
+    chosen = dict(tuned["after"]["postprocess"])
+    chosen["growth"] = next((RULES[axis] for axis in free if axis in RULES), chosen["growth"])
+    unread = next(knob for knob, rule in RULES.items() if rule != chosen["growth"])
+    kept = {k: v for k, v in chosen.items() if k not in (*free, unread)}
+    rows = [row for row in tuned["grid"] if kept.items() <= row["postprocess"].items()]
     return sorted(rows, key=lambda row: [row["postprocess"][axis] for axis in free])
 
 
@@ -51,7 +58,10 @@ def effects(tuned: dict[str, Any]) -> Rows:
     for axis in tuned["axes"]:
         rows = held(tuned, axis)
         worst = min(rows, key=lambda row: row["objective"])
-        before, chosen = (tuned[part]["postprocess"][axis] for part in ("before", "after"))
+        before, chosen = (
+            values[axis] if RULES.get(axis, values["growth"]) == values["growth"] else None
+            for values in (tuned[part]["postprocess"] for part in ("before", "after"))
+        )
         score = tuned["after"]["score"]["objective"]
         if len(rows) > 1:
             values = [row["postprocess"][axis] for row in rows]
@@ -62,11 +72,14 @@ def effects(tuned: dict[str, Any]) -> Rows:
 
 def knobs(tuned: dict[str, Any]) -> list[str]:
     """What tuning found: scores along each knob; maps of two knobs at a time; P against R, and H against P - R."""
-    numbers = [e["axis"] for e in effects(tuned) if len(e["values"]) > 2 and not isinstance(e["chosen"], (str, bool))]
+    numbers = {
+        e["axis"]: e for e in effects(tuned) if len(e["values"]) > 2 and not isinstance(e["values"][0], (str, bool))
+    }
+    chosen = [axis for axis, e in numbers.items() if e["chosen"] is not None]
     with mpl.rc_context(STYLE):
         figures = [_panels([(_lines, axis) for axis in numbers], tuned)] if numbers else []
-        if len(numbers) > 1:
-            figures.append(_panels([(heat_map, pair) for pair in combinations(numbers[:3], 2)], tuned))
+        if len(chosen) > 1:
+            figures.append(_panels([(heat_map, pair) for pair in combinations(chosen[:3], 2)], tuned))
         curve = [(_precision_recall, "box_thresh")] if "box_thresh" in numbers else []
         return [*figures, _panels([*curve, (_balance, "")], tuned)]
 
@@ -86,8 +99,10 @@ def _lines(panel: Any, tuned: dict[str, Any], axis: str) -> None:
     for key, colour in LINES:
         x, y = [row["postprocess"][axis] for row in rows], [100 * row[key] for row in rows]
         panel.plot(x, y, marker=".", color=colour, label={"macro": "macro H", "iou70": "IoU70 H"}.get(key, key.upper()))
-    panel.axvline(tuned["after"]["postprocess"][axis], color="#bbbbbb", linewidth=1, zorder=0)
-    panel.set_title(axis, fontsize=9)
+    values = tuned["after"]["postprocess"]
+    if used := RULES.get(axis, values["growth"]) == values["growth"]:
+        panel.axvline(values[axis], color="#bbbbbb", linewidth=1, zorder=0)
+    panel.set_title(axis if used else f"{axis}, were growth {RULES[axis]}", fontsize=9)
     panel.legend(fontsize=7, frameon=False)
 
 

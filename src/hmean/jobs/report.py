@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import math
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 import jinja2
 
 from hmean import __version__
+from hmean.data.images import read_image
+from hmean.drawing import jpeg, shrunk
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
 from hmean.jobs.compare import SCORED_WITH, Result, compare
@@ -19,7 +23,8 @@ from hmean.results import read_page_scores
 from hmean.runs import RunFolder, load_yaml
 
 TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "kept", "searched")
-PICTURES = 12  # of the worst pages, and of the best, in all evaluations together: a report stays under 5 MB
+PICTURES = 12  # of the worst pages, and of the best, in all evaluations together,
+MOST_BYTES = 150_000  # of each; what is larger is shown smaller: a report stays under 5 MB
 TOP = 15  # settings, and bins of a trait, that a table shows
 SETTINGS = ("models", "transforms", "trainer", "dataloaders", "seed")
 
@@ -134,8 +139,7 @@ def evaluation(pictures: Path, shown: int) -> dict[str, Any]:
     every = read_json(pictures / "pictures.json")
     listed = [e for kind in ("worst", "best") for e in [e for e in every if e["kind"] == kind][:shown]]
     for entry in listed:
-        data = base64.b64encode((pictures / entry["file"]).read_bytes()).decode()
-        entry["src"] = f"data:image/jpeg;base64,{data}"
+        entry["src"] = f"data:image/jpeg;base64,{base64.b64encode(small(pictures / entry['file'])).decode()}"
     errors = None
     if scores and (folder / "errors.json").exists():
         errors = read_json(folder / "errors.json")
@@ -145,6 +149,15 @@ def evaluation(pictures: Path, shown: int) -> dict[str, Any]:
         groups = sorted(errors["by"]["group"], key=lambda row: -row["recall_lost"] - row["precision_lost"])
         errors["by"] = {**errors["by"], "group": groups[:TOP] if len(groups) > 1 else []}
     return {"part": scores.get("part", folder.name), "pictures": listed, "errors": errors}
+
+
+def small(picture: Path) -> bytes:
+    """A JPEG file, drawn smaller until it is small enough to be embedded."""
+    data = picture.read_bytes()
+    while len(data) > MOST_BYTES:
+        image = read_image(io.BytesIO(data))
+        data = jpeg(shrunk(image, round(0.95 * max(image.shape) * math.sqrt(MOST_BYTES / len(data))))[0])
+    return data
 
 
 def look_first(by: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:

@@ -1,0 +1,68 @@
+"""The report: its size, and what it draws of a tuning."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import drawn_page
+from hmean.cli import main
+from hmean.drawing import save_picture
+from hmean.files import write_json
+from hmean.jobs.figures import effects, held
+from hmean.types import Page, Polygons
+from planted import plant_run
+
+
+@pytest.fixture(scope="module")
+def tuned_run(tmp_path_factory) -> Path:
+    """A tuned run on 400 pages."""
+    folder = tmp_path_factory.mktemp("report")
+    data = folder / "data"
+    (data / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    pages = []
+    for i in range(401):
+        words = rng.integers(3, 8)
+        drawn_page(words).save(data / "images" / f"{i:03d}.png")
+        right = 80 + i / 1000  # two copies of a page would be refused
+        quads = [np.array([[20, y], [right, y], [right, y + 10], [20, y + 10]]) for y in 10.0 + 24 * np.arange(words)]
+        pages.append(Page(f"{i:03d}.png", 120, 200, Polygons.of(quads), group=f"shop {i % 40}"))
+    for part, some in (("train", pages[:1]), ("val", pages[1:])):
+        write_json(data / "jsons" / f"{part}.json", {"images": {page.name: page.to_ufo() for page in some}})
+    run = plant_run(folder / "run", data, 0, 0.3)
+    lists = ["tune.thresh=[0.2,0.3,0.4]", "tune.box_thresh=[0.3,0.45,0.6]", "tune.growth=[ratio,inverse]",
+             "tune.unclip_ratio=[0.8,1.2,1.6]", "tune.inverse_r=[0.4,0.5,0.6]"]  # fmt: skip
+    assert main(["tune", f"checkpoint_path={run}/checkpoints/best.ckpt", f"dataset_base_path={data}", *lists]) == 0
+    return run
+
+
+def test_a_report_of_400_pages_is_under_5_mb_however_noisy_the_pages(tuned_run):
+    pictures = json.loads((tuned_run / "pictures/pictures.json").read_text())
+    assert len(pictures) == 12
+    noise = np.random.default_rng(0).integers(0, 256, (1280, 1280, 3)).astype(np.uint8)
+    for entry in pictures:
+        save_picture(tuned_run / "pictures" / entry["file"], noise)
+    assert sum((tuned_run / "pictures" / e["file"]).stat().st_size for e in pictures) > 10_000_000
+    assert main(["report", str(tuned_run)]) == 0
+    html = (tuned_run / "report.html").read_text()
+    assert html.count("data:image/jpeg") == 12
+    assert html.count("</td></tr>") > 400  # every page has its row
+    assert len(html.encode()) < 5_000_000
+
+
+def test_a_knob_of_the_other_growth_rule_is_drawn_under_that_rule(tuned_run):
+    tuned = json.loads((tuned_run / "tuned.json").read_text())
+    used = {"ratio": "unclip_ratio", "inverse": "inverse_r"}[tuned["after"]["postprocess"]["growth"]]
+    other = ({"unclip_ratio", "inverse_r"} - {used}).pop()
+    by_axis = {entry["axis"]: entry for entry in effects(tuned)}
+    assert by_axis[used]["chosen"] == tuned["after"]["postprocess"][used]
+    assert by_axis[other]["chosen"] is None
+    for axis, rule in (("unclip_ratio", "ratio"), ("inverse_r", "inverse")):
+        rows = [row["postprocess"] for row in held(tuned, axis)]
+        assert {row["growth"] for row in rows} == {rule}
+        assert len({row[axis] for row in rows}) == len(rows) >= 3
+        assert len({(row["thresh"], row["box_thresh"]) for row in rows}) == 1
+    assert main(["report", str(tuned_run)]) == 0
+    assert f"{other}, were growth" in (tuned_run / "report.html").read_text()
