@@ -7,17 +7,19 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
 from harness import Result, compare
+from numpy.typing import NDArray
 from peers import iou as textbook
 
 from hmean.data.annotations import UfoLabels
 from hmean.data.synth import write_dataset
+from hmean.jobs import compare as job
 from hmean.metrics.cleval import count_page
-from hmean.metrics.hmean import score_pages
+from hmean.metrics.hmean import hmeans, score_pages, terms
 from hmean.metrics.iou import match_counts
 from hmean.types import Detections, Page, Polygons
 
@@ -81,6 +83,21 @@ def ours(pair: Pair) -> tuple[float, float, float]:
     return prh.p, prh.r, prh.h
 
 
+def textbook_intervals(base: job.Result, other: job.Result) -> list[NDArray[np.float64]]:
+    """Intervals of the differences that ``hmean compare`` gives, drawn one resample after another."""
+    rng, intervals = np.random.default_rng(0), []
+    for statistic in job.COMPARED:
+        parts = []
+        for result in (other, base):
+            counts = np.array([astuple(page.counts) for page in result.pages])
+            ious = np.array([[astuple(page.iou50), astuple(page.iou70)] for page in result.pages])
+            parts.append(terms(counts, ious, statistic))
+        drawn = (rng.integers(len(base.pages), size=len(base.pages)) for _ in range(10_000))
+        differences = [np.subtract(*(hmeans(part[at].sum(axis=0)) for part in parts)) for at in drawn]
+        intervals.append(np.quantile(differences, [0.025, 0.975]))
+    return intervals
+
+
 def run() -> Iterator[Result]:
     rng = np.random.default_rng(0)
     receipts = [(page, found(page, rng)) for page in sroie()]
@@ -120,6 +137,13 @@ def run() -> Iterator[Result]:
         lambda _: score_pages(pages[:100], regions[:100], "transcription", min_scores=scores),
         lambda _: [score_pages(pages[:100], [d.select(d.scores >= s) for d in regions[:100]], "transcription") for s in scores],
         exact="tests/metrics/test_hmean.py", rounds=15,
+    )  # fmt: skip
+    scored = score_pages(pages[:400], regions[:400], "transcription", min_scores=(0.0, 0.02))
+    base, fewer = (job.Result("", each, "transcription", None, None) for each in zip(*scored, strict=True))
+    yield compare(
+        "Differences of two results, 400 pages, 10,000 draws", "textbook, a draw at a time", [None],
+        lambda _: job.compare(base, fewer), lambda _: textbook_intervals(base, fewer),
+        exact="tests/jobs/test_compare.py (intervals cover the truth)", rounds=5,
     )  # fmt: skip
 
 

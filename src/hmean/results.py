@@ -16,7 +16,7 @@ from hmean.data.annotations import open_labels
 from hmean.errors import InputError
 from hmean.files import atomic, read_json
 from hmean.metrics.cleval import Counts
-from hmean.metrics.hmean import PageScore, Scorer, bootstrap_interval, choose_characters, score_pages
+from hmean.metrics.hmean import PageScore, Scorer, bootstrap_intervals, choose_characters, score_pages
 from hmean.metrics.iou import MatchCounts
 from hmean.types import Characters, Detections, Points, Polygons, Statistic
 
@@ -208,7 +208,7 @@ def score_files(
 
 def intervals(pages: Sequence[PageScore]) -> dict[str, list[float]]:
     """95 % bootstrap interval over pages of each hmean."""
-    return {name: list(bootstrap_interval(pages, name)) for name in STATISTICS}
+    return {name: list(interval) for name, interval in bootstrap_intervals(pages, STATISTICS).items()}
 
 
 def read_page_scores(path: Path, record: Any) -> list[PageScore]:

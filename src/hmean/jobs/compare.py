@@ -11,7 +11,7 @@ import numpy as np
 
 from hmean.errors import InputError
 from hmean.files import read_json
-from hmean.metrics.hmean import Compared, PageScore, Scorer, bootstrap_interval
+from hmean.metrics.hmean import Compared, PageScore, Scorer, bootstrap_intervals
 from hmean.results import STATISTICS, read_page_scores, score_files
 from hmean.runs import differences, load_yaml
 from hmean.types import Characters, Statistic
@@ -96,9 +96,9 @@ def compare(base: Result, other: Result) -> dict[str, Any]:
     if faults := _mismatch(base, other):
         raise InputError.listing("These results cannot be compared:", faults)
     before, after = _scores(base), _scores(other)
-    rows: dict[str, Any] = {}
+    intervals, rows = bootstrap_intervals(other.pages, COMPARED, minus=base.pages), dict[str, Any]()
     for statistic, (of, part) in COMPARED.items():
-        low, high = bootstrap_interval(other.pages, statistic, minus=base.pages)
+        low, high = intervals[statistic]
         difference = after[of][part] - before[of][part]
         rows[statistic] = {"difference": difference, "interval95": [low, high], "verdict": verdict(low, high)}
     changed = differences(base.config, other.config, NO_DIFFERENCE) if base.config and other.config else []

@@ -138,17 +138,27 @@ def bootstrap_interval(
     minus: Sequence[PageScore] | None = None,
     draws: int = 10_000,
     seed: int = 0,
-    level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of an hmean over pages, or, paired, of its difference to another result.
+    """``bootstrap_intervals`` of one statistic."""
+    return bootstrap_intervals(pages, [statistic], minus=minus, draws=draws, seed=seed)[statistic]
+
+
+def bootstrap_intervals(
+    pages: Sequence[PageScore],
+    statistics: Iterable[Compared],
+    *,
+    minus: Sequence[PageScore] | None = None,
+    draws: int = 10_000,
+    seed: int = 0,
+) -> dict[Compared, tuple[float, float]]:
+    """95 % percentile bootstrap intervals of hmeans over pages, or, paired, of their differences to another result.
 
     Args:
         pages: N scored pages, drawn with replacement.
-        statistic: which hmean; or macro P or R.
+        statistics: which hmeans; or macro P or R.
         minus: another result on the same pages in the same order; each resample then gives H(pages) - H(minus).
         draws: number of resamples.
         seed: of the generator.
-        level: probability mass between the two ends.
 
     Raises:
         ValueError: if there is no page or ``minus`` has other pages.
@@ -158,19 +168,23 @@ def bootstrap_interval(
     results = [pages] if minus is None else [pages, minus]
     if any([page.name for page in result] != [page.name for page in pages] for result in results):
         raise ValueError("a paired interval needs both results on the same pages in the same order")
-    summands = []
-    for result in results:
-        counts = np.array([astuple(page.counts) for page in result])
-        ious = np.array([[astuple(page.iou50), astuple(page.iou70)] for page in result])
-        summands.append(terms(counts, ious, statistic))
-    n, values = len(pages), []
-    generator = np.random.default_rng(seed)
+    arrays = [
+        (
+            np.array([astuple(page.counts) for page in result]),
+            np.array([[astuple(page.iou50), astuple(page.iou70)] for page in result]),
+        )
+        for result in results
+    ]
+    summands = {of: [terms(counts, ious, of) for counts, ious in arrays] for of in statistics}
+    values: dict[Compared, list[Floats]] = {of: [] for of in summands}
+    n, generator = len(pages), np.random.default_rng(seed)
     for start in range(0, draws, max(1, BLOCK // n)):
         times = resamples(n, min(max(1, BLOCK // n), draws - start), generator)
-        h = [hmeans(times @ part) for part in summands]
-        values.append(h[0] if minus is None else h[0] - h[1])
-    low, high = np.quantile(np.concatenate(values), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+        for of, parts in summands.items():
+            h = [hmeans(times @ part) for part in parts]
+            values[of].append(h[0] if minus is None else h[0] - h[1])
+    ends = {of: np.quantile(np.concatenate(drawn), [0.025, 0.975]) for of, drawn in values.items()}
+    return {of: (float(low), float(high)) for of, (low, high) in ends.items()}
 
 
 def resamples(n: int, draws: int, seed: int | np.random.Generator) -> Floats:
