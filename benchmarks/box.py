@@ -162,14 +162,13 @@ def cell(scores: dict[str, Any], name: str) -> str:
 
 def card(result: dict[str, Any]) -> str:
     """The model card."""
-    env, speed = result["environment"], result["speed"]
+    speed = result["speed"]
     damages = "\n".join(
         f"| {one['damage']} | "
         + " | ".join(cell(one[who], n) for n in ("macro", "iou50") for who in ("receipts-lite", "RapidOCR"))
         + " |"
         for one in result["damages"]
     )
-    versions = ", ".join(f"{name} {version}" for name, version in env["versions"].items())
     return f"""# receipts-lite: the detector that comes with hmean
 
 Written by `benchmarks/box.py`; do not edit.
@@ -196,7 +195,7 @@ Damaged pages ({DAMAGED} of SROIE validation; receipts-lite with the values it c
 Time from image to boxes, {THREADS} threads each, in turn on 20 pages: RapidOCR's is **{speed["ratio"]:.1f}** times ours
 [{speed["low"]:.1f}, {speed["high"]:.1f}] (median, 5th and 95th percentile of {speed["pairs"]} pairs).
 
-{env["processor"]}, {env["cores"]} cores, Python {env["python"]}; {versions}.
+{harness.words(result["environment"])}
 """
 
 

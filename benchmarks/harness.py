@@ -96,6 +96,12 @@ def environment(*packages: str) -> dict[str, Any]:
     }
 
 
+def words(environment: dict[str, Any]) -> str:
+    """The last line of a page: machine and versions."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment["versions"].items())
+    return f"{environment['processor']}, {environment['cores']} cores, Python {environment['python']}; {versions}."
+
+
 def _lines(path: str) -> list[str]:
     try:
         with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - a plain path of the system

@@ -54,13 +54,11 @@ def table(record: dict[str, Any]) -> str:
     ]
     for name in (part for part in PARTS if part in record):
         part = record[name]
-        env = part["environment"]
-        versions = ", ".join(f"{package} {version}" for package, version in env["versions"].items())
         lines += ["", f"## {name.replace('_', ' ').capitalize()}", "", part["about"], ""]
         if columns := part.get("columns"):
             lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
             lines += [f"| {' | '.join(row[c] for c in columns)} |" for row in part["results"]]
-            lines += ["", f"Python {env['python']}; {versions}."]
+            lines += ["", harness.words(part["environment"])]
             continue
         lines += [
             "| item | peer | ratio | aim | ms, peer | ms, hmean | same result, shown by |",
@@ -72,7 +70,7 @@ def table(record: dict[str, Any]) -> str:
                 f"| {row['item']} | {row['peer']} | **{row['ratio']:.1f}** [{row['low']:.1f}, {row['high']:.1f}] | {aim} | "
                 f"{row['peer_ms']:.2f} | {row['ours_ms']:.3f} | {row['exact']} |"
             )
-        lines += ["", f"{env['processor']}, {env['cores']} cores, Python {env['python']}; {versions}."]
+        lines += ["", harness.words(part["environment"])]
     return "\n".join(lines) + "\n"
 
 

@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from harness import environment
+from harness import environment, words
 
 import hmean
 from hmean.data.images import decode, list_images
@@ -285,7 +285,7 @@ Under overload requests come at a fixed rate, whatever becomes of them. All plac
 
 Resident, before {used["requests"]} further requests {used["before_mb"]:.0f} MB; after each tenth of them {samples} MB.
 
-{env["processor"]}, {env["cores"]} cores, Python {env["python"]}; {", ".join(f"{k} {v}" for k, v in env["versions"].items())}.
+{words(env)}
 """
 
 

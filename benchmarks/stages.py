@@ -24,7 +24,7 @@ import loader
 import numpy as np
 import postprocess as peers
 import torch
-from harness import environment
+from harness import environment, words
 
 from hmean import components, offsets
 from hmean import postprocess as ours
@@ -149,10 +149,7 @@ def table(record: dict[str, Any]) -> str:
         lines += [
             f"| {stage} | {100 * value:.0f} % |" for stage, value in row.items() if stage != "ms" and value > 0.004
         ]
-    versions = ", ".join(f"{package} {version}" for package, version in env["versions"].items())
-    return (
-        "\n".join([*lines, "", f"{env['processor']}, {env['cores']} cores, Python {env['python']}; {versions}."]) + "\n"
-    )
+    return "\n".join([*lines, "", words(env)]) + "\n"
 
 
 if __name__ == "__main__":
