@@ -103,11 +103,6 @@ def main() -> None:
     write_json(ROOT / "docs/results/receipts_lite_sroie.json", result)
     table = markdown(rows)
     write_text(ROOT / "docs/results/receipts_lite_sroie.md", page(result, table))
-    begin, end = "<!-- results:begin -->", "<!-- results:end -->"
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    before, _, rest = readme.partition(begin)
-    best = [row for row in rows if row["values"] != "preset"]
-    write_text(ROOT / "README.md", f"{before}{begin}\n{markdown(best)}{end}{rest.partition(end)[2]}")
     print(table)
 
 

@@ -32,7 +32,9 @@ ABOUT = (
     "with corners moved by a normal error of 1.5 px (crowded, don't-care: as said). Every pair of results is compared "
     "before it is timed; one difference ends the benchmark."
 )
-SAME = "tests/metrics/test_cleval.py (every counter, 300 SROIE pages with four kinds of faults, random quads, don't-care)"
+SAME = (
+    "tests/metrics/test_cleval.py (every counter, 300 SROIE pages with four kinds of faults, random quads, don't-care)"
+)
 Pair = tuple[Page, Detections]
 
 
