@@ -1,9 +1,10 @@
 """Train short variants of receipts_lite on SROIE, same seed and epochs, and compare each with the first, page by page.
 
-usage: python benchmarks/variants.py DATA/sroie [epochs=6] [first=4]
+usage: python benchmarks/variants.py DATA/sroie [epochs=6] [only=0,1,2] [name=variants]
 
-An epoch of the first three takes about 1.5 minutes on 2 cores; first=3 leaves the wide decoder out. Widths of the decoder, and anti-aliased targets. Finished and broken-off runs under outputs/variants/ are gone on with.
-Writes docs/results/variants.{json,md}. The last epoch is scored, with the preset's thresholds; nothing is chosen.
+Widths of the decoder, and anti-aliased targets; ``only`` says which of the list, the preset (0) first. Finished and broken-off
+runs under outputs/NAME/ are gone on with. Writes docs/results/NAME.{json,md}. The last epoch is scored, with the preset's
+thresholds; nothing is chosen.
 """
 
 from __future__ import annotations
@@ -37,16 +38,15 @@ SIDES = (640, 960)
 STATISTICS = ("macro", "iou50", "iou70")
 
 
-def train(name: str, changes: list[str], data: Path, epochs: int) -> RunFolder:
+def train(folder: RunFolder, changes: list[str], data: Path, epochs: int) -> RunFolder:
     split = "split={{k:5,fold:0,part:{},seed:42}}"
     parts = [
         f"datasets.{part}_dataset.{value}"
         for part in ("train", "val")
         for value in ("annotation_path=${dataset_base_path}/labels.json", split.format(part))
     ]
-    folder = RunFolder(ROOT / "outputs" / "variants" / name)
     command = [
-        sys.executable, ROOT / "runners" / "train.py", "preset=receipts_lite", f"exp_name={name}", "resume=auto",
+        sys.executable, ROOT / "runners" / "train.py", "preset=receipts_lite", f"exp_name={folder.path.name}", "resume=auto",
         f"output_dir={folder.path.parent}", f"dataset_base_path={data}", f"trainer.max_epochs={epochs}",
         f"trainer.check_val_every_n_epoch={epochs}", *parts, *changes,
     ]  # fmt: skip
@@ -85,16 +85,15 @@ def forward_ratios(runs: list[RunFolder]) -> list[float]:
 
 def main() -> None:
     data, options = Path(sys.argv[1]).resolve(), dict(argument.split("=") for argument in sys.argv[2:])
-    epochs, chosen = (
-        int(options.get("epochs", 6)),
-        dict(list(VARIANTS.items())[: int(options.get("first", len(VARIANTS)))]),
-    )
-    runs = [train(f"variant_{i}", changes, data, epochs) for i, changes in enumerate(chosen.values())]
+    epochs, title = int(options.get("epochs", 6)), options.get("name", "variants")
+    names = [list(VARIANTS)[int(i)] for i in options.get("only", "0,1,2,3").split(",")]
+    folders = {name: RunFolder(ROOT / "outputs" / title / f"variant_{i}") for i, name in enumerate(VARIANTS)}
+    runs = [train(folders[name], VARIANTS[name], data, epochs) for name in names]
     ratios = forward_ratios(runs)
     rows: list[dict[str, Any]] = []
     for side in SIDES:
         base: list[PageScore] = []
-        for name, run, ratio in zip(chosen, runs, ratios, strict=True):
+        for name, run, ratio in zip(names, runs, ratios, strict=True):
             scorer = Scorer("transcription")
             scorer.pages = page_scores(run, data, side)
             base = base or scorer.pages
@@ -106,8 +105,9 @@ def main() -> None:
             )
     manifest = json.loads((runs[0].path / "manifest.json").read_text(encoding="utf-8"))
     about = {k: manifest[k] for k in ("seed", "versions", "git")} | {"epochs": epochs, "pages": len(base)}
-    write_json(ROOT / "docs/results/variants.json", {**about, "rows": rows})
-    write_text(ROOT / "docs/results/variants.md", page(about, rows))
+    about["command"] = " ".join(["python benchmarks/variants.py DATA/sroie", *sys.argv[2:]])
+    write_json(ROOT / f"docs/results/{title}.json", {**about, "rows": rows})
+    write_text(ROOT / f"docs/results/{title}.md", page(about, rows))
 
 
 def page(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
@@ -121,7 +121,7 @@ def page(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
         lines.append(f"| {row['variant']} | {row['long_side']} | {' | '.join(cells)} | {row['forward']:.2f} |")
     return f"""# Variants of receipts_lite
 
-Written by `benchmarks/variants.py`; do not edit. {about["epochs"]} epochs each on SROIE (4/5 of the shops), seed {about["seed"]},
+Written by `{about["command"]}`; do not edit. {about["epochs"]} epochs each on SROIE (4/5 of the shops), seed {about["seed"]},
 scored on {about["pages"]} pages of the other shops, last epoch, the preset's thresholds. Percent; in brackets the 95 %
 interval of the difference to the preset by paired bootstrap over pages: where it holds 0 they cannot be told apart. One
 seed each: another seed moves a score too. Forward: time of the network at 960 px over the preset's, on the processor.
