@@ -7,11 +7,13 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
 from harness import Result, compare
+from numba import njit
 from numpy.typing import NDArray
 from peers import iou as textbook
 
@@ -36,6 +38,18 @@ SAME = (
     "tests/metrics/test_cleval.py (every counter, 300 SROIE pages with four kinds of faults, random quads, don't-care)"
 )
 Pair = tuple[Page, Detections]
+
+
+POOL = ThreadPoolExecutor(2)
+
+
+@njit(nogil=True)
+def arithmetic(count: int) -> float:
+    """Nothing but multiplications and additions."""
+    x = 0.5
+    for _ in range(count):
+        x = 3.9 * x * (1.0 - x)
+    return x
 
 
 def sroie() -> list[Page]:
@@ -132,6 +146,11 @@ def run() -> Iterator[Result]:
         lambda _: score_pages(pages, regions, "transcription", threads=2),
         lambda _: score_pages(pages, regions, "transcription"),
         exact="tests/metrics/test_hmean.py", rounds=15,
+    )  # fmt: skip
+    yield compare(
+        "What the machine gives: arithmetic alone, two threads", "the same, one thread", [None],
+        lambda _: list(POOL.map(arithmetic, [10**7, 10**7])), lambda _: [arithmetic(10**7), arithmetic(10**7)],
+        exact="no memory, no lock: a bound for the line above", rounds=15,
     )  # fmt: skip
     scores = np.linspace(0, 0.95, 12).tolist()
     yield compare(
