@@ -20,6 +20,7 @@ CURVES = (
     ("lr", "learning rate"),
 )
 LINES = (("macro", "#1f6f8b"), ("p", "#b0572f"), ("r", "#4b8b3b"), ("iou70", "#8a8a8a"))
+SHOWN = 25  # points below the best: a value that finds nothing must not hide what the others differ in
 RULES = {"unclip_ratio": "ratio", "inverse_r": "inverse"}  # the growth rule that reads a knob
 Rows = list[dict[str, Any]]
 
@@ -99,6 +100,7 @@ def _lines(panel: Any, tuned: dict[str, Any], axis: str) -> None:
     for key, colour in LINES:
         x, y = [row["postprocess"][axis] for row in rows], [100 * row[key] for row in rows]
         panel.plot(x, y, marker=".", color=colour, label={"macro": "macro H", "iou70": "IoU70 H"}.get(key, key.upper()))
+    panel.set_ylim(bottom=max(panel.get_ylim()[0], panel.get_ylim()[1] - SHOWN))
     values = tuned["after"]["postprocess"]
     if used := RULES.get(axis, values["growth"]) == values["growth"]:
         panel.axvline(values[axis], color="#bbbbbb", linewidth=1, zorder=0)
@@ -116,7 +118,9 @@ def heat_map(panel: Any, tuned: dict[str, Any], axes: tuple[str, str]) -> None:
         values[i, j] = 100 * row["objective"]
         if row["plateau"]:
             panel.plot(j, i, "o", markerfacecolor="none", markeredgecolor="white", markersize=5)
-    panel.imshow(values, origin="lower", aspect="auto", cmap="viridis")
+    panel.imshow(
+        values, origin="lower", aspect="auto", cmap="viridis", vmin=max(np.nanmin(values), np.nanmax(values) - SHOWN)
+    )
     panel.set_xticks(range(len(x)), [f"{v:g}" for v in x], fontsize=7)
     panel.set_yticks(range(len(y)), [f"{v:g}" for v in y], fontsize=7)
     panel.set(xlabel=axes[0], ylabel=axes[1])
@@ -136,6 +140,8 @@ def _precision_recall(panel: Any, tuned: dict[str, Any], axis: str) -> None:
     for row in (rows[0], rows[-1]):
         panel.annotate(f"{row['postprocess'][axis]:g}", (100 * row["r"], 100 * row["p"]), fontsize=7)
     _marks(panel, tuned, lambda macro: (100 * macro["r"], 100 * macro["p"]))
+    for limits, set_limits in ((panel.get_xlim(), panel.set_xlim), (panel.get_ylim(), panel.set_ylim)):
+        set_limits(max(limits[0], limits[1] - SHOWN))
     panel.set(xlabel="macro R", ylabel="macro P", title=f"P and R over {axis}")
 
 
@@ -147,6 +153,7 @@ def _balance(panel: Any, tuned: dict[str, Any], _: str) -> None:
     panel.axvline(0, color="#bbbbbb", linewidth=1, zorder=0)
     _marks(panel, tuned, lambda macro: (100 * (macro["p"] - macro["r"]), 100 * macro["h"]))
     panel.set(xlabel="P - R", ylabel="macro H", title="balance of all settings")
+    panel.set_ylim(bottom=max(panel.get_ylim()[0], panel.get_ylim()[1] - SHOWN))
 
 
 def svg_of(figure: Figure) -> str:

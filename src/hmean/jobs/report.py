@@ -113,6 +113,9 @@ def describe(folder: Path, shown: int) -> dict[str, Any]:
     tuned = read_json(folder / "tuned.json") if (folder / "tuned.json").exists() else None
     if tuned is not None and not (isinstance(tuned, dict) and set(TUNED) <= set(tuned)):
         raise InputError(f"{folder / 'tuned.json'}: is of another version or damaged; run hmean tune again")
+    if tuned and tuned["cross_fitted"]:
+        chosen = tuned["cross_fitted"]["chosen"]
+        tuned["cross_fitted"]["chosen"] = [values for i, values in enumerate(chosen) if values not in chosen[:i]]
     return {
         "name": folder.name,
         "curves": curves(rows) if rows else None,
