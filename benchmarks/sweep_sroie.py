@@ -56,13 +56,16 @@ def main() -> None:
     print(sweep.main(["report", f"outputs/{size['name']}"]))
     found = json.loads(Path(f"outputs/{size['name']}/report.json").read_text(encoding="utf-8"))
     about = manifest(runs.about, {}, runs.about["seed"])
+    made = [
+        json.loads(file.read_text()) for file in sorted(Path(f"outputs/{size['name']}").glob("slot_*/manifest.json"))
+    ]
     command = " ".join(["python benchmarks/sweep_sroie.py DATA/sroie", *sys.argv[2:]])
     environment = harness.environment("optuna", "torch", "lightning", "timm")
     record: dict[str, Any] = {
         "command": command,
         "size": size,
         "seed": about["seed"],
-        "git": about["git"],
+        "commits": sorted({one["git"]["commit"][:7] for one in made if one["git"]}),
         **environment,
         **found,
     }
@@ -102,7 +105,7 @@ def page(record: dict[str, Any]) -> str:
         f"  every run had {record['size']['epochs']} epochs of {record['size']['batches']} batches. It shows the range that is worth a full run.",
         "- Importance of parameters is not given: from so few runs it is no evidence.", "",
         f"Command: `{record['command']}`, seed {record['seed']}, {record['hours']:.2f} hours of training in all on {record['processor']}, "
-        f"{record['cores']} cores; " + ", ".join(f"{k} {v}" for k, v in record["versions"].items()) + (f"; commit {record['git']['commit'][:7]}" if record["git"] else "") + ".",
+        f"{record['cores']} cores; " + ", ".join(f"{k} {v}" for k, v in record["versions"].items()) + f"; commits of the runs: {', '.join(record['commits']) or 'not known'}.",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"
 
