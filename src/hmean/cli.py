@@ -101,11 +101,13 @@ HELP = {
   hmean crossval preset=efficientnet_b4_lr_optimized exp_name=b4_5fold k=5   (again: goes on)""",
     "campaign": """From one learning rate to the best honest number: the phases and gates of a file, in one command.
 
-  reads   a campaign file (docs/guides/campaign.md), and what its phases read; key=value sets values of the file
+  reads   a campaign file (docs/guides/campaign.md), and what its phases read; key=value sets values of the file, and
+          other keys those of every job
   writes  outputs/<name>/: campaign.json (what is done), a folder for each phase, report.html and report.md
 
   hmean campaign configs/campaign/quickstart.yaml        stopped or killed, the same command goes on
-  hmean campaign FILE --dry-run                          the plan, with hours and disk
+  hmean campaign FILE --dry-run                          the plan, with hours and disk: trains a few steps of each
+                                                         recipe, validates once, makes no pages
   hmean campaign FILE budget_hours=20 phases.sweep.skip=true lang=ko
   hmean campaign FILE reset=PHASE                        that phase and all that hang on it are done again
   hmean predict IMAGES run=outputs/quickstart_campaign output=submission""",

@@ -9,14 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-job, *rest = sys.argv[1:]
-told = dict(a.split("=", 1) for a in rest if "=" in a)
-log = Path(os.environ["STAND_IN_LOG"])
 
-
-def note(what):
-    with log.open("a") as file:
-        file.write(f"{what} {job} {' '.join(rest)}\n")
+def note(what, words):
+    with Path(os.environ["STAND_IN_LOG"]).open("a") as file:
+        file.write(f"{what} {' '.join(words)}\n")
 
 
 def scores(folder, h, part="val", pages=40):
@@ -27,6 +23,7 @@ def scores(folder, h, part="val", pages=40):
         rows.append(
             {
                 "name": f"{i}.jpg",
+                "h": tp / 100,
                 "counts": [100, tp, 0, 100 - tp, 0, 0, 0, 0],
                 "iou50": [tp, 100, 100],
                 "iou70": [tp, 100, 100],
@@ -35,7 +32,7 @@ def scores(folder, h, part="val", pages=40):
     macro = sum(row["counts"][1] for row in rows) / 100 / pages
     prh = {"p": macro, "r": macro, "h": macro}
     record = {"images": pages, "cleval": {"macro": prh, "pooled": prh, "characters": "aspect"}, "iou50": prh, "iou70": prh,
-              "interval95": {"macro": [macro - 0.004, macro + 0.004]}, "part": part, "data_hash": part, "exp_name": folder.name, "pages": rows}  # fmt: skip
+              "interval95": {"macro": [macro - 0.004, macro + 0.004]}, "part": part, "data_hash": part, "exp_name": folder.name, "pages": rows, "seconds": 0.5 * pages}  # fmt: skip
     (folder / "scores.json").write_text(json.dumps(record))
 
 
@@ -50,58 +47,63 @@ def train(folder, lr, part="val"):
         "".join(json.dumps({"epoch": e, "seconds": 1.0 + (e == 2)}) + "\n" for e in range(3))
     )
     (folder / "checkpoints/best.ckpt").write_text(str(quality(lr)))
-    time.sleep(0.2)
     scores(folder, quality(lr) - 0.01, part)
 
 
-note("start")
-lr = float(told.get("models.optimizer.lr", 0.0004))
-if job == "train":
-    train(Path(told["output_dir"]) / told["exp_name"], lr)
-elif job == "tune":
-    run = Path(told["run"])
-    time.sleep(0.2)
-    scores(run / "cross_fitted", float((run / "checkpoints/best.ckpt").read_text()))
-elif job == "sweep":
-    for i in range(int(told["n"])):
-        slot = Path(told["output_dir"]) / told["name"] / f"slot_{i:02d}"
-        train(slot, (0.0003, 0.0004)[i])
-        scores(slot / "cross_fitted", quality((0.0003, 0.0004)[i]))
-elif job == "crossval":
-    folder = Path(told["output_dir"]) / told["exp_name"]
-    for i in range(2):
-        if not (folder / f"fold_{i}/scores.json").exists():
-            train(folder / f"fold_{i}", lr)
-    scores(folder / "cross_fitted", quality(lr), "out of fold")
-elif job == "ensemble":
-    time.sleep(0.2)
-    best = max(float((Path(fold) / "checkpoints/best.ckpt").read_text()) for fold in rest if "=" not in fold)
-    Path(told["output"]).mkdir(parents=True, exist_ok=True)
-    Path(told["output"], "ensemble.json").write_text(
-        json.dumps(
-            {
-                "quality": min(0.99, best + 0.02),
-                "candidates": [
-                    {
-                        "candidate": "single",
-                        "h": best,
-                        "gain": 0.0,
-                        "interval95": [0.0, 0.0],
-                        "verdict": "base",
-                        "ms_a_page": 9.0,
-                        "mb": 4.0,
-                    },
-                    {"candidate": "soup", "skipped": "no"},
-                ],
-                "kind": "map mean",
-            }
+def run(words, pause=0.0):
+    job, *rest = words
+    told = dict(a.split("=", 1) for a in rest if "=" in a)
+    note("start", words)
+    time.sleep(pause)
+    lr = float(told.get("models.optimizer.lr", 0.0004))
+    if job == "train":
+        train(Path(told["output_dir"]) / told["exp_name"], lr)
+    elif job == "tune":
+        run = Path(told["run"])
+        scores(run / "cross_fitted", float((run / "checkpoints/best.ckpt").read_text()))
+    elif job == "sweep":
+        for i in range(int(told["n"])):
+            slot = Path(told["output_dir"]) / told["name"] / f"slot_{i:02d}"
+            train(slot, (0.0003, 0.0004)[i])
+            scores(slot / "cross_fitted", quality((0.0003, 0.0004)[i]))
+    elif job == "crossval":
+        folder = Path(told["output_dir"]) / told["exp_name"]
+        for i in range(2):
+            if not (folder / f"fold_{i}/scores.json").exists():
+                train(folder / f"fold_{i}", lr)
+        scores(folder / "cross_fitted", quality(lr), "out of fold")
+    elif job == "ensemble":
+        best = max(float((Path(fold) / "checkpoints/best.ckpt").read_text()) for fold in rest if "=" not in fold)
+        Path(told["output"]).mkdir(parents=True, exist_ok=True)
+        Path(told["output"], "ensemble.json").write_text(
+            json.dumps(
+                {
+                    "quality": min(0.99, best + 0.02),
+                    "candidates": [
+                        {
+                            "candidate": "single",
+                            "h": best,
+                            "gain": 0.0,
+                            "interval95": [0.0, 0.0],
+                            "verdict": "base",
+                            "ms_a_page": 9.0,
+                            "mb": 4.0,
+                        },
+                        {"candidate": "soup", "skipped": "no"},
+                    ],
+                    "kind": "map mean",
+                }
+            )
         )
-    )
-elif job == "evaluate":
-    model = Path(told["checkpoint_path"]).read_text()
-    scores(
-        Path(told["output"]),
-        json.loads(model)["quality"] if model.startswith("{") else float(model),
-        told["evaluate_on"],
-    )
-note("end")
+    elif job == "evaluate":
+        model = Path(told["checkpoint_path"]).read_text()
+        scores(
+            Path(told["output"]),
+            json.loads(model)["quality"] if model.startswith("{") else float(model),
+            told["evaluate_on"],
+        )
+    note("end", words)
+
+
+if __name__ == "__main__":
+    run(sys.argv[1:], pause=0.4)

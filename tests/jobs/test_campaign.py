@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import stand_in
 import yaml
 
 from conftest import TINY
@@ -81,7 +82,15 @@ def ran(tmp_path, what="start"):
 
 @pytest.fixture
 def logged(tmp_path, monkeypatch):
+    """Jobs run in this process; only the test that kills starts some."""
     monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "log"))
+
+    def run_one(command, hold, tick=lambda _: None):
+        stand_in.run(command[2:])
+        tick(0.5)
+        return 0
+
+    monkeypatch.setattr(campaign, "run_one", run_one)
 
 
 @pytest.mark.usefixtures("logged")
@@ -107,10 +116,17 @@ def test_each_gate_leads_where_the_file_says(tmp_path, receipts, base_lr, limits
     assert f"models.optimizer.lr={base_lr if best == 'base' else 0.0004}" in folds
     assert phases["winner"]["outcome"] == "ensemble"
     assert found["winner"] == "ensemble/ensemble.json"
+    # On val, where a run's thresholds were tuned, no page is scored with values that it helped to choose.
+    tuned = f"{'sweep/slot_01' if best == 'sweep' else best}/cross_fitted"
+    assert {of: place for of, (place, _) in phases["val"]["scores"].items()} == {
+        "best": tuned,
+        "ensemble": "val/ensemble",
+    }
+    assert phases["test"]["scores"]["best"][0] == "test/best"
 
 
 @pytest.mark.usefixtures("logged")
-def test_killed_twice_it_ends_as_an_unbroken_one(tmp_path, receipts):
+def test_killed_twice_it_ends_as_an_unbroken_one(tmp_path, receipts, monkeypatch):
     """SIGKILL of everything, in a training and in the folds; then the same commands were run, the finished ones once."""
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     for folder in (whole, broken):
@@ -128,7 +144,8 @@ def test_killed_twice_it_ends_as_an_unbroken_one(tmp_path, receipts):
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert not (broken / "outputs/camp/report.html").exists()
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    monkeypatch.setenv("STAND_IN_LOG", str(broken / "log"))
+    assert main(["campaign", str(path)]) == 0
     a, b = state(whole), state(broken)
     one, other = (
         re.sub(r'"[0-9a-f]{16}"', "STAMP", json.dumps(s["phases"])).replace(str(t), "")  # stamps know the paths
@@ -141,7 +158,7 @@ def test_killed_twice_it_ends_as_an_unbroken_one(tmp_path, receipts):
     finished = ran(broken, "end")
     assert sorted(finished) == sorted(ran(tmp_path, "end"))  # what had ended was not run again
     again = (broken / "log").read_text()
-    assert subprocess.run(command, env=environment, check=True, capture_output=True).returncode == 0
+    assert main(["campaign", str(path)]) == 0
     assert (broken / "log").read_text() == again
 
 
@@ -207,6 +224,24 @@ def test_every_fault_of_a_file_is_said_at_once(tmp_path, receipts):
     path = campaign_file(tmp_path, receipts, 0.0004, (0.90, 0.95))
     with pytest.raises(InputError, match=r"sweep_at must not be above pass_at.*no phase before it is named nobody"):
         read_campaign(path, ["phases.folds.of=[nobody]"])
+    for wrong, message in (
+        ("phases.best.of=[base,folds]", r"best: its phases are scored on different pages \(out of fold, val\)"),
+        ("phases.winner.by=null", r"winner: its phases are scored on different pages \(no scores of its own, val\)"),
+        ("phases.winner.by=best", r"winner\.by: best must be a score phase, on val"),
+        ("phases.val.part=test", r"winner\.by: val must be a score phase, on val"),
+        ("phases.val.of=[best]", r"winner\.by: val must be a score phase, on val, of all"),
+        ("phases.test.of=[folds]", r"test\.of: folds are several models"),
+    ):
+        first = "phases.folds.of=[]" if "folds" in wrong else "budget_hours=1"
+        if "best.of" in wrong:  # folds before the choice
+            file = yaml.safe_load(path.read_text())
+            phases = file["phases"]
+            file["phases"] = {"folds": {"job": "crossval"}, **{k: v for k, v in phases.items() if k != "folds"}}
+            file["phases"]["decide"]["pass_at"] = 0.96
+            other = tmp_path / "other.yaml"
+            other.write_text(yaml.safe_dump(file, sort_keys=False))
+        with pytest.raises(InputError, match=message):
+            read_campaign(other if "best.of" in wrong else path, [first, wrong])
     path = campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95))
     with pytest.raises(InputError, match=r"models\.optimizer\.rl") as error:
         read_campaign(path, ["phases.base.args=[models.optimizer.rl=1]", "phases.sweep.file=nowhere.yaml"])
@@ -226,6 +261,21 @@ def test_a_phase_that_was_done_with_other_values_is_not_taken_for_done(tmp_path,
     assert "campaign_args" in capsys.readouterr().err
     assert main(["campaign", path, "budget_hours=9"]) == 0
     assert main(["campaign", path, "reset=nothing"]) == 2
+    assert main(["campaign", path, "reset=base", "--dry-run"]) == 2
+    assert (tmp_path / "outputs/camp/base").exists()
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_phase_that_was_stopped_goes_on_with_no_other_values(tmp_path, receipts, capsys, monkeypatch):
+    """Trained, not yet tuned: neither changed values nor skipping it for a while take the training for another's."""
+    path, ours = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95))), campaign.run_one
+    monkeypatch.setattr(campaign, "run_one", lambda c, *rest: 130 if c[2] == "tune" else ours(c, *rest))
+    assert main(["campaign", path]) == 130
+    monkeypatch.setattr(campaign, "run_one", ours)
+    assert main(["campaign", path, "phases.base.args=[models.optimizer.lr=0.001]"]) == 2
+    assert "models.optimizer.lr=0.0004" in capsys.readouterr().err
+    assert main(["campaign", path]) == 0
+    assert ran(tmp_path).count("train") == 1
 
 
 @pytest.mark.usefixtures("logged")
@@ -248,16 +298,61 @@ def test_what_hangs_on_a_phase_that_was_done_again_is_not_taken_for_done(tmp_pat
     assert main(["campaign", path, "reset=sweep"]) == 0
     kept = {p.name for p in folder.glob("*.old-*")}
     assert {"sweep.old-1", "folds.old-1", "ensemble.old-1", "val.old-1", "test.old-1"} == kept
-    assert ran(tmp_path).count("sweep") == 3
+    assert ran(tmp_path).count("sweep") == 2
     assert ran(tmp_path).count("crossval") == 2
     assert ran(tmp_path).count("train") == 1  # the base does not hang on it
     assert state(tmp_path)["winner"] == first["winner"]
 
 
 @pytest.mark.usefixtures("logged")
+def test_a_dry_run_makes_no_pages_and_says_what_it_does_not_know(tmp_path, capsys):
+    path = campaign_file(tmp_path, tmp_path / "pages", 0.0004, (0.96, 0.95))
+    file = yaml.safe_load(path.read_text())
+    file["phases"] = {"pages": {"job": "data", "args": ["synth"]}, **file["phases"]}
+    path.write_text(yaml.safe_dump(file, sort_keys=False))
+    assert main(["campaign", str(path), "--dry-run"]) == 0
+    assert "unknown before phase pages has made its pages" in capsys.readouterr().out
+    assert not (tmp_path / "log").exists()
+
+
+def test_keys_that_the_file_has_not_are_values_of_every_job(tmp_path, receipts):
+    path = campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95))
+    found = read_campaign(path, ["budget_hours=3", "crossval.k=3", "dataloaders.train_dataloader={batch_size: 2}"])
+    assert found.budget_hours == 3
+    assert found.args[-2:] == ["crossval.k=3", "dataloaders.train_dataloader={batch_size: 2}"]
+    with pytest.raises(InputError, match="budget_hour"):
+        read_campaign(path, ["budget_hour=3"])
+
+
+def test_the_script_of_the_folds_is_one_campaign(tmp_path):
+    """Its short words become the campaign's, and its file leads to ensembles of whatever folds there are."""
+    script = ROOT / "scripts/train_efficientnet_b4_5fold_optimized.sh"
+    told = ["k=3", "exp_name=three", f"output_dir={tmp_path}", "datasets.train_dataset.annotation_path=my.json"]
+    found = subprocess.run(
+        ["bash", script, *told], env={**os.environ, "HMEAN": "echo"}, check=True, capture_output=True
+    )
+    job, file, *words = found.stdout.decode().split()
+    assert job == "campaign"
+    assert words == ["crossval.k=3", "name=three", *told[2:]]
+    ready = read_campaign(ROOT / file, words)
+    runner = campaign.Runner(ready, tmp_path / "three", 0)
+    for i in range(3):
+        (tmp_path / f"three/folds/fold_{i}").mkdir(parents=True)
+    assert "crossval.k=3" in runner.commands("folds")[0]
+    ensemble = runner.commands("ensemble")[0]
+    assert [word for word in ensemble if "fold_" in word and "=" not in word] == [
+        str(tmp_path / f"three/folds/fold_{i}") for i in range(3)
+    ]
+    assert "datasets.val_dataset.annotation_path=my.json" in ensemble
+    assert subprocess.run(["bash", script], env={**os.environ, "HMEAN": "echo"}, check=True, capture_output=True).stdout
+
+
+@pytest.mark.usefixtures("logged")
 def test_the_report_follows_from_what_was_measured(tmp_path, receipts):
     path = str(campaign_file(tmp_path, receipts, 0.00046, (0.9695, 0.95), unsure="sweep"))
-    assert main(["campaign", path]) == 0
+    other = "phases.other={job: train, args: [preset=quickstart, models.optimizer.lr=0.0003]}"
+    hoped = "expectations={conservative: 0.95, neutral: 0.96, optimistic: 0.989}"  # 98.6 [98.2, 99.0] is reached
+    assert main(["campaign", path, other, hoped]) == 0
     folder = tmp_path / "outputs/camp"
     text = (folder / "report.md").read_text(encoding="utf-8")
     rows = [
@@ -273,7 +368,15 @@ def test_the_report_follows_from_what_was_measured(tmp_path, receipts):
     assert f"hmean predict IMAGES run={folder}" in text
     assert "hmean crossval" in text
     assert "hmean evaluate maps=true evaluate_on=train" in text  # the ensemble won: distil it
-    assert main(["campaign", path, "lang=ko"]) == 0
+    assert "decide asked for the sweep" in text
+    assert "[98.20, 99.00] holds an expectation within it" in text
+    assert any(row[0] == "ensemble" and row[7].startswith("map mean: preset=receipts_lite ") for row in rows)
+    assert next(row for row in rows if row[0] == "base")[7] == "preset=receipts_lite models.optimizer.lr=0.00046"
+    compared = [row for row in rows if row[1] == "other (quickstart)"]
+    assert [(row[0], row[2], row[4]) for row in compared] == [
+        ("val", f"{n} (receipts_lite)", "worse") for n in ("base", "best", "ensemble")
+    ]
+    assert main(["campaign", path, other, hoped, "lang=ko"]) == 0
     korean = (folder / "report.ko.html").read_text(encoding="utf-8")
     assert '<html lang="ko">' in korean
     assert "기대와 달성" in korean
@@ -294,8 +397,11 @@ def test_the_report_says_what_was_left_out_and_how_the_pages_were_made(tmp_path)
         "ens": {"asked": {**asked, "job": "ensemble"}, "outcome": "done", "commands": [["ensemble"]]},
         "best": {"asked": {**asked, "of": ["base"], "job": "choose"}, "outcome": "base", "distinguishable": True},
     }
-    file = {"budget_hours": 1.0, "expectations": {"conservative": 0.1, "neutral": 0.2, "optimistic": 0.3}}
-    (tmp_path / "campaign.json").write_text(json.dumps({"file": file, "phases": phases, "seconds": {}}))
+    hoped = {"conservative": 0.1, "neutral": 0.2, "optimistic": 0.3}
+    file = {"budget_hours": 1.0, "expectations": hoped, "phases": dict.fromkeys(phases)}
+    (tmp_path / "campaign.json").write_text(
+        json.dumps({"file": file, "phases": phases, "seconds": {}, "chosen": "best"})
+    )
     rows = [
         {"candidate": "single", "h": 0.5, "gain": 0.0, "interval95": [0.0, 0.0], "verdict": "base", "ms_a_page": 1.0, "mb": 1.0},
         {"candidate": "soup", "skipped": "its members are of two architectures"},

@@ -1,9 +1,7 @@
 """Folds: trained once, joined out of fold, taken over when they are there, refused when they are not what they say."""
 
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -142,25 +140,6 @@ def test_labels_corrected_between_folds_are_noticed(folds, data, tmp_path, capsy
     message = capsys.readouterr().err
     assert "fold_0: was trained on other pages, or other labels" in message
     assert "fold_1: was validated on other pages, or other labels" in message
-
-
-def test_the_script_of_the_folds_goes_by_its_arguments(tmp_path):
-    """With another k, name and labels, its later steps take the folds that the first one made."""
-    script = Path(__file__).parents[2] / "scripts/train_efficientnet_b4_5fold_optimized.sh"
-    stub, run = tmp_path / "hmean", tmp_path / "three"
-    stub.write_text(
-        f'#!/bin/bash\nprintf "%s\\n" "$*" >> {tmp_path}/log\n[ $1 != crossval ] || mkdir -p {run}/fold_{{0,1,2}}\n'
-    )
-    stub.chmod(0o755)
-    told = ["k=3", "exp_name=three", f"output_dir={tmp_path}", "datasets.train_dataset.annotation_path=my.json"]
-    subprocess.run(["bash", script, *told], env={**os.environ, "HMEAN": str(stub)}, check=True, capture_output=True)
-    crossval, ensemble, report = (tmp_path / "log").read_text().splitlines()
-    assert crossval.startswith("crossval ")
-    folds = " ".join(f"{run}/fold_{i}/" for i in range(3))
-    assert ensemble.startswith(f"ensemble {folds} output={run}/ensemble ")
-    assert f"{{file: {run}/splits.json, part: holdout}}" in ensemble
-    assert ensemble.endswith("datasets.val_dataset.annotation_path=my.json")
-    assert report == f"report {folds} output={run}/report.html"
 
 
 def test_one_failing_fold_does_not_end_the_others(folds, data, tmp_path, capfd):

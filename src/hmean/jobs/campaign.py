@@ -19,13 +19,15 @@ from hmean.files import read_json, write_json
 from hmean.jobs import campaign_report
 from hmean.jobs.compare import compare, open_result
 from hmean.processes import locked, run_one
-from hmean.runs import RunFolder, differences
+from hmean.runs import RunFolder, config_hash, differences
 
 # Of a training's overrides, those that later jobs on its checkpoint take too: the checkpoint brings the rest.
 DATA = ("preset=", "dataset", "tune.", "trainer.accelerator=")
 # What lies in a phase's folder once a job is done.
 ENDS = {"train": "scores.json", "tune": "cross_fitted/scores.json", "ensemble": "ensemble.json"}
 PROBE = 4  # batches of an epoch that are measured
+NO_PRICE = ("models.optimizer.", "models.scheduler.", "models.loss", "tune.", "crossval.", "seed=")
+VIEWS = 6  # that an ensemble judges of each member at most: its own, mirrored, two scales, two weight averages
 
 
 def run(path: Path, overrides: Sequence[str] = (), *, dry_run: bool = False, lang: str = "en", reset: str = "") -> str:
@@ -45,11 +47,13 @@ def run(path: Path, overrides: Sequence[str] = (), *, dry_run: bool = False, lan
         runner = Runner(campaign, folder, hold)
         if reset:
             runner.reset(reset)
-        for name in (name for name, phase in campaign.phases.items() if phase.job == "data"):
+        for name in filter(runner.is_done, campaign.phases):
+            runner.check(name)
+        if dry_run:
+            return runner.plan()
+        for name in runner.of_job("data"):
             runner.do(name)  # a plan needs the pages
         print(runner.plan())
-        if dry_run:
-            return ""
         for name in campaign.phases:
             known = name in runner.done
             runner.do(name)
@@ -66,14 +70,20 @@ class Runner:
         self.file = folder / "campaign.json"
         state = read_json(self.file) if self.file.exists() else {}
         self.done: dict[str, dict[str, Any]] = state.get("phases", {})
+        self.begun: dict[str, dict[str, Any]] = state.get("begun", {})  # with which values, for what lies there
         self.spent: dict[str, float] = state.get("seconds", {})
 
     def save(self) -> None:
         """Write the state."""
-        chosen = [n for n, p in self.campaign.phases.items() if p.job == "choose" and self.is_done(n)]
-        winner = self.model(chosen[-1]).relative_to(self.folder) if chosen else None
-        about = {"file": self.campaign.model_dump(), "phases": self.done, "seconds": self.spent}
-        write_json(self.file, {**about, "winner": winner and str(winner)})
+        models = self.of_job("choose") or self.of_job("train", "sweep", "ensemble")
+        chosen = next(filter(self.is_done, reversed(models)), None)
+        winner = str(self.model(chosen).relative_to(self.folder)) if chosen else None
+        about = {"file": self.campaign.model_dump(), "phases": self.done, "begun": self.begun, "seconds": self.spent}
+        write_json(self.file, {**about, "chosen": chosen, "winner": winner})
+
+    def of_job(self, *jobs: str) -> list[str]:
+        """The phases of some jobs."""
+        return [name for name, phase in self.campaign.phases.items() if phase.job in jobs]
 
     def is_done(self, name: str) -> bool:
         """Whether a phase was gone through and not skipped."""
@@ -93,13 +103,29 @@ class Runner:
         """All that a phase's outcome follows from: its entry, the campaign's ``args``, files, and earlier phases."""
         phase = self.campaign.phases[name]
         text = {"text": Path(phase.file).read_text(encoding="utf-8")} if isinstance(phase, Sweep) else {}
-        before = {other: self.done.get(other, {}).get("stamp", "skipped") for other in _hangs_on(phase)}
+        before = {other: self.done.get(other, {}).get("stamp", "skipped") for other in self.hangs_on(name)}
         return {**phase.model_dump(exclude={"skip"}), **text, "campaign_args": self.campaign.args, "hangs_on": before}
+
+    def hangs_on(self, name: str) -> list[str]:
+        """The phases that another follows from."""
+        phase = self.campaign.phases[name]
+        return [*phase.names(), *(self.of_job("data") if phase.job != "data" else [])]
+
+    def check(self, name: str) -> None:
+        """Refuse what was done, or begun, with other values.
+
+        Raises:
+            InputError: naming them.
+        """
+        if name in self.begun and (changed := differences(self.begun[name], self.asked(name))):
+            raise InputError.listing(f"phase {name} was done with other values, or before what it hangs on changed. "
+                                     f"reset={name} does it and all that hang on it again (their folders are kept as "
+                                     "<phase>.old-<n>); or give the campaign another name=...", changed)  # fmt: skip
 
     def stamp(self, name: str) -> str:
         """Another one whenever a phase was done with other values, or came to another outcome or other scores."""
         done = self.done[name]
-        digest = hashlib.sha256(json.dumps([done["asked"], done["outcome"]], sort_keys=True).encode())
+        digest = hashlib.sha256(config_hash({"asked": done["asked"], "outcome": done["outcome"]}).encode())
         for file in (*(f"{place}/scores.json" for place, _ in done["scores"].values()), f"{name}/ensemble.json"):
             if (self.folder / file).exists():
                 digest.update((self.folder / file).read_bytes())
@@ -110,8 +136,8 @@ class Runner:
         if name not in self.campaign.phases:
             raise InputError(f"reset={name}: the phases are {', '.join(self.campaign.phases)}")
         gone = {name}
-        for other, phase in self.campaign.phases.items():
-            gone |= {other} if gone & set(_hangs_on(phase)) else set()
+        for other in self.campaign.phases:
+            gone |= {other} if gone & set(self.hangs_on(other)) else set()
         for other in gone:
             folder, n = self.folder / other, 1
             while (old := folder.with_name(f"{other}.old-{n}")).exists():
@@ -119,6 +145,7 @@ class Runner:
             if folder.exists():
                 folder.rename(old)
             self.done.pop(other, None)
+            self.begun.pop(other, None)
         self.save()
 
     def do(self, name: str) -> None:
@@ -129,15 +156,16 @@ class Runner:
         """
         phase = self.campaign.phases[name]
         asked = self.asked(name)
-        if self.is_done(name) and (changed := differences(self.done[name]["asked"], asked)):
-            raise InputError.listing(f"phase {name} was done with other values, or before what it hangs on changed. "
-                                     f"reset={name} does it and all that hang on it again (their folders are kept as "
-                                     "<phase>.old-<n>); or give the campaign another name=...", changed)  # fmt: skip
         needed = all(self.done[gate].get("outcome") in wanted for gate, wanted in phase.when.items())
         if phase.skip or not needed or (phase.of and not any(map(self.is_done, phase.of))):
             self.done[name] = {"asked": asked, "outcome": "skipped"}
-        elif not self.is_done(name):
+            self.save()
+            return
+        self.check(name)
+        if not self.is_done(name):
             print(f"phase {name}: {phase.job}", flush=True)
+            self.begun[name] = asked
+            self.save()
             commands = self.commands(name)
             for command in commands:
                 end = ENDS.get(command[len(self.campaign.command)])
@@ -178,8 +206,12 @@ class Runner:
             found = [["ensemble", *folds, f"output={run}", *data, *(f"datasets.val_dataset.{v}" for v in values)]]
         elif isinstance(phase, Scoring):
             score = ["evaluate", *data, f"evaluate_on={phase.part}", "overwrite=true"]
-            models = {of: self.model(of) for of in phase.of if self.is_done(of)}
-            found = [[*score, f"checkpoint_path={path}", f"output={run / of}"] for of, path in models.items()]
+            places = {of: self.scored_in(name, of) for of in phase.of if self.is_done(of)}
+            found = [
+                [*score, f"checkpoint_path={self.model(of)}", f"output={place}"]
+                for of, place in places.items()
+                if place == run / of
+            ]
         return [[*hmean, *command] for command in found]
 
     def conclude(self, name: str) -> dict[str, Any]:
@@ -192,31 +224,28 @@ class Runner:
             outcome, told = decide(h, interval, phase)
             return {"outcome": outcome, "distinguishable": told, "h": h, "interval95": interval, "of": there[-1]}
         if isinstance(phase, Choice):
-            results = [open_result(self.folder / phase.by / of if phase.by else self.scores(of), None) for of in there]
+            places = [self.scored_in(phase.by, of) if phase.by else self.scores(of) for of in there]
+            results = [open_result(place, None) for place in places]
             rows = [compare(results[0], other)["macro"] for other in results[1:]]
-            told = any(row["verdict"] == "better" for row in rows)
-            gains = [0.0, *(row["difference"] for row in rows)]
-            best = max(range(len(gains)), key=lambda i: gains[i])
-            if told:
-                best = max((i + 1 for i, row in enumerate(rows) if row["verdict"] == "better"), key=lambda i: gains[i])
-            kept = best if told or phase.not_distinguishable == "best" else 0
-            return {
-                "outcome": there[kept],
-                "distinguishable": told or not rows,
-                "against": dict(zip(there[1:], rows, strict=True)),
-            }
+            gains = dict(zip(there, [0.0, *(row["difference"] for row in rows)], strict=True))
+            against = dict(zip(there[1:], rows, strict=True))
+            better = [of for of, row in against.items() if row["verdict"] == "better"]
+            kept = better or (there if phase.not_distinguishable == "best" else there[:1])
+            told = bool(better) or not rows
+            return {"outcome": max(kept, key=lambda of: gains[of]), "distinguishable": told, "against": against}
         return {"outcome": "done"}
 
     def results(self, name: str) -> dict[str, tuple[str, str]]:
         """What a phase adds to the report's tables: the folder of each result's scores, and its config."""
         phase = self.campaign.phases[name]
         if isinstance(phase, Scoring):
-            return {of: (f"{name}/{of}", " ".join(self.args_of(of))) for of in phase.of if self.is_done(of)}
+            places = {of: self.scored_in(name, of) for of in phase.of if self.is_done(of)}
+            return {of: (str(place.relative_to(self.folder)), self.config_of(of)) for of, place in places.items()}
         runs = {str(run.relative_to(self.folder)): run for run in self.slots(name)} if isinstance(phase, Sweep) else {}
         if isinstance(phase, Training):
             runs = {name: self.folder / name}
         return {
-            label: (str(_scored(run).relative_to(self.folder)), " ".join(self.args_of(name, run)))
+            label: (str(_scored(run).relative_to(self.folder)), self.config_of(name, run))
             for label, run in runs.items()
         }
 
@@ -234,6 +263,12 @@ class Runner:
                 self.slots(name), key=lambda slot: read_json(_scored(slot) / "scores.json")["cleval"]["macro"]["h"]
             )
         return self.folder / name
+
+    def scored_in(self, by: str, of: str) -> Path:
+        """Where a scoring phase has a model's scores: on val, which tuned a run's thresholds, the cross-fitted ones."""
+        crossed, phase = self.run_of(of) / "cross_fitted", self.campaign.phases[by]
+        tuned_there = isinstance(phase, Scoring) and phase.part == "val" and (crossed / "scores.json").exists()
+        return crossed if tuned_there else self.folder / by / of
 
     def scores(self, name: str) -> Path:
         """The folder with a phase's scores on pages that its thresholds were not chosen on."""
@@ -256,68 +291,99 @@ class Runner:
         keys = yaml.safe_load(Path(phase.file).read_text(encoding="utf-8"))["parameters"]
         return [*phase.args, *(f"{key}={OmegaConf.select(found, key)}" for key in keys)]
 
+    def config_of(self, name: str, run: Path | None = None) -> str:
+        """What the report calls a phase's config: its preset, then what else was set; of an ensemble its kind first."""
+        phase = self.campaign.phases[name]
+        if phase.job == "choose":
+            return self.config_of(self.done[name]["outcome"])
+        if phase.job == "ensemble":
+            return f"{read_json(self.folder / name / 'ensemble.json')['kind']}: {self.config_of(phase.of[0])}"
+        args = self.args_of(name, run)
+        preset = [a for a in [*self.campaign.args, *args] if a.startswith("preset=")][-1:]
+        return " ".join([*preset, *(a for a in args if not a.startswith("preset="))])
+
     def plan(self) -> str:
-        """Phases with the hours and gigabytes that their trainings take, measured on a few steps or on what has run."""
-        head = (
-            f"{self.folder}: budget {self.campaign.budget_hours:g} hours, {sum(self.spent.values()) / 3600:.2f} spent"
-        )
-        lines, total = [head, "phase\tjob\ttrainings\thours\tGB\tneeds"], [0.0, 0.0]
+        """Phases with their hours and gigabytes, measured on a few steps of each recipe or on what has run."""
+        spent = sum(self.spent.values()) / 3600
+        lines = [
+            f"{self.folder}: budget {self.campaign.budget_hours:g} hours, {spent:.2f} spent",
+            "phase\tjob\ttrainings\thours\tGB\tneeds",
+        ]
+        total, said = [0.0, 0.0], "searches of thresholds not counted"
+        labels = Path(composed(*self.campaign.args).datasets.train_dataset.annotation_path)
+        known = labels.exists() or not self.of_job("data")
+        if not known:
+            said = f"unknown before phase {self.of_job('data')[0]} has made its pages"
         for name, phase in self.campaign.phases.items():
             needs = ", ".join(f"{gate}: {' or '.join(outcomes)}" for gate, outcomes in phase.when.items())
             if name in self.done or phase.skip:
                 state = self.done.get(name, {}).get("outcome", "skipped")
                 lines.append(f"{name}\t{phase.job}\t\t{self.spent.get(name, 0.0) / 3600:.2f}\t\t{state}")
                 continue
-            config = composed(*self.campaign.args, *phase.args) if isinstance(phase, Training) else None
-            count = phase.n if isinstance(phase, Sweep) else 0
-            if config:
-                count = config.crossval.k if phase.job == "crossval" else 1
-            hours, size = self.cost(phase.args) if count else (0.0, 0.0)
-            total = [total[0] + count * hours, total[1] + count * size]
-            lines.append(f"{name}\t{phase.job}\t{count or ''}\t{count * hours:.2f}\t{count * size:.2f}\t{needs}")
-        lines.append(f"left at most\t\t\t{total[0]:.2f}\t{total[1]:.2f}\ttunings, ensembles and scores not counted")
-        if sum(self.spent.values()) / 3600 + total[0] > self.campaign.budget_hours:
+            count, passes = self.work(phase) if known else (0, 0)
+            one, size, page = self.cost(phase.args) if count or passes else (0.0, 0.0, 0.0)
+            hours, size = count * one + passes * page, count * size
+            total = [total[0] + hours, total[1] + size]
+            lines.append(f"{name}\t{phase.job}\t{count or ''}\t{hours:.2f}\t{size:.2f}\t{needs}")
+        lines.append(f"left at most\t\t\t{total[0]:.2f}\t{total[1]:.2f}\t{said}")
+        if spent + total[0] > self.campaign.budget_hours:
             lines.append("the budget will be spent before the end, unless gates leave phases out")
         return "\n".join(lines)
 
-    def cost(self, args: Sequence[str]) -> tuple[float, float]:
-        """(hours, gigabytes) of one training: epochs of a few batches with and without validation, made larger."""
-        told = [*self.campaign.args, *args]
+    def work(self, phase: Phase) -> tuple[int, int]:
+        """How many trainings a phase has, and how many pages go through a network beside them."""
+        config = composed(*self.campaign.args, *phase.args)
+
+        def pages(part: str) -> int:
+            return len(open_pages(getattr(config.datasets, f"{part}_dataset")))
+
+        if isinstance(phase, Scoring):
+            ensembles = [of for of in phase.of if self.campaign.phases[of].job == "ensemble"]
+            return 0, pages(phase.part) * (len(phase.of) + (config.crossval.k - 1) * len(ensembles))
+        if phase.job == "ensemble":
+            dealt = composed(*self.campaign.args, *self.campaign.phases[phase.of[0]].args).crossval
+            return 0, round(dealt.k * VIEWS * dealt.holdout * pages("train"))
+        if phase.job == "crossval":
+            return config.crossval.k, pages("train")
+        count = phase.n if isinstance(phase, Sweep) else int(isinstance(phase, Training))
+        return count, count and count * pages("val")
+
+    def recipe(self, args: Sequence[str]) -> list[str]:
+        """What the time of a training follows from."""
+        return [a for a in [*self.campaign.args, *args] if not a.startswith(NO_PRICE)]
+
+    def cost(self, args: Sequence[str]) -> tuple[float, float, float]:
+        """(hours, gigabytes, hours a page) of a training: few batches, with validation and without, made larger."""
+        recipe = self.recipe(args)
+        probe = RunFolder(self.folder / "probes" / config_hash({"recipe": recipe})[:12])
         ran = [
-            n for n, p in self.campaign.phases.items() if p.job == "train" and self.is_done(n) and p.args == list(args)
+            n for n in self.of_job("train") if self.is_done(n) and self.recipe(self.campaign.phases[n].args) == recipe
         ]
-        if ran:
-            seconds = sum(row["seconds"] for row in RunFolder(self.folder / ran[0]).read_metrics())
-            return seconds / 3600, _size(self.folder / ran[0])
-        key = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
-        probe = RunFolder(self.folder / "probes" / key)
-        if not (probe.path / "scores.json").exists():
-            short = [
-                "trainer.max_epochs=3",
-                "trainer.check_val_every_n_epoch=3",
-                f"trainer.limit_train_batches={PROBE}",
-            ]
-            where = [f"output_dir={probe.path.parent}", f"exp_name={key}", "resume=auto"]
-            command = [*self.campaign.command, "train", *told, *short, *where]
+        run = RunFolder(self.folder / ran[0]) if ran else probe
+        if not (run.path / "scores.json").exists():
+            print(f"measuring a few steps of {' '.join(recipe)}", flush=True)
+            few = ["trainer.max_epochs=3", "trainer.check_val_every_n_epoch=3"]
+            short = [*few, f"trainer.limit_train_batches={PROBE}"]
+            where = [f"output_dir={probe.path.parent}", f"exp_name={probe.path.name}", "resume=auto"]
+            command = [*self.campaign.command, "train", *recipe, *short, *where]
             code = run_one(command, self.hold, partial(self.tick, "probes"))
             self.save()
             if code == 130:
                 raise KeyboardInterrupt("stopped; the same command goes on")
             if code:
-                raise InputError(f"a few steps of {' '.join(told)} could not be trained (exit code {code}, see above)")
-        rows, config = probe.read_metrics(), composed(*told)
+                raise InputError(f"the few steps could not be trained (exit code {code}, see above)")
+        rows, scored = run.read_metrics(), read_json(run.path / "scores.json")
+        page = scored.get("seconds", 0.0) / scored["images"] / 3600
+        if ran:
+            return sum(row["seconds"] for row in rows) / 3600, _size(run.path), page
+        config = composed(*recipe)
         views = len(open_pages(config.datasets.train_dataset)) * config.transforms.train.views_per_page
         batches = max(1, views // config.dataloaders.train_dataloader.batch_size)
         step = rows[1]["seconds"] / min(PROBE, batches)
         validation = max(0.0, rows[2]["seconds"] - rows[1]["seconds"])
         epochs, t = config.trainer.max_epochs, config.trainer
         seconds = epochs * batches * step + -(-epochs // t.check_val_every_n_epoch) * validation
-        return seconds / 3600, _size(probe.path)
-
-
-def _hangs_on(phase: Phase) -> list[str]:
-    by = [phase.by] if isinstance(phase, Choice) and phase.by else []
-    return [*phase.of, *phase.when, *by]
+        return seconds / 3600, _size(probe.path), page
 
 
 def _size(folder: Path) -> float:

@@ -16,6 +16,7 @@ from hmean.files import read_json, write_text
 from hmean.jobs.compare import compare, open_result
 
 LANGUAGES = ("en", "ko")
+WORST = 5  # pages that are named
 Section = dict[str, Any]
 
 
@@ -24,7 +25,9 @@ def run(folder: Path, lang: str = "en") -> Path:
     if lang not in LANGUAGES:
         raise InputError(f"lang={lang}: there are {', '.join(LANGUAGES)}")
     report = Report(folder, lang)
-    sections: list[Section] = [{"lines": [], "rows": [], "code": [], **part} for part in report.sections()]
+    sections: list[Section] = [
+        {"lines": [], "rows": [], "code": [], "text": False, **part} for part in report.sections()
+    ]
     page = {"title": report.say("title", name=folder.name), "lang": lang, "sections": sections}
     stem = "report" if lang == "en" else f"report.{lang}"
     for kind in ("md", "html"):
@@ -40,10 +43,14 @@ class Report:
     def __init__(self, folder: Path, lang: str) -> None:
         self.folder, self.state = folder, read_json(folder / "campaign.json")
         self.file = self.state["file"]
-        self.done = {n: p for n, p in self.state["phases"].items() if p["outcome"] != "skipped"}
+        phases = {n: p for n, p in self.state["phases"].items() if n in self.file["phases"]}
+        self.done = {n: p for n, p in phases.items() if p["outcome"] != "skipped"}
         table = json.loads((files("hmean.jobs") / "campaign_strings.json").read_text(encoding="utf-8"))
         self.words = {key: texts[LANGUAGES.index(lang)] for key, texts in table.items()}
-        self.winner = next((p["outcome"] for p in reversed(self.done.values()) if p["asked"]["job"] == "choose"), None)
+        self.winners = [self.state["chosen"]]  # each chosen from the next
+        while self.winners[-1] and self.done[self.winners[-1]]["asked"]["job"] == "choose":
+            self.winners.append(self.done[self.winners[-1]]["outcome"])
+        self.winner = self.winners[-1]
 
     def say(self, key: str, **values: Any) -> str:
         """A text of the table."""
@@ -62,7 +69,8 @@ class Report:
             {"title": "", "lines": [self.say("about"), time]},
             {"title": self.say("commands"), **self.commands()},
         )
-        between = [*map(self.ranking, tables), self.gates(), *self.ensembles(), *self.expected(tables)]
+        ranked = [*map(self.ranking, tables), *self.presets(tables)]
+        between = [*ranked, self.gates(), *self.ensembles(), *self.expected(tables)]
         return [first, *between, last]
 
     def tables(self) -> list[list[dict[str, Any]]]:
@@ -92,7 +100,21 @@ class Report:
         title = self.say("results", part=self.word(rows[0]["part"]), images=rows[0]["images"])
         marked = [self.say("marked")] * any(line[0].endswith(" *") for line in lines)
         head += [self.say("verdict"), self.say("config")]
-        return {"title": title, "lines": marked, "head": head, "rows": lines}
+        return {"title": title, "lines": marked, "head": head, "rows": lines, "text": True}
+
+    def presets(self, tables: list[list[dict[str, Any]]]) -> list[Section]:
+        """Results of each other preset against those of the first on the same pages, single models and folds."""
+        lines, main = [], ""
+        for rows in ([row for row in rows if "/" not in row["name"]] for rows in tables):
+            main = main or _preset(rows[0])
+            for row, base in ((row, base) for row in rows for base in rows):
+                if _preset(base) == main != _preset(row):
+                    found = compare(open_result(base["place"], None), open_result(row["place"], None))["macro"]
+                    change = _change(found["difference"], found["interval95"])
+                    named = [f"{one['name']} ({_preset(one)})" for one in (row, base)]
+                    lines.append([self.word(row["part"]), *named, change, self.say(found["verdict"])])
+        head = [self.say("pages"), *map(self.say, ("result", "against", "difference", "verdict"))]
+        return [{"title": self.say("presets"), "head": head, "rows": lines}] if lines else []
 
     def gates(self) -> Section:
         """What was decided, and on what."""
@@ -140,19 +162,25 @@ class Report:
 
     def expected(self, tables: list[list[dict[str, Any]]]) -> list[Section]:
         """Expectations against what the winner reached on the pages that were scored last; and what follows."""
-        of = self.winner or next(iter(self.done), "")
-        row = next((r for rows in reversed(tables) for r in rows if of in (r["name"], r["phase"])), None)
-        if row is None:
+        if not tables:
             return []
+        named = (r for rows in reversed(tables) for r in rows if {r["name"], r["phase"]} & set(self.winners))
+        row = next(named, tables[-1][0])
+        of = row["name"]
         prh, (low, high) = row["cleval"]["macro"], row["interval95"]["macro"]
         hoped = self.file["expectations"]
         rows = [[self.say(k), _percent(v), f"{100 * (prh['h'] - v):+.2f}"] for k, v in hoped.items()]
         reached = self.say("reached", of=of, part=self.word(row["part"]))
-        level = (
-            "below" if prh["h"] < hoped["conservative"] else "between" if prh["h"] < hoped["optimistic"] else "reached"
-        )
+        low_high = f"[{_percent(low)}, {_percent(high)}]"
+        levels = {("below" if end < hoped["conservative"] else "between" if end < hoped["optimistic"] else "reached")
+                  for end in (low, high)}  # fmt: skip
+        level = levels.pop() if len(levels) == 1 else "unsure"
         short = hoped["conservative" if level == "below" else "optimistic"] - prh["h"]
-        lines = [self.say(f"next_{level}", short=f"{100 * short:.2f}")]
+        worst = ", ".join(page["name"] for page in sorted(row["pages"], key=lambda page: page["h"])[:WORST])
+        values = {"short": f"{100 * short:.2f}", "interval": low_high, "names": worst}
+        gated = [(name, p["outcome"]) for name, p in self.done.items() if p["asked"]["job"] == "gate"]
+        lines = [self.say(f"next_gate_{outcome}", name=name) for name, outcome in gated]
+        lines += [self.say(f"next_{level}", **values)]
         unsure = [name for name, phase in self.done.items() if phase.get("distinguishable") is False]
         lines += [self.say("next_pages", names=", ".join(unsure))] * bool(unsure)
         gap = prh["p"] - prh["r"]
@@ -177,6 +205,10 @@ class Report:
         ran = [command for name, phase in self.done.items() if name in needed for command in phase.get("commands", [])]
         use = f"hmean predict IMAGES run={self.folder} output=submission"
         return {"code": [*(f"hmean {shlex.join(command)}" for command in ran), f"# {self.say('submission')}", use]}
+
+
+def _preset(row: dict[str, Any]) -> str:
+    return next((word.partition("=")[2] for word in row["config"].split() if word.startswith("preset=")), "")
 
 
 def _percent(value: float) -> str:
