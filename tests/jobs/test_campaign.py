@@ -344,6 +344,9 @@ def test_the_script_of_the_folds_is_one_campaign(tmp_path):
         str(tmp_path / f"three/folds/fold_{i}") for i in range(3)
     ]
     assert "datasets.val_dataset.annotation_path=my.json" in ensemble
+    dealt = json.dumps(str(tmp_path / "three/folds/splits.json"))
+    assert f"datasets.val_dataset.split={{file: {dealt}, part: holdout}}" in ensemble
+    assert f"output={tmp_path}/three/ensemble" in ensemble
     assert subprocess.run(["bash", script], env={**os.environ, "HMEAN": "echo"}, check=True, capture_output=True).stdout
 
 
@@ -395,7 +398,7 @@ def test_the_report_says_what_was_left_out_and_how_the_pages_were_made(tmp_path)
         "pages": {"asked": {**asked, "job": "data"}, "outcome": "done", "commands": [["data", "synth", "pages"]]},
         "base": {"asked": {**asked, "job": "train"}, "outcome": "done", "commands": [["train", "x=1"]]},
         "ens": {"asked": {**asked, "job": "ensemble"}, "outcome": "done", "commands": [["ensemble"]]},
-        "best": {"asked": {**asked, "of": ["base"], "job": "choose"}, "outcome": "base", "distinguishable": True},
+        "best": {"asked": {**asked, "of": ["base"], "job": "choose"}, "outcome": "base", "distinguishable": False},
     }
     hoped = {"conservative": 0.1, "neutral": 0.2, "optimistic": 0.3}
     file = {"budget_hours": 1.0, "expectations": hoped, "phases": dict.fromkeys(phases)}
@@ -410,6 +413,7 @@ def test_the_report_says_what_was_left_out_and_how_the_pages_were_made(tmp_path)
     (tmp_path / "ens/ensemble.json").write_text(json.dumps({"kind": "single", "candidates": rows}))
     campaign_report.run(tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
+    assert "best: base. The interval cannot tell; the file says what then." in text
     assert "soup was left out: its members are of two architectures" in text
     assert text.index("hmean data synth pages") < text.index("hmean train x=1")
     assert re.match(r"# .*\n\n\S", text)
@@ -451,6 +455,7 @@ def test_a_tiny_campaign_from_end_to_end(receipts, tmp_path, monkeypatch):
     rows = Path("submission/submission.csv").read_text().splitlines()
     assert rows[0] == "filename,polygons"
     assert len(rows) == 12
+    assert len(json.loads(Path("submission/predictions.json").read_text())["images"]) == 11
     scored = json.loads(Path("outputs/tiny/test/winner/scores.json").read_text())
     assert scored["images"] == 2
     assert (Path("outputs/tiny") / record["winner"]).exists()

@@ -171,17 +171,22 @@ class Runner:
                 end = ENDS.get(command[len(self.campaign.command)])
                 if end and (self.folder / name / end).exists():  # done before it was killed
                     continue
-                code = run_one(command, self.hold, partial(self.tick, name))
-                if code == 130:
-                    raise KeyboardInterrupt(f"stopped in phase {name}; the same command goes on")
-                if code:
-                    raise InputError(f"phase {name} failed (exit code {code}, see above); the same command goes on")
+                self.execute(name, command)
             self.done[name] = {"asked": asked, **self.conclude(name)}
             self.done[name]["commands"] = [command[len(self.campaign.command) :] for command in commands]
             self.done[name]["scores"] = self.results(name)
             self.done[name]["stamp"] = self.stamp(name)
             print(f"phase {name}: {self.done[name]['outcome']}", flush=True)
         self.save()
+
+    def execute(self, name: str, command: Sequence[str]) -> None:
+        """Run one command, its time counted as that of a phase (or of the probes)."""
+        code = run_one(command, self.hold, partial(self.tick, name))
+        self.save()
+        if code == 130:
+            raise KeyboardInterrupt(f"stopped in phase {name}; the same command goes on")
+        if code:
+            raise InputError(f"phase {name} failed (exit code {code}, see above); the same command goes on")
 
     def commands(self, name: str) -> list[list[str]]:
         """What a phase runs; what of it is done already is left out by ``do``."""
@@ -206,12 +211,8 @@ class Runner:
             found = [["ensemble", *folds, f"output={run}", *data, *(f"datasets.val_dataset.{v}" for v in values)]]
         elif isinstance(phase, Scoring):
             score = ["evaluate", *data, f"evaluate_on={phase.part}", "overwrite=true"]
-            places = {of: self.scored_in(name, of) for of in phase.of if self.is_done(of)}
-            found = [
-                [*score, f"checkpoint_path={self.model(of)}", f"output={place}"]
-                for of, place in places.items()
-                if place == run / of
-            ]
+            scored = [of for of in phase.of if self.is_done(of) and self.scores(of, name) == run / of]
+            found = [[*score, f"checkpoint_path={self.model(of)}", f"output={run / of}"] for of in scored]
         return [[*hmean, *command] for command in found]
 
     def conclude(self, name: str) -> dict[str, Any]:
@@ -224,8 +225,7 @@ class Runner:
             outcome, told = decide(h, interval, phase)
             return {"outcome": outcome, "distinguishable": told, "h": h, "interval95": interval, "of": there[-1]}
         if isinstance(phase, Choice):
-            places = [self.scored_in(phase.by, of) if phase.by else self.scores(of) for of in there]
-            results = [open_result(place, None) for place in places]
+            results = [open_result(self.scores(of, phase.by), None) for of in there]
             rows = [compare(results[0], other)["macro"] for other in results[1:]]
             gains = dict(zip(there, [0.0, *(row["difference"] for row in rows)], strict=True))
             against = dict(zip(there[1:], rows, strict=True))
@@ -239,15 +239,11 @@ class Runner:
         """What a phase adds to the report's tables: the folder of each result's scores, and its config."""
         phase = self.campaign.phases[name]
         if isinstance(phase, Scoring):
-            places = {of: self.scored_in(name, of) for of in phase.of if self.is_done(of)}
-            return {of: (str(place.relative_to(self.folder)), self.config_of(of)) for of, place in places.items()}
-        runs = {str(run.relative_to(self.folder)): run for run in self.slots(name)} if isinstance(phase, Sweep) else {}
-        if isinstance(phase, Training):
-            runs = {name: self.folder / name}
-        return {
-            label: (str(_scored(run).relative_to(self.folder)), self.config_of(name, run))
-            for label, run in runs.items()
-        }
+            found = {of: (self.scores(of, name), self.config_of(of)) for of in phase.of if self.is_done(of)}
+        else:
+            runs = self.slots(name) if isinstance(phase, Sweep) else [self.folder / name] * isinstance(phase, Training)
+            found = {str(run.relative_to(self.folder)): (_scored(run), self.config_of(name, run)) for run in runs}
+        return {label: (str(place.relative_to(self.folder)), config) for label, (place, config) in found.items()}
 
     def slots(self, name: str) -> list[Path]:
         """The runs of a sweep that have a score."""
@@ -264,15 +260,11 @@ class Runner:
             )
         return self.folder / name
 
-    def scored_in(self, by: str, of: str) -> Path:
-        """Where a scoring phase has a model's scores: on val, which tuned a run's thresholds, the cross-fitted ones."""
-        crossed, phase = self.run_of(of) / "cross_fitted", self.campaign.phases[by]
-        tuned_there = isinstance(phase, Scoring) and phase.part == "val" and (crossed / "scores.json").exists()
-        return crossed if tuned_there else self.folder / by / of
-
-    def scores(self, name: str) -> Path:
-        """The folder with a phase's scores on pages that its thresholds were not chosen on."""
-        return _scored(self.run_of(name))
+    def scores(self, name: str, by: str | None = None) -> Path:
+        """Where a phase's own scores are, or those of the scoring phase ``by``: on val, where it was tuned, its own."""
+        own, judge = _scored(self.run_of(name)), self.campaign.phases[by] if by else None
+        elsewhere = isinstance(judge, Scoring) and (judge.part == "test" or own.name != "cross_fitted")
+        return self.folder / str(by) / name if elsewhere else own
 
     def model(self, name: str) -> Path:
         """What ``checkpoint_path`` takes."""
@@ -355,7 +347,7 @@ class Runner:
     def cost(self, args: Sequence[str]) -> tuple[float, float, float]:
         """(hours, gigabytes, hours a page) of a training: few batches, with validation and without, made larger."""
         recipe = self.recipe(args)
-        probe = RunFolder(self.folder / "probes" / config_hash({"recipe": recipe})[:12])
+        probe = RunFolder(self.folder / "probes" / f"steps_{config_hash({'recipe': recipe})[:12]}")
         ran = [
             n for n in self.of_job("train") if self.is_done(n) and self.recipe(self.campaign.phases[n].args) == recipe
         ]
@@ -366,12 +358,7 @@ class Runner:
             short = [*few, f"trainer.limit_train_batches={PROBE}"]
             where = [f"output_dir={probe.path.parent}", f"exp_name={probe.path.name}", "resume=auto"]
             command = [*self.campaign.command, "train", *recipe, *short, *where]
-            code = run_one(command, self.hold, partial(self.tick, "probes"))
-            self.save()
-            if code == 130:
-                raise KeyboardInterrupt("stopped; the same command goes on")
-            if code:
-                raise InputError(f"the few steps could not be trained (exit code {code}, see above)")
+            self.execute("probes", command)
         rows, scored = run.read_metrics(), read_json(run.path / "scores.json")
         page = scored.get("seconds", 0.0) / scored["images"] / 3600
         if ran:

@@ -65,13 +65,10 @@ class Report:
         spent = sum(self.state["seconds"].values()) / 3600
         time = self.say("time", hours=f"{spent:.2f}", budget=f"{self.file['budget_hours']:g}")
         tables = self.tables()
-        first, last = (
-            {"title": "", "lines": [self.say("about"), time]},
-            {"title": self.say("commands"), **self.commands()},
-        )
+        first = {"title": "", "lines": [self.say("about"), time]}
         ranked = [*map(self.ranking, tables), *self.presets(tables)]
-        between = [*ranked, self.gates(), *self.ensembles(), *self.expected(tables)]
-        return [first, *between, last]
+        last = {"title": self.say("commands"), **self.commands()}
+        return [first, *ranked, self.gates(), *self.ensembles(), *self.expected(tables), last]
 
     def tables(self) -> list[list[dict[str, Any]]]:
         """Scores by the pages that they are of, each table's base first."""
@@ -128,35 +125,25 @@ class Report:
             line = self.say(key, name=name, outcome=outcome, low=low, high=high, **values)
             lines.append(line if phase["distinguishable"] else f"{line}. {self.say('unsure')}")
         skipped = [name for name in self.state["phases"] if name not in self.done]
-        return {
-            "title": self.say("gates"),
-            "lines": lines + [self.say("skipped", names=", ".join(skipped))] * bool(skipped),
-        }
+        lines += [self.say("skipped", names=", ".join(skipped))] * bool(skipped)
+        return {"title": self.say("gates"), "lines": lines}
 
     def ensembles(self) -> list[Section]:
         """The verdict on each way of joining the folds, beside its cost."""
         found = []
         for name in [name for name, phase in self.done.items() if phase["asked"]["job"] == "ensemble"]:
             record = read_json(self.folder / name / "ensemble.json")
-            rows = []
-            for row in (row for row in record["candidates"] if "skipped" not in row):
+            rows, lines = [], []
+            for row in record["candidates"]:
+                if "skipped" in row:
+                    lines.append(self.say("left_out", name=self.word(row["candidate"]), why=row["skipped"]))
+                    continue
                 gain = _change(row["gain"], row["interval95"])
                 cost = (f"{row['ms_a_page']:.0f}", f"{row['mb']:.1f}")
                 rows.append([self.word(row["candidate"]), _percent(row["h"]), gain, self.say(row["verdict"]), *cost])
-            head = [
-                self.say("result"),
-                "H",
-                self.say("change", base=self.word("single")),
-                self.say("verdict"),
-                "ms",
-                "MB",
-            ]
+            change = self.say("change", base=self.word("single"))
+            head = [self.say("result"), "H", change, self.say("verdict"), "ms", "MB"]
             title = self.say("ensemble", name=name, kind=self.word(record["kind"]))
-            lines = [
-                self.say("left_out", name=self.word(row["candidate"]), why=row["skipped"])
-                for row in record["candidates"]
-                if "skipped" in row
-            ]
             found.append({"title": title, "lines": lines, "head": head, "rows": rows})
         return found
 

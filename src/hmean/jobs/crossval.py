@@ -61,11 +61,8 @@ def run(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
         InputError: if data or config are wrong, a fold failed, or members are one model or saw pages of their own fold.
     """
     check_components(config)
-    folder, source, wanted = (
-        Path(config.output_dir) / str(config.exp_name),
-        config.datasets.train_dataset,
-        config.crossval,
-    )
+    folder = Path(config.output_dir) / str(config.exp_name)
+    source, wanted = config.datasets.train_dataset, config.crossval
     if source.split is not None:
         raise InputError("datasets.train_dataset.split: crossval deals the pages itself; give it all of them")
     every = open_pages(source)
@@ -80,7 +77,11 @@ def run(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"{splits}: was dealt with another k than {wanted.k}; choose another exp_name, or that k")
         runs = [RunFolder(folder / f"fold_{i}") for i in range(wanted.k)]
         todo = [i for i, fold in enumerate(runs) if not _is_trained(fold, config.trainer.max_epochs)]
-        others = [f for i in range(wanted.k) if i not in todo for f in _trained_otherwise(runs[i], config)]
+        others = [
+            f"{run.path}: {difference}"
+            for run in (run for i, run in enumerate(runs) if i not in todo)
+            for difference in differences(load_yaml(run.path / "config.yaml"), config.to_dict(), NO_OTHER_FOLD)
+        ]
         if others:
             raise InputError.listing("These folds were trained with other values; choose another exp_name:", others)
         print(f"{folder}: {wanted.k} folds, {wanted.k - len(todo)} of them trained already")
@@ -123,12 +124,6 @@ def fold_overrides(config: Config, overrides: Sequence[str], splits: Path, fold:
 def _is_trained(run: RunFolder, epochs: int) -> bool:
     rows = run.read_metrics()
     return (run.path / "scores.json").exists() and bool(rows) and rows[-1]["epoch"] + 1 >= epochs
-
-
-def _trained_otherwise(run: RunFolder, config: Config) -> list[str]:
-    return [
-        f"{run.path}: {d}" for d in differences(load_yaml(run.path / "config.yaml"), config.to_dict(), NO_OTHER_FOLD)
-    ]
 
 
 def _open(run: RunFolder, overrides: Sequence[str]) -> Fold:

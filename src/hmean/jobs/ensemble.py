@@ -45,8 +45,6 @@ SCALES = (0.8, 1.25)  # of the page, beside its own
 TIMED = 6  # pages
 NO_LESSON = (*NO_DIFFERENCE, "datasets", "dataset_base_path", "dataloaders")  # what two trainings may differ in vainly
 Flags = NDArray[np.bool_]
-
-
 Choice = tuple[tuple[Source, ...], SettingScores, int]  # the sources chosen, their settings on all pages, and which
 
 
@@ -64,7 +62,8 @@ class Bench:
             raise InputError(f"tune: the lists make {grid_size(axes):,} settings; an ensemble tries {MOST_SETTINGS:,}")
         self.settings = grid(present, axes)
         names, groups = [page.name for page in self.truth], [page.group for page in self.truth]
-        k = min(self.config.tune.folds, len(set(group_keys(names, groups))))
+        self.groups = len(set(group_keys(names, groups)))
+        k = min(self.config.tune.folds, self.groups)
         self.fold = fold_of(names, groups, k, seed=0)
         self._scores: dict[str, SettingScores] = {}
 
@@ -205,7 +204,7 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
         "kind": winner(rows)["candidate"],
         **ensemble.record(folder),
         "pages": len(pages),
-        "groups": len(set(group_keys([p.name for p in bench.truth], [p.group for p in bench.truth]))),
+        "groups": bench.groups,
         "data_hash": pages.fingerprint(),
         "objective": bench.objective,
         "runs": [

@@ -67,6 +67,12 @@ class Ensemble:
         for maps in self.maps(asked):
             yield (maps, 1, 1) if isinstance(maps, str) else (self.find(maps), maps[0].page_width, maps[0].page_height)
 
+    def record(self, folder: Path) -> dict[str, Any]:
+        """What ``open_ensemble`` reads."""
+        members = [{"checkpoint": os.path.relpath(s.checkpoint.path, folder), **s.about} for s in self.sources]
+        voting = isinstance(self.params, VotingParams)
+        return {"members": members, "voting": voting, "postprocess": self.params.to_dict()}
+
     def maps(self, asked: Sequence[tuple[str, Path]]) -> Iterator[list[PageMap] | str]:
         """What each source makes of each (name, file), page by page; why there is nothing, where there is nothing."""
         runs = {id(s.checkpoint): s.checkpoint.start(s.config) for s in self.sources}
@@ -76,15 +82,6 @@ class Ensemble:
         for results in zip(*streams, strict=True):
             maps = [result.found for result in results if isinstance(result.found, PageMap)]
             yield maps if len(maps) == len(results) else next(str(r.found) for r in results if isinstance(r.found, str))
-
-    def record(self, folder: Path) -> dict[str, Any]:
-        """What ``open_ensemble`` reads."""
-        members = [{"checkpoint": os.path.relpath(s.checkpoint.path, folder), **s.about} for s in self.sources]
-        return {
-            "members": members,
-            "voting": isinstance(self.params, VotingParams),
-            "postprocess": self.params.to_dict(),
-        }
 
 
 def finder(voting: bool) -> Callable[[Sequence[PageMap], Sequence[Any]], list[Detections]]:
@@ -113,15 +110,14 @@ def open_ensemble(path: Path, overrides: Sequence[str], group: str = "members") 
     return Ensemble(tuple(sources), params, record["tuned_on"])
 
 
-def _split(overrides: Sequence[str]) -> tuple[Path, list[str]]:
-    """The ensemble.json among overrides, and the others."""
-    path = Path(next(o.partition("=")[2] for o in overrides if o.startswith("checkpoint_path=")))
-    return path, [o for o in overrides if not o.startswith("checkpoint_path=")]
+def _path(overrides: Sequence[str]) -> Path:
+    """The ensemble.json among overrides."""
+    return Path(next(o.partition("=")[2] for o in overrides if o.startswith("checkpoint_path=")))
 
 
 def _prepare(overrides: Sequence[str], name: str) -> tuple[Config, Ensemble, Path]:
-    path, others = _split(overrides)
-    ensemble = open_ensemble(path, others)
+    path = _path(overrides)
+    ensemble = open_ensemble(path, overrides)
     config = ensemble.sources[0].config
     folder = Path(config.output) if config.output else path.parent / name
     if (folder / "predictions.json").exists() and not config.overwrite:
@@ -145,13 +141,8 @@ def predict(overrides: Sequence[str], inputs: Sequence[str]) -> Path:
     return folder
 
 
-def _teach(overrides: Sequence[str], pages: LabelledImages, folder: Path) -> None:
-    """Keep the mean of all members' maps, and the pages that these have seen.
-
-    Of all, whatever was kept: that choice was made on the pages which are to judge the student, too.
-    """
-    path, others = _split(overrides)
-    teachers = open_ensemble(path, others, "runs")
+def _teach(teachers: Ensemble, pages: LabelledImages, folder: Path) -> None:
+    """Keep the mean of the teachers' maps, and the pages that these have seen."""
     files = {pages.name(i): pages.file(i) for i in range(len(pages))}
     store = MapStore(folder / "maps", " ".join(str(source.about) for source in teachers.sources), files)
     missing = [(name, file) for name, file in files.items() if name not in store]
@@ -171,7 +162,8 @@ def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     if config.maps:
-        _teach(overrides, pages, folder)
+        # All members, whatever was kept: that choice was made on the pages which are to judge the student, too.
+        _teach(open_ensemble(_path(overrides), overrides, "runs"), pages, folder)
     truth = [pages.page(i) for i in range(len(pages))]
     scorer, asked = Scorer(choose_characters(truth)), [(pages.name(i), pages.file(i)) for i in range(len(pages))]
     with write_predictions(folder / "predictions.json", None) as write, track("detecting", len(asked)) as advance:
