@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 from collections.abc import Sequence
@@ -25,9 +26,8 @@ def run(folder: Path, lang: str = "en") -> Path:
     if lang not in LANGUAGES:
         raise InputError(f"lang={lang}: there are {', '.join(LANGUAGES)}")
     report = Report(folder, lang)
-    sections: list[Section] = [
-        {"lines": [], "rows": [], "code": [], "text": False, **part} for part in report.sections()
-    ]
+    empty: Section = {"lines": [], "rows": [], "code": [], "text": False}
+    sections = [{**empty, **part} for part in report.sections()]
     page = {"title": report.say("title", name=folder.name), "lang": lang, "sections": sections}
     stem = "report" if lang == "en" else f"report.{lang}"
     for kind in ("md", "html"):
@@ -82,34 +82,34 @@ class Report:
 
     def ranking(self, rows: list[dict[str, Any]]) -> Section:
         """One table, best first, each result compared with the base."""
-        base, lines = open_result(rows[0]["place"], None), []
+        lines = []
         for row in sorted(rows, key=lambda row: -row["cleval"]["macro"]["h"]):
-            prh, change, verdict = row["cleval"]["macro"], "", self.say("base")
+            prh, change = row["cleval"]["macro"], ["", self.say("base")]
             if row is not rows[0]:
-                found = compare(base, open_result(row["place"], None))["macro"]
-                change = _change(found["difference"], found["interval95"])
-                verdict = self.say(found["verdict"])
+                change = self.change(rows[0], row)
             h = f"{_percent(prh['h'])} [{', '.join(map(_percent, row['interval95']['macro']))}]"
             numbers = (h, _percent(prh["p"]), _percent(prh["r"]), f"{100 * (prh['p'] - prh['r']):+.2f}")
             mark = " *" * bool(row.get("influenced_by", {}).get("tuned"))
-            lines.append([row["name"] + mark, *numbers, change, verdict, row["config"]])
+            lines.append([row["name"] + mark, *numbers, *change, row["config"]])
         head = [self.say("result"), "H", "P", "R", "P − R", self.say("change", base=rows[0]["name"])]  # noqa: RUF001 - a minus
         title = self.say("results", part=self.word(rows[0]["part"]), images=rows[0]["images"])
         marked = [self.say("marked")] * any(line[0].endswith(" *") for line in lines)
         head += [self.say("verdict"), self.say("config")]
         return {"title": title, "lines": marked, "head": head, "rows": lines, "text": True}
 
+    def change(self, base: dict[str, Any], row: dict[str, Any]) -> list[str]:
+        """The difference of one result from another on the same pages, and the verdict."""
+        found = compare(open_result(base["place"], None), open_result(row["place"], None))["macro"]
+        return [_change(found["difference"], found["interval95"]), self.say(found["verdict"])]
+
     def presets(self, tables: list[list[dict[str, Any]]]) -> list[Section]:
         """Results of each other preset against those of the first on the same pages, single models and folds."""
-        lines, main = [], ""
-        for rows in ([row for row in rows if "/" not in row["name"]] for rows in tables):
-            main = main or _preset(rows[0])
-            for row, base in ((row, base) for row in rows for base in rows):
+        lines, main = [], _preset(tables[0][0]) if tables else ""
+        for rows in ([row for row in rows if "/" not in row["name"]] for rows in tables):  # no run of a sweep
+            for row, base in itertools.product(rows, rows):
                 if _preset(base) == main != _preset(row):
-                    found = compare(open_result(base["place"], None), open_result(row["place"], None))["macro"]
-                    change = _change(found["difference"], found["interval95"])
                     named = [f"{one['name']} ({_preset(one)})" for one in (row, base)]
-                    lines.append([self.word(row["part"]), *named, change, self.say(found["verdict"])])
+                    lines.append([self.word(row["part"]), *named, *self.change(base, row)])
         head = [self.say("pages"), *map(self.say, ("result", "against", "difference", "verdict"))]
         return [{"title": self.say("presets"), "head": head, "rows": lines}] if lines else []
 
