@@ -206,6 +206,9 @@ def test_a_dry_run_says_what_time_and_disk_it_takes(tmp_path, receipts, capsys):
     assert float(lines["left at most"][3]) == pytest.approx(6 * hours, abs=0.02)
     assert ran(tmp_path) == []
     assert not (tmp_path / "outputs/camp/base").exists()
+    # Half of the 6 pages are held out of both folds, and each of these judges six views of each of them.
+    dealt = read_campaign(Path(path), ["phases.folds.args=[crossval.k=2,crossval.holdout=0.5]"])
+    assert campaign.Runner(dealt, tmp_path, 0).work(dealt.phases["ensemble"]) == (0, 3 * 2 * 6)
     assert main(["campaign", path, "--dry-run", "reset=base"]) == 2
     assert "a dry run changes nothing" in capsys.readouterr().err
 
@@ -313,6 +316,20 @@ def test_a_dry_run_makes_no_pages_and_says_what_it_does_not_know(tmp_path, capsy
     assert main(["campaign", str(path), "--dry-run"]) == 0
     assert "unknown before phase pages has made its pages" in capsys.readouterr().out
     assert not (tmp_path / "log").exists()
+
+
+@pytest.mark.usefixtures("logged")
+def test_all_hang_on_the_pages_that_a_campaign_makes(tmp_path, receipts, capsys):
+    path = campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95))
+    file = yaml.safe_load(path.read_text())
+    file["phases"] = {"pages": {"job": "data", "args": ["synth"]}, **file["phases"]}
+    path.write_text(yaml.safe_dump(file, sort_keys=False))
+    assert main(["campaign", str(path)]) == 0
+    assert main(["campaign", str(path), "phases.pages.args=[synth,other]"]) == 2
+    assert "phase pages was done with other values" in capsys.readouterr().err
+    assert main(["campaign", str(path), "phases.pages.args=[synth,other]", "reset=pages"]) == 0
+    assert (tmp_path / "outputs/camp/base.old-1").exists()
+    assert ran(tmp_path).count("train") == 2
 
 
 def test_keys_that_the_file_has_not_are_values_of_every_job(tmp_path, receipts):
