@@ -342,7 +342,8 @@ def _ensemble(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     elif command == "predict":
         print(ensemble_predict.predict(overrides, paths))
     else:
-        print(_score_table(ensemble_predict.evaluate(overrides)))
+        found = ensemble_predict.evaluate(overrides)
+        print(found if isinstance(found, Path) else _score_table(found))
     return 0
 
 

@@ -82,6 +82,7 @@ def test_every_kind_is_judged_and_the_record_says_with_what(judged, receipts):
         assert (row["verdict"] == "better") == (low > 0) or row["candidate"] == "single"
     by_name = {row["candidate"]: row for row in record["candidates"]}
     assert by_name["single"]["gain"] == 0
+    assert by_name["single"]["times_single"] == 1.0
     assert by_name["map mean"]["mb"] == pytest.approx(3 * by_name["single"]["mb"])
     assert [m["flip"] for m in by_name["flip"]["members"]] == [False, True]
     assert record["kind"] in names
@@ -155,6 +156,7 @@ def test_a_student_of_all_members_is_judged_beside_them(judged, runs, receipts, 
     )
     files = sorted((taught / "maps").glob("*.map"))
     assert len(files) == 4
+    assert not (taught / "scores.json").exists()  # of pages that members were trained on, it would say nothing
     sources = ensemble_predict.open_ensemble(kept, told, "runs").sources
     means = ensemble_predict.Ensemble(sources, sources[0].config.models.head.postprocess.params())
     name = json.loads(files[0].read_bytes().partition(b"\n")[0])["name"]
@@ -271,7 +273,7 @@ def test_a_member_that_was_changed_is_told(judged, runs, tmp_path):
 
 def test_the_simplest_of_those_that_cannot_be_told_from_the_best_wins():
     def row(name, ms, **more):
-        return {"candidate": name, "ms_a_page": ms, "mb": 1.0, **more}
+        return {"candidate": name, "times_single": ms, "mb": 1.0, **more}
 
     single = row("single", 1)
     assert ensemble.winner([single, row("mean", 5)])["candidate"] == "single"

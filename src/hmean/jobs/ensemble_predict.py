@@ -156,14 +156,15 @@ def _teach(teachers: Ensemble, pages: LabelledImages, folder: Path) -> None:
     write_json(folder / "seen.json", np.unique(seen).tolist())
 
 
-def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
-    """``hmean evaluate checkpoint_path=.../ensemble.json``: predictions.json, scores.json; ``maps``: a student's."""
+def evaluate(overrides: Sequence[str]) -> dict[str, Any] | Path:
+    """``hmean evaluate checkpoint_path=.../ensemble.json``: predictions.json, scores.json; with ``maps`` a teacher's."""
     config, ensemble, folder = _prepare(overrides, "evaluate")
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     if config.maps:
         # All members, whatever was kept: that choice was made on the pages which are to judge the student, too.
         _teach(open_ensemble(_path(overrides), overrides, "runs"), pages, folder)
+        return folder
     truth = [pages.page(i) for i in range(len(pages))]
     scorer, asked = Scorer(choose_characters(truth)), [(pages.name(i), pages.file(i)) for i in range(len(pages))]
     with write_predictions(folder / "predictions.json", None) as write, track("detecting", len(asked)) as advance:
