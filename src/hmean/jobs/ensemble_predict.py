@@ -157,7 +157,7 @@ def _teach(teachers: Ensemble, pages: LabelledImages, folder: Path) -> None:
 
 
 def evaluate(overrides: Sequence[str]) -> dict[str, Any] | Path:
-    """``hmean evaluate checkpoint_path=.../ensemble.json``: predictions.json, scores.json; with ``maps`` a teacher's."""
+    """``hmean evaluate checkpoint_path=.../ensemble.json``: predictions and scores.json; with ``maps`` a teacher's."""
     config, ensemble, folder = _prepare(overrides, "evaluate")
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
