@@ -80,17 +80,17 @@ def shares(inputs: Sequence[Any], call: Callable[[Any], object], stages: dict[st
 
 def post_stages(polygon: bool) -> dict[str, Stage]:
     quads: dict[str, Stage] = {
-        "the map read into runs": (components, "_map_runs"),
-        "runs within runs (further thresholds)": (components, "_runs_above"),
-        "runs joined": (components, "_join"),
-        "hulls, rectangles, scores": (components, "_measure"),
+        "the map read into runs": (components, "_scan"),
+        "runs within runs (further thresholds)": (components, "_within"),
+        "joined, hulls, rectangles, scores": (components, "_measure"),
+        "filters": (ours, "_kept"),
+        "rectangles grown": (ours, "_rectangles"),
         "onto the page": (ours, "_onto_page"),
     }
     more: dict[str, Stage] = {
-        "contours (OpenCV)": (components.Components, "contours"),
-        "simplified (OpenCV, a call a region)": (ours, "_simplified"),
-        "grown: wavefront": (offsets, "_grow"),
-        "grown: GEOS, where the wavefront meets itself": (offsets, "_by_geos"),
+        "outlines traced and simplified": (components, "outlines"),
+        "areas, lengths, distances": (ours, "_distances"),
+        "outlines grown": (offsets, "_grow"),
     }
     return {**quads, **more} if polygon else quads
 

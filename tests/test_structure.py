@@ -14,7 +14,7 @@ MODULES = {
 }
 
 # What needs no tensor never imports torch: it belongs to the base install.
-WITHOUT_TORCH = ["types", "geometry", "errors", "files", "targets", "components", "offsets", "postprocess", "voting", "ensembles", "maps", "config", "runs", "results", "drawing",
+WITHOUT_TORCH = ["types", "geometry", "errors", "files", "targets", "components", "contours", "offsets", "postprocess", "voting", "ensembles", "maps", "config", "runs", "results", "drawing",
                  "progress", "cli", "metrics.kernels", "metrics.shapes", "metrics.cleval", "metrics.iou", "metrics.hmean", "data.annotations", "data.images", "data.cache", "data.pages",
                  "exported", "detection", "data.folds", "data.transforms", "data.synth", "jobs.data", "jobs.report", "search", "studio", "jobs.studio", "jobs.slots", "jobs.trials", "jobs.sweep", "serving", "jobs.serve", "jobs.sweep_report"]  # fmt: skip
 

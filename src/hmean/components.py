@@ -3,7 +3,7 @@
 A map is read once, eight pixels at a time, into runs of text (row, first and last column). Everything after that
 touches text only: runs join into components (8-connected), a component's hull comes from the ends of its rows, its
 smallest rectangle from the hull's edges. At a higher threshold the runs lie within those of the lower one, so that
-further thresholds cost a pass over the text, not over the map.
+further thresholds cost a pass over runs: most of them stay, or lose pixels at their ends.
 
 All kernels stand in this one file, since numba's cache of a function does not notice that one it calls, from another
 file, has changed.
@@ -14,19 +14,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from hmean.types import Points
+from hmean.contours import outlines
+from hmean.types import Polygons
 
 MapArray = NDArray[np.float32] | NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Runs = NDArray[np.int32]  # (R, 3): row, first column, last column + 1; row by row, from left to right
-Bytes = NDArray[np.uint8]
 
 _ALL_TEXT = np.uint64(0x0101010101010101)
 
@@ -35,28 +35,25 @@ _ALL_TEXT = np.uint64(0x0101010101010101)
 class Components:
     """K components of a map at one threshold, in the frame of the map (the first pixel's centre is at (0.5, 0.5))."""
 
-    centres: Points  # of the smallest rectangles around the pixels' centres (K, 2)
-    sizes: Floats  # width and height of these rectangles (K, 2): of a single pixel, 0 and 0
-    axes: Floats  # unit vector along the width (K, 2), within 45 degrees of the x axis
-    scores: Floats  # mean probability inside the outline, holes included (K,), in [0, 1]
-    runs: Runs  # of all components (R, 3)
-    owner: Ints  # component of each run (R,)
+    # Smallest rectangle around the pixels' centres (K, 6): its centre, width and height (of a single pixel 0 and 0),
+    # and the unit vector along the width, within 45 degrees of the x axis.
+    boxes: Floats
+    scores: NDArray[np.float32]  # mean probability inside the outline, holes included (K,), in [0, 1]
+    runs: Runs  # component by component (R, 3)
+    first: Ints  # the first run of each component (K + 1,)
 
     def __len__(self) -> int:
         return len(self.scores)
 
-    def contours(self, shape: tuple[int, ...], which: Ints) -> list[NDArray[np.int32]]:
-        """Corners (n, 1, 2) of the outer outlines of components (N,) of a map (H, W), pixel centres counted from 0."""
-        bitmap = np.zeros(shape, dtype=np.uint8)
-        wanted = np.zeros(len(self), dtype=np.bool_)
-        wanted[which] = True
-        _paint(bitmap, self.runs, wanted[self.owner])
-        outlines, hierarchy = cv2.findContours(bitmap, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
-        outer = [outline for outline, links in zip(outlines, hierarchy[0], strict=True) if links[3] < 0]
-        # Both start at the component's first pixel in reading order, and components are counted in that order.
-        outer.sort(key=lambda outline: (outline[0, 0, 1], outline[0, 0, 0]))
-        rank = np.cumsum(wanted) - 1
-        return [outer[r] for r in rank[which]]
+    @cached_property
+    def ranking(self) -> Ints:
+        """Components in falling order of score (K,)."""
+        return np.argsort(-self.scores, kind="stable")
+
+    @cached_property
+    def outlines(self) -> Polygons:
+        """Simplified outer outlines (K)."""
+        return Polygons(*outlines(self.runs, self.first, self.boxes))
 
 
 def find_components(probability: MapArray, thresholds: Sequence[float]) -> list[Components]:
@@ -64,88 +61,96 @@ def find_components(probability: MapArray, thresholds: Sequence[float]) -> list[
 
     ``probability`` is (H, W), float32 in [0, 1] or uint8 in 0..255.
     """
-    eight_bit = probability.dtype == np.uint8
+    scale = 255 if probability.dtype == np.uint8 else 1
     # t in the map's own type.
-    limits = [math.floor(t * 255) if eight_bit else float(np.float32(t)) for t in thresholds]
-    base = _map_runs(probability, min(limits)) if limits else np.empty((0, 3), dtype=np.int32)
-    found = []
-    for limit in limits:
-        runs = base if limit == min(limits) else _runs_above(probability, base, limit)
-        owner, closing, count = _join(runs)
-        boxes, scores = _measure(probability, runs, owner, closing, count)
-        found.append(
-            Components(boxes[:, :2] + 0.5, boxes[:, 2:4], boxes[:, 4:], scores / (255 if eight_bit else 1), runs, owner)
-        )
-    return found
+    limits = [math.floor(t * 255) if scale == 255 else float(np.float32(t)) for t in thresholds]
+    found: dict[float, Components] = {}
+    spans = None
+    for limit in sorted(set(limits)):
+        spans = _within(probability, spans[0], spans[1], limit) if spans else _scan(probability, limit)
+        found[limit] = Components(*_measure(probability, spans[0], spans[1], scale))
+    return [found[limit] for limit in limits]
 
 
-def _map_runs(probability: MapArray, limit: float) -> Runs:
-    height, width = probability.shape
-    bitmap: Bytes
-    if width % 8:
-        bitmap = np.zeros((height, -(-width // 8) * 8), dtype=np.uint8)
-        np.greater(probability, limit, out=bitmap[:, :width].view(np.bool_))
-    else:
-        bitmap = (probability > limit).view(np.uint8)
-    runs: Runs = _scan(bitmap.view(np.uint64), bitmap)
-    return runs
+@njit(cache=True, nogil=True, fastmath={"reassoc"})  # four sums side by side, instead of one waiting for itself
+def _sum(values: MapArray) -> float:
+    total = 0.0
+    for value in values:
+        total += value
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz"})
+def _least(values: MapArray) -> float:
+    least: float = values[0]
+    for value in values:
+        least = min(least, value)
+    return least
 
 
 @njit(cache=True, nogil=True)
-def _put(runs: Runs, n: int, y: int, start: int, end: int) -> tuple[Runs, int]:
-    """Write run n, in a larger array where there is no room; the array and the next n."""
+def _put(runs: Runs, sums: Floats, n: int, y: int, start: int, end: int, total: float) -> tuple[Runs, Floats, int]:
+    """Write run n and its sum, in larger arrays where there is no room; the arrays and the next n."""
     if n == len(runs):
-        runs = np.concatenate((runs, np.empty_like(runs)))
+        runs, sums = np.concatenate((runs, np.empty_like(runs))), np.concatenate((sums, np.empty_like(sums)))
     runs[n, 0], runs[n, 1], runs[n, 2] = y, start, end
-    return runs, n + 1
+    sums[n] = total
+    return runs, sums, n + 1
 
 
 @njit(cache=True, nogil=True)
-def _scan(words: NDArray[np.uint64], bitmap: Bytes) -> Runs:
-    """Runs of a bitmap of 0 and 1 (H, W), given also as words of eight pixels (H, W / 8)."""
-    runs = np.empty((256, 3), dtype=np.int32)
-    n = 0
-    for y in range(words.shape[0]):
+def _scan(probability: MapArray, limit: float) -> tuple[Runs, Floats]:
+    """Runs of {P > limit} and their sums (R,): a row is compared at once, then looked at eight pixels at a time."""
+    height, width = probability.shape
+    words = np.zeros(-(-width // 8), dtype=np.uint64)
+    text = words.view(np.uint8)
+    runs, sums, n = np.empty((256, 3), dtype=np.int32), np.empty(256), 0
+    for y in range(height):
+        row = probability[y]
+        for x in range(width):
+            text[x] = row[x] > limit
         start = -1
-        for i in range(words.shape[1] + 1):
-            last = i == words.shape[1]
-            if not last and words[y, i] == (np.uint64(0) if start < 0 else _ALL_TEXT):  # nothing changes here
+        for i in range(len(words)):
+            if words[i] == (np.uint64(0) if start < 0 else _ALL_TEXT):  # nothing changes here
                 continue
-            for x in range(8 * i, 8 * i + (1 if last else 8)):
-                text = not last and bitmap[y, x] == 1
-                if text == (start >= 0):
+            for x in range(8 * i, 8 * i + 8):
+                if (text[x] == 1) == (start >= 0):
                     continue
-                if text:
+                if start < 0:
                     start = x
-                    continue
-                runs, n = _put(runs, n, y, start, x)
-                start = -1
-    return runs[:n]
+                else:
+                    runs, sums, n = _put(runs, sums, n, y, start, x, _sum(row[start:x]))
+                    start = -1
+        if start >= 0:
+            runs, sums, n = _put(runs, sums, n, y, start, width, _sum(row[start:]))
+    return runs[:n], sums[:n]
 
 
 @njit(cache=True, nogil=True)
-def _runs_above(probability: MapArray, base: Runs, limit: float) -> Runs:
-    """Runs of {P > limit}, all of which lie in those of ``base``."""
-    runs = np.empty((len(base) + 64, 3), dtype=np.int32)
-    n = 0
+def _within(probability: MapArray, base: Runs, base_sums: Floats, limit: float) -> tuple[Runs, Floats]:
+    """Runs of {P > limit}, all within those of ``base``, and their sums: most only lose pixels at their ends."""
+    runs, sums, n = np.empty((len(base) + 64, 3), dtype=np.int32), np.empty(len(base) + 64), 0
     for r in range(len(base)):
-        y, end = base[r, 0], base[r, 2]
-        start = -1
-        for x in range(base[r, 1], end + 1):
-            if x < end and probability[y, x] > limit:
+        y, start, end = base[r, 0], base[r, 1], base[r, 2]
+        row = probability[y]
+        while start < end and row[start] <= limit:
+            start += 1
+        while start < end and row[end - 1] <= limit:
+            end -= 1
+        if start == end:
+            continue
+        if _least(row[start:end]) > limit:
+            same = start == base[r, 1] and end == base[r, 2]
+            runs, sums, n = _put(runs, sums, n, y, start, end, base_sums[r] if same else _sum(row[start:end]))
+            continue
+        for x in range(start, end + 1):
+            if x < end and row[x] > limit:
                 if start < 0:
                     start = x
             elif start >= 0:
-                runs, n = _put(runs, n, y, start, x)
+                runs, sums, n = _put(runs, sums, n, y, start, x, _sum(row[start:x]))
                 start = -1
-    return runs[:n]
-
-
-@njit(cache=True, nogil=True)
-def _paint(bitmap: Bytes, runs: Runs, wanted: NDArray[np.bool_]) -> None:
-    for r in range(len(runs)):
-        if wanted[r]:
-            bitmap[runs[r, 0], runs[r, 1] : runs[r, 2]] = 1
+    return runs[:n], sums[:n]
 
 
 @njit(cache=True, nogil=True)
@@ -187,62 +192,57 @@ def _join(runs: Runs) -> tuple[Ints, NDArray[np.bool_], int]:
     return owner, closing, count
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc"})  # four sums side by side, instead of one waiting for itself
-def _sum(values: MapArray) -> float:
-    total = 0.0
-    for value in values:
-        total += value
-    return total
-
-
 @njit(cache=True, nogil=True)
 def _measure(
-    probability: MapArray, runs: Runs, owner: Ints, closing: NDArray[np.bool_], count: int
-) -> tuple[Floats, Floats]:
-    """Rectangle (K, 6: centre, width, height, axis) and mean inside the outline (K,) of each component."""
-    order, first = np.empty(len(runs), dtype=np.int64), np.zeros(count + 1, dtype=np.int64)
-    for r in range(len(runs)):
+    probability: MapArray, spans: Runs, sums: Floats, scale: int
+) -> tuple[Floats, NDArray[np.float32], Runs, Ints]:
+    """Rectangles, scores, runs and first runs of the components that these runs join into: see ``Components``."""
+    owner, closing, count = _join(spans)
+    first = np.zeros(count + 1, dtype=np.int64)
+    for r in range(len(spans)):
         first[owner[r] + 1] += 1
     for k in range(count):
         first[k + 1] += first[k]
-    fill = first[:-1].copy()
-    for r in range(len(runs)):  # a counting sort, which keeps a component's runs in their order
-        order[fill[owner[r]]] = r
-        fill[owner[r]] += 1
+    fill, runs = first[:-1].copy(), np.empty_like(spans)
+    totals, pixels, hole = np.zeros(count), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=np.bool_)
+    for r in range(len(spans)):  # a counting sort, which keeps a component's runs in their order
+        k = owner[r]
+        runs[fill[k], 0], runs[fill[k], 1], runs[fill[k], 2] = spans[r, 0], spans[r, 1], spans[r, 2]
+        fill[k] += 1
+        totals[k] += sums[r]
+        pixels[k] += spans[r, 2] - spans[r, 1]
+        hole[k] |= closing[r]
 
-    boxes, scores = np.empty((count, 6)), np.empty(count)
+    boxes, scores = np.empty((count, 6)), np.empty(count, dtype=np.float32)
     ends = np.empty((2, len(runs), 2))  # the outermost centres of each row, left and right
     hull = np.empty((2 * len(runs) + 2, 2))
     for k in range(count):
-        total, pixels, rows, hole = 0.0, 0, 0, False
-        for o in range(first[k], first[k + 1]):
-            y, x0, x1 = runs[order[o], 0], runs[order[o], 1], runs[order[o], 2]
-            total += _sum(probability[y, x0:x1])
-            hole |= closing[order[o]]
-            pixels += x1 - x0
-            if rows and ends[0, rows - 1, 1] == y:
-                ends[1, rows - 1, 0] = x1 - 1
-            else:
-                ends[0, rows, 0], ends[0, rows, 1] = x0, y
-                ends[1, rows, 0], ends[1, rows, 1] = x1 - 1, y
+        rows = 0
+        for r in range(first[k], first[k + 1]):
+            y = runs[r, 0]
+            if not rows or ends[0, rows - 1, 1] != y:
+                ends[0, rows, 0], ends[0, rows, 1] = runs[r, 1], y
                 rows += 1
-        if hole:
-            total, pixels = _fill(probability, runs, order[first[k] : first[k + 1]])
-        scores[k] = total / pixels
+            ends[1, rows - 1, 0], ends[1, rows - 1, 1] = runs[r, 2] - 1, y
+        if hole[k]:
+            totals[k], pixels[k] = _fill(probability, runs[first[k] : first[k + 1]])
+        # Single precision, as regions keep their scores: tuning drops by those.
+        scores[k] = min(totals[k] / pixels[k] / scale, 1.0)
         _smallest_rectangle(hull, _hull(ends, rows, hull), boxes[k])
-    return boxes, scores
+        boxes[k, :2] += 0.5  # from pixels, counted, to their centres
+    return boxes, scores, runs, first
 
 
 @njit(cache=True, nogil=True)
-def _fill(probability: MapArray, runs: Runs, order: Ints) -> tuple[float, int]:
+def _fill(probability: MapArray, runs: Runs) -> tuple[float, int]:
     """Sum and number of the pixels inside a component's outline: all that the outside does not reach by an edge."""
-    top, bottom = runs[order[0], 0], runs[order[-1], 0] + 1
-    left, right = runs[order, 1].min(), runs[order, 2].max()
+    top, bottom = runs[0, 0], runs[-1, 0] + 1
+    left, right = runs[:, 1].min(), runs[:, 2].max()
     h, w = bottom - top + 2, right - left + 2  # one pixel of the outside all around
     outside = np.zeros((h, w), dtype=np.uint8)
-    for o in order:
-        y = runs[o, 0] - top + 1
-        outside[y, runs[o, 1] - left + 1 : runs[o, 2] - left + 1] = 2  # the component itself
+    for r in range(len(runs)):
+        y = runs[r, 0] - top + 1
+        outside[y, runs[r, 1] - left + 1 : runs[r, 2] - left + 1] = 2  # the component itself
     stack = np.empty(h * w, dtype=np.int64)
     stack[0], size = 0, 1
     outside[0, 0] = 1

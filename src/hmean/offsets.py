@@ -1,11 +1,16 @@
 """Outlines grown by a distance, with mitred corners: what polygon mode does to every region.
 
-The outline's edges move outward as lines. Where it is concave an edge shrinks, and the first to vanish is taken out,
-its neighbours then meet: the wavefront of the straight skeleton (Aichholzer et al. 1995), edge events only. What needs
-more (an outline that crosses itself or runs into itself, a corner sharper than the mitre limit) goes to GEOS.
+Grown is what lies inside an outline, or outside within the distance of an edge or in a corner's mitre. Every edge moves
+outward; at outward corners a mitre joins it to the next, at inward ones they meet, or, too short for that, are joined
+through the corner itself. This closed curve lies in the grown shape and holds its border, so that its outer border is
+the answer: found by walking around the curve's crossings. An outline that touches or crosses itself is first replaced
+by its own outer border. GEOS is asked only if a walk does not come back.
 """
 
 from __future__ import annotations
+
+import itertools
+import math
 
 import numpy as np
 import shapely
@@ -15,24 +20,27 @@ from numpy.typing import NDArray
 from hmean.types import Points, Polygons
 
 MITRE_LIMIT = 2.0  # a corner reaches at most this many distances out
+JITTER, NEAR = 1e-7, 1e-5  # what brings touching lines into general position; points so near are one (units)
+STRAIGHT_BACK = 1e-9  # 1 + the cosine of a turn that goes back on its own line
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def grow(polygons: Polygons, distances: Floats) -> Polygons:
-    """Each of K outlines, of any direction, grown by its distance (K,) > 0, in their unit."""
-    points, counts = _grow(polygons.points, polygons.offsets, distances)
-    grown = [points[start : start + count] for start, count in zip(2 * polygons.offsets, counts, strict=False)]
-    for k in np.flatnonzero(counts == 0).tolist():
-        grown[k] = _by_geos(polygons[k], float(distances[k]))
+def grow(polygons: Polygons, which: Ints, distances: Floats) -> Polygons:
+    """Those of K outlines (N,), of any direction, each grown by its distance (N,) > 0, in their unit."""
+    points, offsets = _grow(polygons.points, polygons.offsets, which, distances)
+    lost = np.flatnonzero(np.diff(offsets) == 0)
+    if not len(lost):
+        return Polygons(points, offsets)
+    grown = [points[start:end] for start, end in itertools.pairwise(offsets.tolist())]
+    for i in lost.tolist():
+        grown[i] = _by_geos(polygons[int(which[i])], float(distances[i]))
     return Polygons.of(grown)
 
 
 def _by_geos(outline: Points, distance: float) -> Points:
-    shape = shapely.Polygon(outline)
-    if not shape.is_valid:  # GEOS would drop what the crossing outline turns the other way round
-        shape = shapely.make_valid(shape)
+    shape = shapely.make_valid(shapely.Polygon(outline))  # GEOS would drop what a crossing outline turns round
     shape = shapely.buffer(shape, distance, join_style="mitre", mitre_limit=MITRE_LIMIT)
     if shape.geom_type != "Polygon":
         shape = max(shape.geoms, key=lambda part: part.area)
@@ -41,141 +49,149 @@ def _by_geos(outline: Points, distance: float) -> Points:
 
 
 @njit(cache=True, nogil=True)
-def _grow(points: Points, offsets: Ints, distances: Floats) -> tuple[Points, Ints]:
-    """Grown points, outline k from ``2 offsets[k]`` on, and how many each has: 0 where GEOS must do it."""
-    out, counts = np.empty((2 * len(points), 2)), np.zeros(len(distances), dtype=np.int64)
-    for k in range(len(distances)):
-        start, end = offsets[k], offsets[k + 1]
-        counts[k] = _grow_one(points[start:end], distances[k], out[2 * start : 2 * end])
-    return out, counts
+def _grow(points: Points, offsets: Ints, which: Ints, distances: Floats) -> tuple[Points, Ints]:
+    """Grown points (P, 2) and offsets (N + 1,); an outline without points is one that GEOS must do."""
+    out, ends = np.empty((2 * len(points) + 64, 2)), np.zeros(len(which) + 1, dtype=np.int64)
+    for i in range(len(which)):
+        ring = _border(points[offsets[which[i]] : offsets[which[i] + 1]])
+        if len(ring) > 1:
+            ring = _border(_moved(ring, distances[i]))
+        if len(ring) < 3:
+            ring = ring[:0]
+        while ends[i] + len(ring) > len(out):
+            out = np.concatenate((out, np.empty_like(out)))
+        ends[i + 1] = ends[i] + len(ring)
+        out[ends[i] : ends[i + 1]] = ring
+    return out[: ends[-1]].copy(), ends
 
 
 @njit(cache=True, nogil=True)
-def _grow_one(outline: Points, distance: float, out: Points) -> int:
-    lines, m, sense = _edges(outline)
-    now = 0.0
-    before, after = np.empty((m, 2)), np.empty((m, 2))
-    while True:
-        m = _merge(lines, m)
-        if m < 3 or not (_corners(lines, m, now, before) and _corners(lines, m, distance, after)):
-            return 0
-        first, now = _first_to_vanish(lines, m, sense, before, after, now, distance)
-        if first < 0:
-            break
-        lines[first : m - 1] = lines[first + 1 : m].copy()
-        m -= 1
-    if not _simple(after, m):
-        return 0
-    out[:m] = after[:m]
-    return m
-
-
-@njit(cache=True, nogil=True)
-def _edges(outline: Points) -> tuple[Floats, int, float]:
-    """Edges as moving lines n . x = c + v t, normals outward (2n, 4: n, c, v); how many; sense of the outline.
-
-    A corner sharper than the limit allows has a line of its own, across its bisector, that moves faster.
-    """
-    n = len(outline)
-    sides, m, twice = np.empty((n, 3)), 0, 0.0
+def _moved(ring: Points, distance: float) -> Points:
+    """The closed curve that a simple outline's edges draw, moved outward and joined."""
+    n, twice = len(ring), 0.0
+    along, lengths, taken = np.empty((n, 2)), np.empty(n), np.zeros(n)
     for i in range(n):
-        p, q = outline[i], outline[(i + 1) % n]
-        twice += (p[0] - outline[0, 0]) * (q[1] - outline[0, 1]) - (p[1] - outline[0, 1]) * (q[0] - outline[0, 0])
-    sense = 1.0 if twice > 0 else -1.0
-    corners = np.empty_like(outline)
-    for i in range(n):
-        p, q = outline[i], outline[(i + 1) % n]
+        p, q = ring[i], ring[i + 1 if i + 1 < n else 0]
         dx, dy = q[0] - p[0], q[1] - p[1]
-        length = np.sqrt(dx * dx + dy * dy)
-        if length > 0:
-            nx, ny = sense * dy / length, -sense * dx / length
-            sides[m, 0], sides[m, 1], sides[m, 2] = nx, ny, nx * p[0] + ny * p[1]
-            corners[m] = p
+        twice += (p[0] - ring[0, 0]) * dy - (p[1] - ring[0, 1]) * dx
+        lengths[i] = math.sqrt(dx * dx + dy * dy)
+        along[i, 0], along[i, 1] = dx / lengths[i], dy / lengths[i]
+    sense = 1.0 if twice >= 0 else -1.0
+    for i in range(n):  # how much of its edges an inward corner takes
+        a, b = along[i - 1], along[i]
+        turn, spread = sense * (a[0] * b[1] - a[1] * b[0]), 1 + a[0] * b[0] + a[1] * b[1]
+        if turn < 0 and spread > STRAIGHT_BACK:
+            taken[i] = -distance * turn / spread
+    out, m = np.empty((3 * n, 2)), 0
+    for i in range(n):
+        x, y, a, b = ring[i, 0], ring[i, 1], along[i - 1], along[i]
+        nx, ny, mx, my = sense * a[1], -sense * a[0], sense * b[1], -sense * b[0]  # outward normals of both edges
+        turn, spread = sense * (a[0] * b[1] - a[1] * b[0]), 1 + a[0] * b[0] + a[1] * b[1]
+        # 1 / cos(half the turn) is how far an outward corner would reach.
+        sharp = spread <= STRAIGHT_BACK or (turn >= 0 and spread < 2 / MITRE_LIMIT**2)
+        room = min(lengths[i - 1] - taken[i - 1], lengths[i] - taken[i + 1 if i + 1 < n else 0])
+        if not sharp and (turn >= 0 or taken[i] <= room):
+            out[m, 0], out[m, 1] = x + distance * (nx + mx) / spread, y + distance * (ny + my) / spread
             m += 1
-    lines, count = np.empty((2 * n, 4)), 0
-    for i in range(m):
-        a, b = sides[(i + m - 1) % m], sides[i]
-        turn, cosine = (a[0] * b[1] - a[1] * b[0]) * sense, a[0] * b[0] + a[1] * b[1]
-        # 1 / cos(half the turn) is how far the corner would reach; only outward corners do.
-        if turn > 1e-9 and 1 + cosine < 2 / MITRE_LIMIT**2:
-            bx, by = a[0] + b[0], a[1] + b[1]
-            length = np.sqrt(bx * bx + by * by)
-            bx, by = bx / length, by / length
-            lines[count, 0], lines[count, 1] = bx, by
-            lines[count, 2], lines[count, 3] = bx * corners[i, 0] + by * corners[i, 1], MITRE_LIMIT
-            count += 1
-        lines[count, :3], lines[count, 3] = b, 1.0
-        count += 1
-    return lines, count, sense
+            continue
+        reach = 0.0
+        if sharp:  # cut across the bisector; what turns right back is a line, whose end is that of a thin rectangle
+            reach = distance
+            if spread > STRAIGHT_BACK:
+                reach *= (MITRE_LIMIT - math.sqrt(spread / 2)) / math.sqrt(1 - spread / 2)
+        out[m, 0], out[m, 1] = x + distance * nx + reach * a[0], y + distance * ny + reach * a[1]
+        m += 1
+        if not sharp:
+            out[m, 0], out[m, 1] = x, y
+            m += 1
+        out[m, 0], out[m, 1] = x + distance * mx - reach * b[0], y + distance * my - reach * b[1]
+        m += 1
+    return out[:m]
 
 
 @njit(cache=True, nogil=True)
-def _first_to_vanish(
-    lines: Floats, m: int, sense: float, before: Points, after: Points, now: float, distance: float
-) -> tuple[int, float]:
-    """The edge whose length, linear from ``now`` to ``distance``, is first down to 0, and when; -1 if none is."""
-    first, when = -1, distance
-    for i in range(m):
-        j = (i + 1) % m
-        ex, ey = -lines[i, 1] * sense, lines[i, 0] * sense  # along the edge, from corner i to corner j
-        here = max((before[j, 0] - before[i, 0]) * ex + (before[j, 1] - before[i, 1]) * ey, 0.0)
-        there = (after[j, 0] - after[i, 0]) * ex + (after[j, 1] - after[i, 1]) * ey
-        if there <= 0:
-            gone = now + (distance - now) * here / max(here - there, 1e-300)
-            if first < 0 or gone < when:
-                first, when = i, gone
-    return first, max(now, when)
+def _border(curve: Points) -> Points:
+    """Outer border of a closed curve: the curve itself if it does not touch itself; no points if the walk is lost."""
+    ring = _distinct(curve)
+    if len(_crossings(ring)[0]) == 0:
+        return ring
+    for i in range(len(ring)):
+        ring[i, 0] += JITTER * math.sin(12.9898 * (i + 1))
+        ring[i, 1] += JITTER * math.sin(78.233 * (i + 1))
+    segments, places = _crossings(ring)
+    return _distinct(_walk(ring, segments, places))
 
 
 @njit(cache=True, nogil=True)
-def _merge(lines: Floats, m: int) -> int:
-    """Take out edges that lie on the line of the one before; returns how many are left."""
-    i = 0
-    while i < m:
-        j = (i + m - 1) % m
-        a, b = lines[i], lines[j]
-        if m > 1 and abs(a[0] - b[0]) < 1e-9 and abs(a[1] - b[1]) < 1e-9 and abs(a[2] - b[2]) < 1e-6:
-            lines[i : m - 1] = lines[i + 1 : m].copy()
-            m -= 1
-        else:
-            i += 1
-    return m
+def _distinct(ring: Points) -> Points:
+    """A copy of a ring without points that are as good as the one before."""
+    out, m = np.empty_like(ring), 0
+    for i in range(len(ring)):
+        if m == 0 or abs(ring[i, 0] - out[m - 1, 0]) > NEAR or abs(ring[i, 1] - out[m - 1, 1]) > NEAR:
+            out[m] = ring[i]
+            m += 1
+    while m > 1 and abs(out[m - 1, 0] - out[0, 0]) <= NEAR and abs(out[m - 1, 1] - out[0, 1]) <= NEAR:
+        m -= 1
+    return out[:m]
 
 
 @njit(cache=True, nogil=True)
-def _corners(lines: Floats, m: int, t: float, corners: Points) -> bool:
-    """Where each line, moved by t, meets the one before it; False if they are too nearly parallel."""
-    for i in range(m):
-        j = (i + m - 1) % m
-        cross = lines[j, 0] * lines[i, 1] - lines[j, 1] * lines[i, 0]
-        if abs(cross) < 1e-9:
-            return False
-        a, b = lines[j, 2] + lines[j, 3] * t, lines[i, 2] + lines[i, 3] * t
-        corners[i, 0] = (a * lines[i, 1] - b * lines[j, 1]) / cross
-        corners[i, 1] = (b * lines[j, 0] - a * lines[i, 0]) / cross
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _simple(ring: Points, m: int) -> bool:
-    """Whether no two edges that are not neighbours touch."""
-    for i in range(m):
-        p, q = ring[i], ring[(i + 1) % m]
-        for j in range(i + 2, m):
-            if i == 0 and j == m - 1:
+def _crossings(ring: Points) -> tuple[Ints, Floats]:
+    """Where edges that are not neighbours touch: edge and place on it in [0, 1], two of each (2 C,)."""
+    n, count = len(ring), 0
+    edges, places = np.empty(8, dtype=np.int64), np.empty(8)
+    boxes = np.empty((n, 4))
+    for i in range(n):
+        p, q = ring[i], ring[i + 1 if i + 1 < n else 0]
+        boxes[i, 0], boxes[i, 1] = min(p[0], q[0]), max(p[0], q[0])
+        boxes[i, 2], boxes[i, 3] = min(p[1], q[1]), max(p[1], q[1])
+    for i in range(n):
+        x0, x1, y0, y1 = boxes[i]
+        for j in range(i + 2, n if i else n - 1):
+            if x1 < boxes[j, 0] or boxes[j, 1] < x0 or y1 < boxes[j, 2] or boxes[j, 3] < y0:
                 continue
-            r, s = ring[j], ring[(j + 1) % m]
-            if (
-                max(p[0], q[0]) < min(r[0], s[0])
-                or max(r[0], s[0]) < min(p[0], q[0])
-                or max(p[1], q[1]) < min(r[1], s[1])
-                or max(r[1], s[1]) < min(p[1], q[1])
-            ):
-                continue
+            p, q, r, s = ring[i], ring[i + 1], ring[j], ring[j + 1 if j + 1 < n else 0]
             a = (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
             b = (q[0] - p[0]) * (s[1] - p[1]) - (q[1] - p[1]) * (s[0] - p[0])
             c = (s[0] - r[0]) * (p[1] - r[1]) - (s[1] - r[1]) * (p[0] - r[0])
             d = (s[0] - r[0]) * (q[1] - r[1]) - (s[1] - r[1]) * (q[0] - r[0])
-            if a * b <= 0 and c * d <= 0:
-                return False
-    return True
+            if a * b > 0 or c * d > 0:
+                continue
+            if count + 2 > len(edges):
+                edges, places = np.concatenate((edges, edges)), np.concatenate((places, places))
+            edges[count], places[count] = i, c / (c - d) if c != d else 0.0
+            edges[count + 1], places[count + 1] = j, a / (a - b) if a != b else 0.0
+            count += 2
+    return edges[:count], places[:count]
+
+
+@njit(cache=True, nogil=True)
+def _walk(ring: Points, edges: Ints, places: Floats) -> Points:
+    """Around a closed curve in general position with the outside to the right, turning right at every crossing."""
+    n = len(ring)
+    start = np.argmin(ring[:, 0])
+    here, p, q = ring[start], ring[start - 1], ring[start + 1 if start + 1 < n else 0]
+    ahead = (q[0] - here[0]) * (p[1] - here[1]) > (q[1] - here[1]) * (p[0] - here[0])
+    out, m = np.empty((n + len(edges), 2)), 0
+    edge, place = (start, 0.0) if ahead else ((start + n - 1) % n, 1.0)
+    while m < len(out):
+        out[m] = here
+        m += 1
+        crossing, nearest = -1, 2.0
+        for c in range(len(edges)):
+            gap = places[c] - place if ahead else place - places[c]
+            if edges[c] == edge and 0 < gap < nearest:
+                crossing, nearest = c, gap
+        if crossing < 0:
+            corner = (edge + 1) % n if ahead else edge
+            if corner == start:
+                return out[:m]
+            here = ring[corner]
+            edge, place = (corner, 0.0) if ahead else ((corner + n - 1) % n, 1.0)
+        else:
+            other = edges[crossing ^ 1]
+            p, q, r, s = ring[edge], ring[(edge + 1) % n], ring[other], ring[(other + 1) % n]
+            here = p + places[crossing] * (q - p)
+            turn = (q[0] - p[0]) * (s[1] - r[1]) - (q[1] - p[1]) * (s[0] - r[0])
+            edge, place, ahead = other, places[crossing ^ 1], (turn < 0) == ahead
+    return out[:0]

@@ -16,23 +16,22 @@ The knobs, in the order in which they act:
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from hmean.components import Components, MapArray, find_components
-from hmean.geometry import Matrix, areas, perimeters
+from hmean.geometry import Matrix
 from hmean.offsets import grow
 from hmean.types import Detections, Points, Polygons, PostprocessParams
 
-# Simplification of contours in polygon mode, as a share of their length (the value that PaddleOCR and docTR use).
-CONTOUR_TOLERANCE = 0.002
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,29 +76,93 @@ def detect_each(page: PageMap, many: Sequence[PostprocessParams]) -> list[Detect
 
 
 def _regions(page: PageMap, found: Components, params: PostprocessParams) -> Detections:
-    large = found.sizes.min(axis=1, initial=np.inf) + 1 >= params.min_size
-    # Single precision on both sides, as regions keep their scores: tuning drops by those.
-    scores = np.minimum(found.scores, 1).astype(np.float32)
-    kept = np.flatnonzero(large & (scores >= np.float32(params.box_thresh)))
-    kept = kept[np.argsort(-scores[kept], kind="stable")][: params.max_candidates]
+    ratio = params.growth == "ratio"
+    # How far outside of the outermost pixels' centres the shrunk text's edge is taken to lie. On average it is half a
+    # pixel: what ``inverse`` starts from. ``ratio`` starts from the centres, as in every DBNet program, so that values
+    # of ``unclip_ratio`` found elsewhere mean the same here.
+    growth = (0.0, float(params.unclip_ratio), True) if ratio else (0.5, float(params.inverse_r), False)
+    least = np.float32(params.box_thresh)  # single precision, as regions keep their scores: tuning drops by those
+    kept, scores = _kept(found.boxes, found.scores, found.ranking, float(params.min_size), least, params.max_candidates)
     if not len(kept):
         return Detections.empty()
     if params.use_polygon:
-        grown = _grown_contours(page.probability.shape, found, kept, params)
-        outlines = grown.points, grown.offsets
+        outlines = found.outlines
+        grown = grow(outlines, kept, _distances(outlines.points, outlines.offsets, kept, *growth))
+        points, offsets = grown.points, grown.offsets
     else:
-        sizes = found.sizes[kept] + 2 * _margin(params)
-        sizes += 2 * growth_distance(sizes[:, 0] * sizes[:, 1], 2 * (sizes[:, 0] + sizes[:, 1]), params)[:, None]
-        corners = _rectangle_corners(found.centres[kept], sizes, found.axes[kept])
-        outlines = corners, np.arange(len(kept) + 1) * 4
-    points, alive = _onto_page(*outlines, page.to_page, page.page_width, page.page_height)
-    regions = Detections(Polygons(points, outlines[1]), scores[kept])
+        points, offsets = _rectangles(found.boxes, kept, *growth)
+    points, alive = _onto_page(points, offsets, page.to_page, page.page_width, page.page_height)
+    regions = Detections(Polygons(points, offsets), scores)
     return regions if alive.all() else regions.select(alive)
 
 
 @njit(cache=True, nogil=True)
+def growth_distance(shrunk_area: float, shrunk_perimeter: float, strength: float, ratio: bool) -> float:
+    """Distance D' by which an outline of this area and perimeter grows (same unit).
+
+    ``ratio``: as in the paper, of strength ``unclip_ratio``. Otherwise, of strength r = ``inverse_r``, it solves
+    D = A s / L with s = 1 - r^2 for the *grown* outline, whose corners are mitred: with A = A' + L' D + 4 D^2 and
+    L = L' + 8 D it is the positive root of (8 - 4s) D^2 + (1 - s) L' D - s A' = 0.
+    """
+    if ratio:
+        return shrunk_area * strength / shrunk_perimeter if shrunk_perimeter > 0 else 0.0
+    s = 1 - strength**2
+    a, b, c = 8 - 4 * s, (1 - s) * shrunk_perimeter, -s * shrunk_area
+    return (math.sqrt(b * b - 4 * a * c) - b) / (2 * a)
+
+
+@njit(cache=True, nogil=True)
+def _kept(
+    boxes: Floats, scores: NDArray[np.float32], ranking: Ints, min_size: float, box_thresh: np.float32, most: int
+) -> tuple[Ints, NDArray[np.float32]]:
+    """The components (N,) that pass all filters, best first, and their scores."""
+    kept, kept_scores, n = np.empty_like(ranking), np.empty_like(scores), 0
+    for k in ranking:
+        if n == most or scores[k] < box_thresh:
+            break
+        if min(boxes[k, 2], boxes[k, 3]) + 1 >= min_size:
+            kept[n], kept_scores[n] = k, scores[k]
+            n += 1
+    return kept[:n], kept_scores[:n]
+
+
+@njit(cache=True, nogil=True)
+def _rectangles(boxes: Floats, kept: Ints, margin: float, strength: float, ratio: bool) -> tuple[Points, Ints]:
+    """Corners (4 N, 2) of grown rectangles, clockwise on the screen, the one nearest the page's top-left first."""
+    out, offsets = np.empty((4 * len(kept), 2)), np.arange(len(kept) + 1) * 4
+    for i in range(len(kept)):
+        x, y, w, h, ux, uy = boxes[kept[i]]
+        w, h = w + 2 * margin, h + 2 * margin
+        d = growth_distance(w * h, 2 * (w + h), strength, ratio)
+        for c in range(4):
+            a = (w / 2 + d) * (-1 if c in (0, 3) else 1)
+            b = (h / 2 + d) * (-1 if c < 2 else 1)
+            out[4 * i + c, 0] = x + a * ux - b * uy
+            out[4 * i + c, 1] = y + a * uy + b * ux
+    return out, offsets
+
+
+@njit(cache=True, nogil=True)
+def _distances(points: Points, offsets: Ints, kept: Ints, margin: float, strength: float, ratio: bool) -> Floats:
+    """By how much outlines grow (N,), the margin with them."""
+    out = np.empty(len(kept))
+    for i in range(len(kept)):
+        start, end = offsets[kept[i]], offsets[kept[i] + 1]
+        twice, length, before = 0.0, 0.0, points[end - 1]
+        for p in points[start:end]:
+            dx, dy = p[0] - before[0], p[1] - before[1]
+            twice += (p[0] - points[start, 0]) * dy - (p[1] - points[start, 1]) * dx
+            length += math.sqrt(dx * dx + dy * dy)
+            before = p
+        # An offset by the margin with mitred corners, as if all were square: exact for rectangles.
+        area = abs(twice) / 2 + length * margin + 4 * margin**2
+        out[i] = margin + growth_distance(area, length + 8 * margin, strength, ratio)
+    return out
+
+
+@njit(cache=True, nogil=True)
 def _onto_page(
-    points: Points, offsets: NDArray[np.int64], to_page: Matrix, width: int, height: int
+    points: Points, offsets: Ints, to_page: Matrix, width: int, height: int
 ) -> tuple[Points, NDArray[np.bool_]]:
     """Outlines (P, 2) on the page, clipped to it, and which of them (K,) have an area there."""
     out, alive = np.empty_like(points), np.zeros(len(offsets) - 1, dtype=np.bool_)
@@ -116,62 +179,3 @@ def _onto_page(
             before = out[i]
         alive[k] = twice != 0
     return out, alive
-
-
-@njit(cache=True, nogil=True)
-def _rectangle_corners(centres: Points, sizes: Floats, axes: Floats) -> Points:
-    """Corners (4 K, 2) of rectangles, clockwise on the screen, the one nearest the page's top-left first."""
-    out = np.empty((4 * len(centres), 2))
-    for k in range(len(centres)):
-        ux, uy = axes[k, 0], axes[k, 1]
-        for c in range(4):
-            w = sizes[k, 0] / 2 * (-1 if c in (0, 3) else 1)
-            h = sizes[k, 1] / 2 * (-1 if c < 2 else 1)
-            out[4 * k + c, 0] = centres[k, 0] + w * ux - h * uy
-            out[4 * k + c, 1] = centres[k, 1] + w * uy + h * ux
-    return out
-
-
-def growth_distance(shrunk_area: Floats, shrunk_perimeter: Floats, params: PostprocessParams) -> Floats:
-    """Distance D' by which outlines of these areas and perimeters (K,) grow (same unit).
-
-    ``inverse`` solves D = A s / L with s = 1 - r^2 for the *grown* outline, whose corners are mitred: with
-    A = A' + L' D + 4 D^2 and L = L' + 8 D it is the positive root of (8 - 4s) D^2 + (1 - s) L' D - s A' = 0.
-    """
-    if params.growth == "ratio":
-        none: Floats = np.zeros_like(shrunk_area)
-        return np.divide(shrunk_area * params.unclip_ratio, shrunk_perimeter, out=none, where=shrunk_perimeter > 0)
-    s = 1 - params.inverse_r**2
-    a, b, c = 8 - 4 * s, (1 - s) * shrunk_perimeter, -s * shrunk_area
-    return (np.sqrt(b * b - 4 * a * c) - b) / (2 * a)
-
-
-def _grown_contours(
-    shape: tuple[int, ...], found: Components, kept: NDArray[np.int64], params: PostprocessParams
-) -> Polygons:
-    """Outlines of components, simplified and grown."""
-    contours = found.contours(shape, kept)
-    simple = Polygons.of(_simplified(found, k, contour) for k, contour in zip(kept.tolist(), contours, strict=True))
-    inner, lengths, margin = areas(simple), perimeters(simple), _margin(params)
-    # An offset by the margin with mitred corners, as if all were square: exact for rectangles.
-    d = growth_distance(inner + lengths * margin + 4 * margin**2, lengths + 8 * margin, params)
-    return grow(simple, d + margin)
-
-
-def _margin(params: PostprocessParams) -> float:
-    """How far outside of the outermost pixels' centres the shrunk text's edge is taken to lie.
-
-    On average it is half a pixel: what ``inverse`` starts from. ``ratio`` starts from the centres, as in every DBNet
-    program, so that values of ``unclip_ratio`` found elsewhere mean the same here.
-    """
-    return 0.5 if params.growth == "inverse" else 0.0
-
-
-def _simplified(found: Components, k: int, contour: NDArray[np.int32]) -> Points:
-    tolerance = CONTOUR_TOLERANCE * cv2.arcLength(contour, closed=True)
-    simple: Points = cv2.approxPolyDP(contour, tolerance, closed=True)[:, 0].astype(np.float64) + 0.5
-    if len(simple) >= 3 and cv2.contourArea(contour) > 0:
-        return simple
-    w, h = np.maximum(found.sizes[k], 0.01)[:, None] / 2 * [found.axes[k], found.axes[k, ::-1] * (-1, 1)]
-    corners: Points = found.centres[k] + np.stack([-w - h, w - h, w + h, h - w])
-    return corners
