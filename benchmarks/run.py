@@ -1,6 +1,6 @@
 """``make bench``: every benchmark here, into docs/benchmarks.json and the table docs/benchmarks.md.
 
-usage: HMEAN_DATA=... python benchmarks/run.py [score|postprocess|targets|loader|start|voting|sweep_regret|install|export ...]
+usage: HMEAN_DATA=... python benchmarks/run.py [score|postprocess|targets|loader|forward|start|voting|sweep_regret|install|export ...]
 Without HMEAN_DATA, on synthetic pages. A name keeps the others' last results.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 import harness
 
 ROOT = Path(__file__).parents[1]
-PARTS = ("score", "postprocess", "targets", "loader", "start", "voting", "sweep_regret", "install", "export")
+PARTS = ("score", "postprocess", "targets", "loader", "forward", "start", "voting", "sweep_regret", "install", "export")
 PACKAGES = ("numpy", "opencv-python-headless", "numba", "shapely", "torch")
 
 
