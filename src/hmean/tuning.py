@@ -68,6 +68,11 @@ class SettingScores:
         found: Floats = self.values(objective, np.ones((1, self.counts.shape[1])))[0]
         return found
 
+    def lack(self, precision: float, recall: float) -> Floats:
+        """By how much macro P and R (S,) fall short of floors."""
+        p, r = self.macro_pr()
+        return np.maximum(precision - p, 0.0) + np.maximum(recall - r, 0.0)
+
     def macro_pr(self) -> tuple[Floats, Floats]:
         """Macro precision and recall (S,) on all pages."""
         p, r, _ = page_prh(self.counts).mean(axis=1).T
@@ -169,8 +174,7 @@ def choose(
         seed: of these.
     """
     value = scores.score(objective)
-    p, r = scores.macro_pr()
-    lack = np.maximum(precision - p, 0) + np.maximum(recall - r, 0)
+    lack = scores.lack(precision, recall)
     allowed = lack <= lack.min() + 1e-12
     best = int(np.flatnonzero(allowed)[np.argmax(value[allowed])])
     drawn = scores.values(objective, resamples(scores.counts.shape[1], draws, seed))

@@ -68,9 +68,10 @@ def run(config: Config, checkpoint: Trained) -> dict[str, Any]:
     record = {"part": config.evaluate_on, "influenced_by": checkpoint.influenced_by(keys), **fitted}
     values = record["before" if record["kept"] else "after"]["postprocess"]
     scored = {**about(config, checkpoint, pages, 0.0), "postprocess": values}
-    if values != present.to_dict():
+    if not record["kept"] and values != present.to_dict():
         why = f"tuned for {'+'.join(record['objective'])} hmean on {len(pages)} {config.evaluate_on} pages"
         checkpoint.write_postprocess(PostprocessParams(**values), why, keys)
+    record["holds"] = present.to_dict() if record["kept"] else values
     write_json(folder / "tuned.json", record)
     # Last: who finds it (a campaign does) finds a tuned checkpoint, wherever this was killed.
     write_json(folder / "cross_fitted" / "scores.json", score_record(scorer, scored))
@@ -109,8 +110,13 @@ def fit(
             "optimism": gain_of(chosen, held, objective),
             "chosen": [part.settings[made.chosen].to_dict() for part, made in found],
         }
-    # What does not gain on pages it was not chosen on is not better than what was there.
+    # What does not gain on pages it was not chosen on is not better than what was there; but floors go first.
     record["kept"] = crossed is None or record["cross_fitted"]["gain"] <= 0
+    floors = wanted.precision, wanted.recall
+    if crossed is not None and any(floors):
+        lacked, lacks = (float(scores.lack(*floors)[0]) for scores in (present, crossed[0]))
+        record["floors"] = {"precision": floors[0], "recall": floors[1], "lacked_before": lacked, "lacks": lacks}
+        record["kept"] = lacks > lacked or (lacks == lacked and record["kept"])
     decided = present if crossed is None or record["kept"] else crossed[0]
     return record, decided.scorer(names, characters)
 
@@ -191,7 +197,7 @@ def _at_the_end(chosen: PostprocessParams, axes: Mapping[str, Sequence[Any]]) ->
     """Knobs whose chosen value is the first or the last of several, beyond which nobody looked."""
     unused = "inverse_r" if chosen.growth == "ratio" else "unclip_ratio"
     knobs = ("thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
-    values = {knob: getattr(chosen, knob) for knob in knobs if knob != unused and len(axes[knob]) > 1}
+    values = {knob: getattr(chosen, knob) for knob in knobs if knob != unused and len(set(axes[knob])) > 1}
     return {knob: value for knob, value in values.items() if value in (min(axes[knob]), max(axes[knob]))}
 
 
@@ -217,7 +223,8 @@ def check_same_model(config: Config, checkpoint: Trained) -> None:
     changed = differences(stored.to_dict(), own)
     if changed:
         raise InputError.listing(
-            "Tuning starts from what the checkpoint holds; give fixed values as lists, such as tune.thresh=[0.3]:",
+            "Tuning starts from what the checkpoint holds: its preprocessing stays, and fixed values of the "
+            "post-processing are given as lists, such as tune.thresh=[0.3]:",
             changed,
         )
 
@@ -247,6 +254,11 @@ def summary(record: Mapping[str, Any]) -> str:
         lines.append(
             f"optimism {gain:+.2f} points [{low:+.2f}, {high:+.2f}]: by so much the pages that chose flatter it"
         )
+    if floors := record.get("floors"):
+        p, r = (100 * record["cross_fitted"]["score"]["cleval"]["macro"][k] for k in ("p", "r"))
+        asked = f"at least {100 * floors['precision']:g} and {100 * floors['recall']:g} were asked for"
+        missed = f"; {100 * floors['lacks']:.2f} points short" if floors["lacks"] else ""
+        lines.append(f"macro P {p:.2f} and R {r:.2f} on pages that did not choose: {asked}{missed}")
     if not record["cross_fitted"]:
         lines.append("all pages are of one group, so nothing says what that is worth on others")
     if record["influenced_by"]["trained"]:
@@ -256,8 +268,7 @@ def summary(record: Mapping[str, Any]) -> str:
     lines += [
         f"{knob} {value:g} is an end of its list: try further ones" for knob, value in record["at_the_end"].items()
     ]
-    values = record["before" if record["kept"] else "after"]["postprocess"]
-    return "\n".join([*lines, " ".join(f"{k}={v}" for k, v in values.items())])
+    return "\n".join([*lines, " ".join(f"{k}={v}" for k, v in record["holds"].items())])
 
 
 def _describe(

@@ -1,12 +1,14 @@
-"""The report: its size, and what it draws of a tuning."""
+"""A run tuned on 400 pages: its report, and what tuning it again does."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from conftest import drawn_page
+from hmean.checkpoints import load_checkpoint
 from hmean.cli import main
 from hmean.drawing import save_picture
 from hmean.files import write_json
@@ -66,3 +68,40 @@ def test_a_knob_of_the_other_growth_rule_is_drawn_under_that_rule(tuned_run):
         assert len({(row["thresh"], row["box_thresh"]) for row in rows}) == 1
     assert main(["report", str(tuned_run)]) == 0
     assert f"{other}, were growth" in (tuned_run / "report.html").read_text()
+
+
+def test_a_tuning_without_gain_leaves_what_an_earlier_one_wrote(tuned_run, tmp_path, capsys):
+    """Though it is measured against the values from before these pages chose."""
+    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+    file, data = run / "checkpoints/best.ckpt", tuned_run.parent / "data"
+    held, weights = load_checkpoint(file), file.read_bytes()
+    assert len(held.history) == 1
+    tune = [
+        "tune",
+        f"checkpoint_path={file}",
+        f"dataset_base_path={data}",
+        "tune.inverse_r=[]",
+        "tune.unclip_ratio=[0.1]",
+    ]
+    capsys.readouterr()
+    assert main([*tune, "tune.thresh=[0.9]", "tune.box_thresh=[0.9]", "tune.growth=[ratio]"]) == 0
+    said = capsys.readouterr().out
+    assert "the model keeps its values" in said
+    assert f"thresh={held.config['models']['head']['postprocess']['thresh']} " in said.splitlines()[-1]
+    assert file.read_bytes() == weights
+    assert json.loads((run / "tuned.json").read_text())["before"]["postprocess"] == held.history[0]["postprocess"]
+
+
+def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, tmp_path, capsys):
+    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+    before = json.loads((run / "tuned.json").read_text())["before"]["score"]["cleval"]["macro"]["p"]
+    floor = round(before + 0.005, 3)
+    tune = ["tune", f"checkpoint_path={run}/checkpoints/best.ckpt", f"dataset_base_path={tuned_run.parent / 'data'}",
+            "tune.thresh=[0.3,0.4,0.5]", "tune.box_thresh=[0.5,0.6,0.65,0.7]", "tune.inverse_r=[]", "tune.unclip_ratio=[]"]  # fmt: skip
+    capsys.readouterr()
+    assert main([*tune, f"tune.precision={floor}"]) == 0
+    tuned = json.loads((run / "tuned.json").read_text())
+    assert tuned["floors"]["lacked_before"] > tuned["floors"]["lacks"]
+    assert not tuned["kept"]
+    assert tuned["cross_fitted"]["gain"] < 0
+    assert f"at least {100 * floor:g} and 0 were asked for" in capsys.readouterr().out
