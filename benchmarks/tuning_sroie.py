@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -38,6 +39,9 @@ from hmean.postprocess import PageMap
 from hmean.targets import make_targets
 from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
 from hmean.types import Page, PostprocessParams, Statistic
+
+warnings.simplefilter("ignore")  # of what the official package imports
+from cleval import CLEvalMetric  # noqa: E402
 
 ROOT = Path(__file__).parents[1]
 VAL = "{k: 5, fold: 0, part: val, seed: 42}"
@@ -158,6 +162,19 @@ def speed(read: Any, truth: list[Page]) -> float:
     return time.process_time() - start
 
 
+def standard(page: Page, found: PageMap, point: PostprocessParams) -> None:
+    """One point on one page, as it is usually done."""
+    probability = found.probability.astype(np.float32) / 255
+    regions = [p for p, _ in textbook.polygons(probability, point.thresh, point.box_thresh, point.unclip_ratio)]
+    scale = np.diag(found.to_page)[:2]
+    boxes = [(cv2.boxPoints(cv2.minAreaRect(r.astype(np.float32))) * scale).flatten() for r in regions]
+    metric = CLEvalMetric()
+    metric.update(
+        boxes, [p.flatten() for p in page.polygons], gt_letters=list(page.texts), det_letters=[""] * len(boxes)
+    )
+    metric.compute()
+
+
 def three_ways(read: Any, truth: list[Page], model: Path, data: Path) -> dict[str, Any]:
     """One small grid on few pages in three ways, each from start to end."""
     few = truth[:4]
@@ -165,21 +182,6 @@ def three_ways(read: Any, truth: list[Page], model: Path, data: Path) -> dict[st
     config, loaded = open_model([f"checkpoint_path='{model}'", f"dataset_base_path='{data}'"])
     run = loaded.start(config)
     asked = [(page.name, data / "images" / page.name) for page in few]
-    import warnings  # noqa: PLC0415
-
-    warnings.simplefilter("ignore")  # of what the official package imports
-    from cleval import CLEvalMetric  # noqa: PLC0415
-
-    def standard(page: Page, found: PageMap, point: PostprocessParams) -> None:
-        probability = found.probability.astype(np.float32) / 255
-        regions = [p for p, _ in textbook.polygons(probability, point.thresh, point.box_thresh, point.unclip_ratio)]
-        scale = np.diag(found.to_page)[:2]
-        boxes = [(cv2.boxPoints(cv2.minAreaRect(r.astype(np.float32))) * scale).flatten() for r in regions]
-        metric = CLEvalMetric()
-        metric.update(
-            boxes, [p.flatten() for p in page.polygons], gt_letters=list(page.texts), det_letters=[""] * len(boxes)
-        )
-        metric.compute()
 
     def tuned() -> None:
         score_settings(few, read, points, "transcription")
