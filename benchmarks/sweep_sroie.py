@@ -95,14 +95,14 @@ def page(record: dict[str, Any]) -> str:
     for v in record["verdict"]:
         low, high = (100 * x for x in v["interval95"])
         lines.append(
-            f"- Slot {v['best']} is {100 * v['difference']:+.2f} points from the next, slot {v['next']} [{low:+.2f}, {high:+.2f}], paired over pages{' and widened by the noise of seeds' if record['seed_noise'] is not None else ''}: {v['says']}."
+            f"- Slot {v['best']} is {100 * v['difference']:+.2f} points from slot {v['other']} ({v['what']}) [{low:+.2f}, {high:+.2f}], paired over pages{' and widened by the noise of seeds' if record['seed_noise'] is not None else ''}: {v['says']}."
         )
     noise = record["seed_noise"]
     lines += [
         f"- Another seed moves a run by {100 * noise:.2f} points (standard deviation, from {sum(r['repeats'] is not None for r in record['runs'])} repeats)." if noise is not None
         else "- How much another seed moves a run was not measured here (`confirm=3` does).",
         "- The best of several was chosen on these pages: its score is too good, and says nothing of a full training, since",
-        f"  every run had {record['size']['epochs']} epochs of {record['size']['batches']} batches. It shows the range that is worth a full run.",
+        f"  every run had {record['size']['epochs']} epochs of {record['size']['batches']} batches.",
         "- Importance of parameters is not given: from so few runs it is no evidence.", "",
         f"Command: `{record['command']}`, seed {record['seed']}, {record['hours']:.2f} hours of training in all on {record['processor']}, "
         f"{record['cores']} cores; " + ", ".join(f"{k} {v}" for k, v in record["versions"].items()) + f"; commits of the runs: {', '.join(record['commits']) or 'not known'}.",

@@ -64,6 +64,27 @@ def test_every_fault_is_told_at_once():
     assert "YAML reads '5e-4' as text" in text
 
 
+def test_no_fault_is_told_twice():
+    text = faults(
+        method="tpe", metric={"name": "val/hmean", "goal": "up"}, early_terminate={"type": "hyperband", "min_iter": 2, "eta": 1},
+        parameters={"zero": {"distribution": "log_uniform_values", "min": 0.0, "max": 1.0}},
+    )  # fmt: skip
+    keys = [line.partition(": ")[0] for line in text.splitlines()[1:]]
+    assert sorted(keys) == ["  - early_terminate.eta", "  - method", "  - metric.goal", "  - parameters.zero"]
+
+
+@pytest.mark.parametrize(("change", "told"), [
+    ({"early_terminate": {"type": "hyperband", "min_iter": 2, "strict": True}}, "early_terminate.strict"),
+    ({"early_terminate": {"type": "hyperband", "min_iter": 2, "max_iter": 9, "s": 2}}, "not both"),
+    ({"early_terminate": {"type": "hyperband", "max_iter": 9}}, "needs min_iter, or max_iter and s"),
+    ({"metric": {"name": "val/hmean", "goal": "maximize", "target": 0.9}}, "metric.target: hmean has no such thing"),
+    ({"metric": {"name": "val/hmean", "goal": "maximize", "impute": "best"}}, "metric.impute: hmean has no such thing"),
+    ({"controller": {"type": "local"}}, "controller: hmean has no such thing"),
+])  # fmt: skip
+def test_what_would_not_be_obeyed_is_refused(change, told):
+    assert told in faults(**change)
+
+
 @pytest.mark.parametrize("content", ["", "- a\n", "a: [", "text"])
 def test_a_file_that_is_no_sweep(tmp_path, content):
     (tmp_path / "s.yaml").write_text(content)

@@ -58,23 +58,10 @@ class Sweep:
         Raises:
             InputError: listing every fault; ``where`` names the file.
         """
-        faults = schema_faults(config)
-        config = config if isinstance(config, dict) else {}
-        space, constants = {}, {}
-        for name, spec in _mapping(config.get("parameters")).items():
-            if isinstance(spec, dict) and "value" in spec:
-                constants[name] = spec["value"]
-                continue
-            try:
-                space[name] = distribution(spec)
-            except (ValueError, TypeError, KeyError, OverflowError) as error:
-                faults.append(f"parameters.{name}: {error}")
-        metric = _mapping(config.get("metric"))
-        faults += _own_faults(config, space)
+        sweep, faults = draft(config)
         if faults:
-            raise InputError.listing(f"{where}: the sweep file has faults:", list(dict.fromkeys(faults)))
-        bands, eta = bands_of(config.get("early_terminate"))
-        return Sweep(config, metric["name"], 1 if metric["goal"] == "maximize" else -1, space, constants, bands, eta)
+            raise InputError.listing(f"{where}: the sweep file has faults:", faults)
+        return sweep
 
     @property
     def command(self) -> list[str]:
@@ -96,24 +83,54 @@ def read_sweep(path: Path) -> Sweep:
     Raises:
         InputError: if it cannot be read, or listing every fault.
     """
+    return Sweep.of(load(path), str(path))
+
+
+def load(path: Path) -> Any:
+    """The content of a sweep file, not checked.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
-    return Sweep.of(config, str(path))
+
+
+def draft(content: Any) -> tuple[Sweep, list[str]]:
+    """A sweep of what is right in a file, and what is wrong."""
+    config, faults = _mapping(content), []
+    space, constants = {}, {}
+    for name, spec in _mapping(config.get("parameters")).items():
+        if isinstance(spec, dict) and "value" in spec:
+            constants[name] = spec["value"]
+            continue
+        try:
+            space[name] = distribution(spec)
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            faults.append(f"parameters.{name}: {error}")
+    faults += _own_faults(config, space) if isinstance(content, dict) else []
+    said = {fault.partition(": ")[0] for fault in faults}  # what is said in words need not be said by the schema
+    faults += [fault for fault in schema_faults(content) if fault.partition(": ")[0] not in said]
+    metric = _mapping(config.get("metric"))
+    bands, eta = ((), 3.0) if faults else bands_of(config.get("early_terminate"))
+    sign = 1 if metric.get("goal") == "maximize" else -1
+    return Sweep(config, str(metric.get("name", "")), sign, space, constants, bands, eta), faults
 
 
 def schema_faults(config: Any) -> list[str]:
-    """What W&B's own schema refuses; single parameters are left to ``distribution``, which says it in words."""
+    """What W&B's own schema refuses."""
     schema = json.loads((files("hmean") / "wandb_sweep_schema.json").read_text(encoding="utf-8"))
     faults = []
     for error in jsonschema.Draft7Validator(schema).iter_errors(config):
         path = [str(part) for part in error.absolute_path]
         if path[:1] == ["parameters"] and len(path) > 1 and error.validator == "anyOf":
-            spec = config["parameters"][path[1]]
-            faults.append(f"parameters.{path[1]}: {_spec_fault(spec)}")
-        else:
-            faults.append(": ".join([*filter(None, [".".join(path)]), error.message]))
+            faults.append(f"parameters.{path[1]}: {_spec_fault(config['parameters'][path[1]])}")
+            continue
+        for one in error.context if error.validator == "oneOf" else [error]:  # early_terminate, of one kind
+            message = "needs min_iter, or max_iter and s" if one.validator == "anyOf" else one.message
+            faults.append(": ".join([*filter(None, [".".join(map(str, one.absolute_path))]), message]))
     return faults
 
 
@@ -127,17 +144,15 @@ def _spec_fault(spec: Any) -> str:
 
 def _own_faults(config: Mapping[str, Any], space: Mapping[str, BaseDistribution]) -> list[str]:
     """Checks that the schema lacks."""
-    metric, faults = config.get("metric"), []
-    if not isinstance(metric, dict) or "name" not in metric:
+    metric, faults = _mapping(config.get("metric")), []
+    if "metric" not in config:
         faults.append("metric: name what is to be raised, such as {name: val/hmean, goal: maximize}")
-    elif metric.get("goal") not in ("maximize", "minimize"):
+    elif isinstance(config["metric"], dict) and metric.get("goal") not in ("maximize", "minimize"):
         faults.append("metric.goal: say maximize or minimize (W&B minimizes where it is left out)")
-    if config.get("method") not in ("bayes", "random", "grid"):
+    if "method" in config and config["method"] not in ("bayes", "random", "grid"):
         faults.append("method: bayes, random or grid")
-    faults += [
-        f"{key}: hmean has no such thing" for key in ("job", "image_uri", "metrics", "scheduler") if key in config
-    ]
-    if not space and not faults and not _mapping(config.get("parameters")):
+    faults += _unread(config, metric, _mapping(config.get("early_terminate")))
+    if "parameters" not in config:
         faults.append("parameters: nothing is searched")
     if config.get("method") == "grid":
         endless = [
@@ -151,6 +166,18 @@ def _own_faults(config: Mapping[str, Any], space: Mapping[str, BaseDistribution]
             faults.append(f"command: {part} is no macro of W&B's; there are {', '.join(known)}, envvar:NAME")
     if "${program}" in command and "program" not in config:
         faults.append("program: is missing, and command uses it")
+    return faults
+
+
+def _unread(config: Mapping[str, Any], metric: Mapping[str, Any], rule: Mapping[str, Any]) -> list[str]:
+    """What W&B's schema has and hmean would not obey."""
+    unread = [key for key in ("job", "image_uri", "metrics", "scheduler", "controller") if key in config]
+    unread += [f"metric.{key}" for key in ("target", "impute", "impute_while_running") if key in metric]
+    faults = [f"{key}: hmean has no such thing; leave it out" for key in unread]
+    if rule.get("strict") is True:
+        faults.append("early_terminate.strict: a run is judged by its best value so far; leave it out")
+    if "min_iter" in rule and {"max_iter", "s"} & set(rule):
+        faults.append("early_terminate: takes min_iter, or max_iter and s, not both")
     return faults
 
 

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from wsgiref.util import setup_testing_defaults
 
 import optuna
@@ -24,6 +26,7 @@ from hmean.cli import main
 from hmean.errors import InputError
 from hmean.jobs import slots, sweep, trials
 from hmean.jobs.slots import Queue, run_commands
+from hmean.jobs.sweep_report import _others
 from hmean.search import read_sweep
 
 ROOT = Path(__file__).parents[2]
@@ -372,7 +375,7 @@ def test_other_commands_go_through_the_same_queue(here, monkeypatch):
     assert found["wrong"].result["reason"] == "exit code 2: no such key"
     assert "ZeroDivisionError" in found["bad"].result["reason"]
     assert {Path(f"{i}.txt").read_text() for i in range(3)} == {"3", "5"}
-    with pytest.raises(InputError, match="commands: was"):
+    with pytest.raises(InputError, match=r"commands\.x: was None"):
         run_commands({"x": ["true"]}, Path("folds"))
 
 
@@ -411,6 +414,51 @@ def test_only_the_owner_ends_a_slot_and_stages_come_in_turn(here):
     assert [s.state for s in mine.slots()] == ["done", "failed"]
 
 
+def test_a_slot_whose_agents_died_keeps_what_is_known(here):
+    queue = Queue("sqlite:///q.db", "q")
+    queue.create({}, [(0, {})])
+    for _ in range(3):
+        assert queue.put(queue.claim(0.01), "running", {"params": {"a": 1}, "rows": [1]})
+        time.sleep(0.05)
+    queue.reap(0.01)
+    assert queue.slots()[0].state == "failed"
+    assert queue.slots()[0].result == {"params": {"a": 1}, "rows": [1], "reason": "its agents died"}
+
+
+def test_a_failed_slot_has_no_values_of_the_slot_before(here, monkeypatch):
+    assert main(["sweep", "s.yaml", *COMMON, "n=2", "agents=0"]) == 0
+    runs = sweep.open_runs(["outputs/s"])
+    ask = trials.propose
+
+    def refuse_the_second(study, space, slot, fixed):
+        if slot:
+            raise InputError("no values")
+        return ask(study, space, slot, fixed)
+
+    monkeypatch.setattr(trials, "propose", refuse_the_second)
+    slots.work(runs.queue, runs, 12)
+    first, second = runs.queue.slots()
+    assert (first.state, second.state) == ("done", "failed")
+    assert second.result == {"rows": [], "reason": "no values"}
+
+
+def test_only_what_has_a_score_is_repeated(here, capfd):
+    assert main(["sweep", "s.yaml", *COMMON, "n=2", "confirm=3"]) == 2
+    assert "confirm=3: there are only 2 runs to repeat" in capfd.readouterr().err
+    plan(slot_01="fail")
+    assert main(["sweep", "s.yaml", *COMMON, "n=2", "agents=1", "confirm=2"]) == 0
+    found = Queue("sqlite:///outputs/s/sweep.db", "s").slots()
+    assert [s.state for s in found] == ["done", "failed", "done", "stopped"]
+    assert "reason: no run to repeat: only 1 with a score" in capfd.readouterr().out
+
+
+def test_the_search_says_nothing_of_its_own():
+    """Optuna warns of what is experimental, and of what its next major version drops."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        trials.make_sampler("bayes", 12, 0)
+
+
 # --- before anything runs -------------------------------------------------------------------------------------------
 
 
@@ -438,6 +486,43 @@ def test_faults_are_told_before_anything_runs(here, capsys, change, told):
     assert main(["sweep", "s.yaml", *COMMON, "agents=1"]) == 2
     assert told in capsys.readouterr().err
     assert not Path("outputs").exists()
+
+
+def test_all_faults_come_in_one_message(here, capsys):
+    """Of the options, the file, what holds for every run, and the parameters; each once."""
+    change = {"method": "tpe", "parameters": {LR: {"values": [0.001, -1.0]}, DECAY: {"min": 2.0, "max": 1.0}}}
+    Path("s.yaml").write_text(yaml.safe_dump({**FILE, **change}))
+    assert main(["sweep", "s.yaml", "engine=optuna", "n=none", "agents=-1", "trainer.max_epochs=x", "nonsense=1"]) == 2
+    told = capsys.readouterr().err
+    for part in (
+        "n: ", "agents: ", "s.yaml: method: ", f"s.yaml: parameters.{DECAY}: ", "trainer.max_epochs: ", "nonsense: ",
+        f"parameters.{LR} = -1.0: ",
+    ):  # fmt: skip
+        assert sum(told[i - 1] in " \n" for i in range(1, len(told)) if told.startswith(part, i)) == 1, (part, told)
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (["status", "sqlite:///nope/x.db", "foo"], "no sweep 'foo'"),
+    (["agent", "sqlite:///x.db"], "hmean sweep agent takes URL and NAME"),
+    (["import", "x.csv"], "hmean sweep import takes FOLDER and TABLE.csv"),
+])  # fmt: skip
+def test_a_wrong_command_says_so_at_once_and_makes_nothing(here, capsys, words, told):
+    before, start = sorted(here.iterdir()), time.monotonic()
+    assert main(["sweep", *words]) == 2
+    assert told in capsys.readouterr().err
+    assert time.monotonic() - start < 4
+    assert sorted(here.iterdir()) == before
+
+
+def test_a_changed_file_names_what_changed_and_nothing_done_is_no_report(here, capsys):
+    assert main(["sweep", "s.yaml", *COMMON, "agents=0"]) == 0
+    Path("s.yaml").write_text(yaml.safe_dump({**FILE, "method": "random"}))
+    assert main(["sweep", "s.yaml", *COMMON, "agents=0"]) == 2
+    told = capsys.readouterr().err
+    assert "sweep.method: was 'bayes', now 'random'" in told
+    assert LR not in told
+    assert main(["sweep", "report", "outputs/s"]) == 2
+    assert "no run has a score yet" in capsys.readouterr().err
 
 
 def test_a_grid_is_run_whole_or_says_where_it_is_cut(here, capsys):
@@ -492,6 +577,13 @@ def test_runs_of_a_table_warm_the_search(here, capsys):
     told = capsys.readouterr().err
     assert f"line 2: {LR} 0.1 is out of range" in told
     assert "line 3: val/hmean 96.4 is no score" in told
+    Path("loss.yaml").write_text(yaml.safe_dump({**FILE, "metric": {"name": "train/loss", "goal": "minimize"}}))
+    assert main(["sweep", "loss.yaml", *COMMON, "agents=0"]) == 0
+    Path("nan.csv").write_text(f"{LR},{DECAY},train/loss\n0.001,0.5,nan\n0.001,0.6,inf\n0.001,0.6,0.5\n")
+    assert main(["sweep", "import", "outputs/loss", "nan.csv"]) == 2
+    told = capsys.readouterr().err
+    assert "line 2: train/loss nan is no finite number" in told
+    assert "line 3: train/loss inf is no finite number" in told
     Path("short.csv").write_text(f"{LR};val/hmean\n0.001;[1\n")
     assert main(["sweep", "import", "outputs/s", "short.csv"]) == 2
     assert f"has no column {LR}, {DECAY}, val/hmean" in capsys.readouterr().err
@@ -559,6 +651,18 @@ def test_a_sweep_of_real_trainings_with_tuned_thresholds(here, receipts, capsys)
     )
     assert html.count("<svg") == 3
     assert "Another seed moves" in html
+
+
+@pytest.mark.parametrize(("order", "told"), [
+    ((2, 1, 0), [(1, "the next"), (0, "the preset's own values")]),
+    ((2, 0, 1), [(0, "the next, the preset's own values")]),
+    ((0, 1, 2), [(1, "the next")]),
+    ((2,), []),
+])  # fmt: skip
+def test_the_best_is_compared_with_the_next_and_the_preset(order, told):
+    found = {i: slots.Slot(i, 0, "done", "", 0.0, 1, {"params": {} if i else {LR: 0.0015}}, {}) for i in range(3)}
+    runs = SimpleNamespace(sweep=SimpleNamespace(config={"method": "bayes"}))
+    assert [(s.slot, what) for s, what in _others(runs, [found[i] for i in order])] == told
 
 
 def test_lr_find_writes_a_range(tiny, tmp_path):
@@ -633,7 +737,7 @@ def test_the_wandb_engine_makes_the_sweep_and_runs_agents(here, monkeypatch, cap
     assert "wandb login" in capsys.readouterr().err
 
 
-def test_the_script_returns_at_once_in_the_background(here):
+def test_the_script_goes_to_the_background_after_its_checks(here):
     shutil.copytree(ROOT / "scripts", here / "scripts")
     fakes = here / "bin"
     fakes.mkdir()
@@ -642,12 +746,20 @@ def test_the_script_returns_at_once_in_the_background(here):
     env = {**os.environ, "PATH": f"{fakes}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "src")}
     script = ["bash", "scripts/run_sweep_lr_optimized.sh"]
     said = subprocess.run(
-        [*script, "2", "bg", "file=s.yaml", *COMMON], check=True, capture_output=True, text=True, env=env, timeout=20
+        [*script, "2", "bg", "file=s.yaml", *COMMON], check=True, capture_output=True, text=True, env=env, timeout=120
     ).stdout
     pid = int(next(line.split()[1] for line in said.splitlines() if line.startswith("pid")))
     assert "kill" in said
     assert "tail -f outputs/s." in said
     wait_for(lambda: not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z")
     check_ended(Queue("sqlite:///outputs/s/sweep.db", "s"), 2)
-    bad = subprocess.run([*script, "twelve"], check=False, capture_output=True, text=True, env=env)
-    assert (bad.returncode, "usage" in bad.stderr) == (2, True)
+    elsewhere = [*script, "2", "bg", "file=s.yaml", *COMMON, "output_dir=there", "name=mine", "agents=0"]
+    said = subprocess.run(elsewhere, check=True, capture_output=True, text=True, env=env, timeout=120).stdout
+    assert "hmean sweep status there/mine)" in said
+    for words, told in (
+        (["twelve"], "usage"),
+        (["2", "n=3"], "'n=3', but n is 2 already"),
+        (["2", "bg", "file=s.yaml", *COMMON, "nonsense=1"], "nonsense"),
+    ):
+        bad = subprocess.run([*script, *words], check=False, capture_output=True, text=True, env=env, timeout=120)
+        assert (bad.returncode, told in bad.stderr, bad.stdout) == (2, True, ""), bad

@@ -28,6 +28,7 @@ from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from hmean.errors import InputError
+from hmean.runs import differences
 
 MOST_ATTEMPTS = 3
 WRONG_INPUT = 2  # hmean's exit code for what no second attempt mends
@@ -44,6 +45,10 @@ _FREE = "(state = 'waiting' OR (state = 'running' AND beat < {now} - :grace))"
 # Children die with their agent, also when it is killed; where there is no setpriv, ``_folder_of_our_own`` ends them.
 _WITH_US = ["setpriv", "--pdeathsig", "KILL", "--"] if shutil.which("setpriv") else []
 T = TypeVar("T")
+
+
+class NothingToDo(Exception):  # noqa: N818 - no error
+    """A slot turns out to have no work: it ends as stopped, for the reason given."""
 
 
 class _LeaseLostError(Exception):
@@ -83,8 +88,6 @@ def storage_url(url: str) -> str:
         raise InputError(f"storage: {error}; PostgreSQL needs pip install 'hmean[postgres]'") from None
     if parsed.get_backend_name() not in _NOW:
         raise InputError("storage: a database of SQLite (sqlite:///sweep.db) or PostgreSQL (postgresql://user@host/db)")
-    if parsed.get_backend_name() == "sqlite" and parsed.database:
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     return url
 
 
@@ -112,6 +115,8 @@ class Queue:
             "connect_args": {"timeout": 60 if self.url.startswith("sqlite") else 10},
         }
         self._engine = sqlalchemy.create_engine(self.url, **self.engine_options)
+        url_of = self._engine.url
+        self._file = Path(url_of.database) if url_of.database and url_of.get_backend_name() == "sqlite" else None
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:8]}"
 
     def _do(self, *statements: str, **values: Any) -> list[Any]:
@@ -128,17 +133,24 @@ class Queue:
         Raises:
             InputError: if there is one of this name that is about something else.
         """
+        if self._file is not None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
         self._do(_QUEUES, _SLOTS)
         new = "INSERT INTO hmean_queue VALUES (:queue, :about, 0) ON CONFLICT DO NOTHING"
         self._do(new, about=json.dumps(dict(about)))
         made, wanted = self.about(), json.loads(json.dumps(dict(about)))
-        changed = [f"{k}: was {made.get(k)!r}, now {v!r}" for k, v in wanted.items() if made.get(k) != v]
+        changed = differences({key: made.get(key) for key in wanted}, wanted)
         if changed:
             raise InputError.listing(f"{self.name}: is made already, of something else; take another name:", changed)
         new = "VALUES (:queue, :slot, :stage, 'waiting', '', 0, 0, :payload, '{}') ON CONFLICT DO NOTHING"
         for i, (stage, payload) in enumerate(slots):
             self._do(f"INSERT INTO hmean_slot {new}", slot=i, stage=stage, payload=json.dumps(dict(payload)))
         self.stop(0)
+
+    def exists(self) -> bool:
+        """Whether there is a database with queues; makes none."""
+        there = self._file is None or self._file.exists()
+        return there and sqlalchemy.inspect(self._engine).has_table("hmean_queue")
 
     def about(self) -> dict[str, Any]:
         """What was said when the queue was made.
@@ -172,9 +184,11 @@ class Queue:
 
     def reap(self, grace: float) -> None:
         """Fail the slots whose agents died too often: their command may be what kills them."""
-        sql = """UPDATE hmean_slot SET state = 'failed', result = :why
-            WHERE queue = :queue AND state = 'running' AND beat < {now} - :grace AND attempt >= :most"""
-        self._do(sql, why=json.dumps({"reason": "its agents died"}), grace=grace, most=MOST_ATTEMPTS)
+        dead = "queue = :queue AND state = 'running' AND beat < {now} - :grace AND attempt >= :most"
+        told = {"grace": grace, "most": MOST_ATTEMPTS}
+        for slot, known in self._do(f"SELECT slot, result FROM hmean_slot WHERE {dead}", **told):  # noqa: S608
+            sql = f"UPDATE hmean_slot SET state = 'failed', result = :result WHERE {dead} AND slot = :slot"  # noqa: S608
+            self._do(sql, result=json.dumps({**json.loads(known), "reason": "its agents died"}), slot=slot, **told)
 
     def claim(self, grace: float) -> Slot | None:
         """Lease the first free slot of the first stage that has not ended, if there is one."""
@@ -241,6 +255,8 @@ def _do_slot(queue: Queue, task: Task, slot: Slot, grace: float) -> None:
     except (KeyboardInterrupt, _DiskFullError):
         patiently(lambda: queue.put(slot, "waiting", {}, slot.attempt - 1), 30)
         raise
+    except NothingToDo as why:
+        state, result = "stopped", {"reason": str(why)}
     except InputError as error:
         state, result = "failed", {**patiently(lambda: task.progress(slot))[0], "reason": str(error)}
     if patiently(lambda: queue.put(slot, state, result)):
@@ -350,17 +366,8 @@ def run_agents(queue: Queue, count: int) -> list[Slot]:
         InputError: if the agents ended before the slots, for what they said themselves.
     """
     devices, cores = gpus(), os.cpu_count() or 1
-    code = "import sys; from hmean.cli import main; sys.exit(main())"
-    command = [
-        *(_WITH_US and [*_WITH_US[:2], "TERM", "--"]),
-        sys.executable,
-        "-c",
-        code,
-        "sweep",
-        "agent",
-        "-",
-        queue.name,
-    ]
+    with_us = _WITH_US and [*_WITH_US[:2], "TERM", "--"]
+    command = [*with_us, sys.executable, "-m", "hmean", "sweep", "agent", "-", queue.name]
 
     def start(i: int) -> subprocess.Popen[bytes]:
         own = {"HMEAN_STORAGE": queue.url}  # not an argument: it may hold a password

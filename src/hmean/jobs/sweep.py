@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
 import shutil
 import subprocess
@@ -22,7 +23,7 @@ from hmean.config import Config, check_components, compose, read_options
 from hmean.errors import InputError
 from hmean.jobs.slots import ENDED, Queue, Task, gpus, patiently, run_agents, work
 from hmean.jobs.trials import OBJECTIVES, Runs, command_of, open_study, overrides_in
-from hmean.search import Sweep, ends, read_sweep
+from hmean.search import Sweep, draft, ends, load
 
 
 class Options(pydantic.BaseModel):
@@ -49,8 +50,7 @@ def run(path: Path, arguments: Sequence[str]) -> str:
     """
     mine = [a for a in arguments if a.partition("=")[0] in Options.model_fields]
     fixed = [a for a in arguments if a not in mine]
-    options, sweep = read_options(Options, mine), read_sweep(path)
-    preset = check(sweep, fixed, tune_each=options.tune_each)
+    options, sweep, preset = checked(path, mine, fixed)
     if options.engine == "wandb" or (options.engine == "auto" and options.storage is None and has_wandb()):
         return run_wandb(sweep, options, fixed)
     name = options.name or path.stem
@@ -60,6 +60,8 @@ def run(path: Path, arguments: Sequence[str]) -> str:
     queue = Queue(options.storage or f"sqlite:///{folder / 'sweep.db'}", name)
     grid = sweep.grid()
     n = options.n or sweep.config.get("run_cap", len(grid) or 12)
+    if options.confirm > n:
+        raise InputError(f"confirm={options.confirm}: there are only {n} runs to repeat")
     if n < len(grid):
         print(f"{n} of the {len(grid)} points of the grid: n or run_cap ends it there")
     points = grid[:n] or [first_point(sweep, preset) if options.first else {}, *([{}] * (n - 1))]
@@ -71,44 +73,72 @@ def run(path: Path, arguments: Sequence[str]) -> str:
     }  # fmt: skip
     slots: list[tuple[int, dict[str, Any]]] = [(0, {"params": point}) for point in points]
     slots += [(1, {"confirms": rank}) for rank in range(options.confirm)]
-    patiently(lambda: open_study(queue, sweep), 10)
     patiently(lambda: queue.create(about, slots), 10)
+    patiently(lambda: open_study(queue, sweep), 10)
     count = max(1, len(gpus())) if options.agents is None else options.agents
     print(f"{folder}: {len(points)} runs, {count} agents here; stopped, the same command goes on", flush=True)
     if count:
         run_agents(queue, count)
     Runs(queue, about).mirror()
     told, found = status(queue), queue.slots()
-    if found and all(slot.state == "failed" for slot in found):
+    if found and all(slot.state == "failed" for slot in found if not slot.stage):
         raise InputError(f"{folder}: every run failed\n{told}")
     return told
 
 
-def check(sweep: Sweep, fixed: Sequence[str], *, tune_each: bool) -> Config:
+def checked(path: Path, mine: Sequence[str], fixed: Sequence[str]) -> tuple[Options, Sweep, Config]:
+    """Options, sweep file and the preset's config.
+
+    Raises:
+        InputError: with every fault of all three.
+    """
+    said, options = [], Options(tune_each=False)
+    try:
+        options = read_options(Options, mine)
+    except InputError as error:
+        said.append(str(error))
+    try:
+        sweep, faults = draft(load(path))
+        preset = check(sweep, fixed, tune_each=options.tune_each, faults=[f"{path}: {fault}" for fault in faults])
+    except InputError as error:
+        said.append(str(error))
+    if said:
+        raise InputError("\n".join(said))
+    return options, sweep, preset
+
+
+def check(sweep: Sweep, fixed: Sequence[str], *, tune_each: bool, faults: Sequence[str] = ()) -> Config:
     """Compose every parameter into the real config, at both ends and each choice; returns the preset's config.
 
     Raises:
-        InputError: listing every fault.
+        InputError: listing every fault, after those given.
     """
-    faults = [f"{o}: the sweep searches it" for o in fixed if o.partition("=")[0].lstrip("+~") in sweep.space]
-    if "${program}" in sweep.command and not Path(sweep.config["program"]).exists():
+    faults = [
+        *faults,
+        *(f"{o}: the sweep searches it" for o in fixed if o.partition("=")[0].lstrip("+~") in sweep.space),
+    ]
+    if "${program}" in sweep.command and not Path(sweep.config.get("program", ".")).exists():
         faults.append(f"program: there is no {sweep.config['program']} here")
-    if sweep.metric not in OBJECTIVES:
+    if sweep.metric and sweep.metric not in OBJECTIVES:
         faults.append(f"metric.name: {sweep.metric} is not measured; there are {', '.join(OBJECTIVES)}")
-    elif tune_each and OBJECTIVES[sweep.metric] is None:
+    elif sweep.metric and tune_each and OBJECTIVES[sweep.metric] is None:
         faults.append(f"metric.name: thresholds cannot be tuned for {sweep.metric}; add tune_each=false")
     if any(word in sweep.command for word in ("${args}", "${args_no_boolean_flags}")):
         faults.append("command: hmean takes key=value, so use ${args_no_hyphens}")
-    config = None
+    if not isinstance(sweep.config.get("command", []), list) or any("command: " in fault for fault in faults):
+        raise InputError.listing("The sweep cannot run:", faults)  # what would be composed is not known
+    config, said = None, set[str]()
     for values in [{}, *({name: value} for name, found in sweep.space.items() for value in ends(found))]:
         try:
             composed = _composed(sweep, values, fixed)
             config = config or composed
         except InputError as error:
+            heading, *lines = str(error).splitlines()
+            new = [line for line in lines or [heading] if line not in said]  # the preset's faults come with each
+            said.update(new)
             where = "".join(f"parameters.{k} = {v!r}: " for k, v in values.items())
-            faults.append(where + str(error).replace("\n", " "))
-            if not values:
-                break  # the others would say the same again
+            if new:
+                faults.append(where + " ".join([heading, *new] if lines else new))
     if faults or config is None:
         raise InputError.listing("The sweep cannot run:", faults)
     return config
@@ -207,6 +237,8 @@ def open_runs(words: Sequence[str]) -> Runs:
     if len(words) != 2:
         raise InputError(f"{' '.join(words) or 'hmean sweep'}: give the sweep's folder, or storage URL and name")
     queue = Queue(*words)
+    if not patiently(queue.exists, 5):
+        raise InputError(f"the storage has no sweep {queue.name!r}; hmean sweep FILE makes one")
     about = patiently(queue.about, 5)
     # From anywhere: the folder was kept as it was typed when the sweep was made.
     return Runs(queue, about if folder is None else {**about, "folder": str(folder)})
@@ -280,8 +312,11 @@ def import_runs(runs: Runs, file: Path) -> str:
         wrong = [
             f"{name} {value!r} is out of range" for name, value in values.items() if not _holds(sweep, name, value)
         ]
-        if type(score) not in (int, float) or (sweep.metric.startswith("val/") and not 0 <= score <= 1):
-            wrong.append(f"{sweep.metric} {score!r} is no score (a share, not percent)")
+        share = sweep.metric.startswith("val/")
+        if type(score) not in (int, float) or not math.isfinite(score) or (share and not 0 <= score <= 1):
+            wrong.append(
+                f"{sweep.metric} {score!r} is no {'score (a share, not percent)' if share else 'finite number'}"
+            )
         faults += [f"line {line}: {fault}" for fault in wrong]
         trials.append((values, score))
     if faults or not rows:
@@ -312,10 +347,12 @@ def _cell(text: str | None) -> Any:
 def main(words: Sequence[str]) -> str:
     """What follows ``hmean sweep``; returns what to print."""
     verb, rest = (words[0], words[1:]) if words else ("", [])
-    if verb == "agent" and len(rest) == 2:
+    if (verb == "agent" and len(rest) != 2) or (verb == "import" and len(rest) < 2):
+        raise InputError(f"hmean sweep {verb} takes " + ("URL and NAME" if verb == "agent" else "FOLDER and TABLE.csv"))
+    if verb == "agent":
         agent(*rest)
         return ""
-    if verb == "import" and len(rest) > 1:
+    if verb == "import":
         return import_runs(open_runs(rest[:-1]), Path(rest[-1]))
     if verb == "report":
         from hmean.jobs.sweep_report import run as report  # noqa: PLC0415 - matplotlib

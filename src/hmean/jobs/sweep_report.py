@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib.resources import files
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from hmean.errors import InputError
 from hmean.files import write_json, write_text
 from hmean.jobs.compare import verdict
 from hmean.jobs.figures import STYLE, svg_of
@@ -28,8 +28,14 @@ COLOUR = "#1f6f8b"
 
 
 def run(runs: Runs) -> Path:
-    """Write ``report.html`` and ``report.json`` into the sweep's folder; returns the first."""
+    """Write ``report.html`` and ``report.json`` into the sweep's folder; returns the first.
+
+    Raises:
+        InputError: if no run has a score.
+    """
     folder = Path(runs.about["folder"])
+    if not ranked(runs.queue.slots(), runs.sweep.sign):
+        raise InputError(f"{folder}: no run has a score yet; hmean sweep status says how far they are")
     found = record(runs)
     write_json(folder / "report.json", found)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
@@ -60,7 +66,7 @@ def record(runs: Runs) -> dict[str, Any]:
         "runs": rows,
         "imported": [{**t.params, "value": t.value} for t in runs.study.trials if "imported" in t.user_attrs],
         "seed_noise": noise,
-        "verdict": [_against(runs, a, b, noise, len(pairs)) for a, b in pairwise(best[:2])],
+        "verdict": [_against(runs, best[0], other, what, noise, len(pairs)) for other, what in _others(runs, best)],
         "hours": sum(row["seconds"] for row in rows) / 3600,
     }
 
@@ -82,10 +88,20 @@ def page_scores(slot: Slot) -> list[PageScore]:
     return read_page_scores(Path(f"slot {slot.slot}"), slot.result["scored"]) if "scored" in slot.result else []
 
 
-def _against(runs: Runs, best: Slot, other: Slot, noise: float | None, repeats: int) -> dict[str, Any]:
-    """Whether the best run can be told from the next: by these pages, and by seeds where their noise was measured."""
+def _others(runs: Runs, best: Sequence[Slot]) -> Iterator[tuple[Slot, str]]:
+    """What the best run is compared with: the next, and the first run where that has the preset's own values."""
+    grid = runs.sweep.config["method"] == "grid"
+    for i, slot in enumerate(best[1:], start=1):
+        preset = slot.slot == 0 and bool(slot.payload["params"]) and not grid
+        if i == 1 or preset:
+            yield slot, ", ".join(["the next"] * (i == 1) + ["the preset's own values"] * preset)
+
+
+def _against(runs: Runs, best: Slot, other: Slot, what: str, noise: float | None, repeats: int) -> dict[str, Any]:
+    """Whether the best run can be told from another: by these pages, and by seeds where their noise was measured."""
     statistic, pages, others = OBJECTIVES[runs.sweep.metric], page_scores(best), page_scores(other)
-    found: dict[str, Any] = {"best": best.slot, "next": other.slot, "interval95": None, "says": "no pages to compare"}
+    found: dict[str, Any] = {"best": best.slot, "other": other.slot, "what": what, "interval95": None}
+    found["says"] = "no pages to compare"
     found["difference"] = best.result["value"] - other.result["value"]
     if statistic and pages and [p.name for p in pages] == [p.name for p in others]:
         low, high = bootstrap_interval(pages, statistic, minus=others)

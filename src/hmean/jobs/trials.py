@@ -20,7 +20,7 @@ from optuna.trial import TrialState
 
 from hmean.errors import InputError
 from hmean.files import read_json
-from hmean.jobs.slots import ENDED, Queue, Slot, Task, patiently
+from hmean.jobs.slots import ENDED, NothingToDo, Queue, Slot, Task, patiently
 from hmean.results import hmean_of
 from hmean.search import Sweep, early_stop, expand
 from hmean.types import Statistic
@@ -66,6 +66,7 @@ def make_sampler(method: str, n: int, seed: int) -> optuna.samplers.BaseSampler:
         return optuna.samplers.RandomSampler(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        warnings.simplefilter("ignore", FutureWarning)  # gamma goes in Optuna 6, which we do not take
         startup = max(4, n // 3)
         return optuna.samplers.TPESampler(
             n_startup_trials=startup, multivariate=True, constant_liar=True, gamma=lambda done: -(-done // 4), seed=seed
@@ -122,7 +123,7 @@ class Runs(Task):
 
     def commands(self, slot: Slot) -> Iterator[list[str]]:
         """Training, and the tuning of its thresholds on its cached maps."""
-        fixed = list(self.about["fixed"])
+        fixed, self._known = list(self.about["fixed"]), {}  # not what the slot before had
         if (rank := slot.payload.get("confirms")) is None:
             self.mirror()
             self.study.sampler = make_sampler(
@@ -132,7 +133,7 @@ class Runs(Task):
         else:
             best = ranked(patiently(self.queue.slots), self.sweep.sign)
             if rank >= len(best):
-                raise InputError(f"there is no run of rank {rank + 1} to repeat")
+                raise NothingToDo(f"no run to repeat: only {len(best)} with a score")
             values, fixed = best[rank].result["params"], [*fixed, f"seed={self.about['seed'] + 1}"]
         self._known = {"params": values, "agent": self.queue.owner}
         command = command_of(self.sweep, values, fixed, self.folder(slot))
