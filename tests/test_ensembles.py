@@ -98,7 +98,7 @@ def test_regions_of_the_mean_neither_shrink_nor_merge(others):
     assert len(found) == len(WORDS)
     assert iou70(found) == 1
     alone = detect(ideal(views[0], page()), PARAMS)
-    ratios = np.sort(geometry.areas(found.polygons)) / np.sort(geometry.areas(alone.polygons))
+    ratios = np.sort([*map(geometry.area, found.polygons)]) / np.sort([*map(geometry.area, alone.polygons)])
     assert np.abs(ratios - 1).max() < 0.08
     assert abs(ratios.mean() - 1) < 0.03
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.types import Points, Polygons
+from hmean.types import Points
 
 Matrix = NDArray[np.float64]  # (3, 3)
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
@@ -130,29 +130,6 @@ def area(polygon: Points) -> float:
     """Unsigned area by the shoelace formula, in double precision."""
     x, y = polygon[:, 0] - polygon[0, 0], polygon[:, 1] - polygon[0, 1]
     return abs(float(np.dot(x[:-1], y[1:]) - np.dot(y[:-1], x[1:]))) / 2  # the first point, at 0, adds nothing
-
-
-def areas(polygons: Polygons) -> NDArray[np.float64]:
-    """``area`` of each of K polygons (K,)."""
-    first = np.repeat(polygons.points[polygons.offsets[:-1]], np.diff(polygons.offsets), axis=0)
-    local, following = polygons.points - first, _following(polygons) - first
-    return np.abs(_summed(local[:, 0] * following[:, 1] - local[:, 1] * following[:, 0], polygons)) / 2
-
-
-def perimeters(polygons: Polygons) -> NDArray[np.float64]:
-    """Length of the closed outline of each of K polygons (K,)."""
-    return _summed(np.hypot(*(_following(polygons) - polygons.points).T), polygons)
-
-
-def _following(polygons: Polygons) -> Points:
-    """The next point of the same polygon for each point (P, 2)."""
-    following = np.roll(polygons.points, -1, axis=0)
-    following[polygons.offsets[1:] - 1] = polygons.points[polygons.offsets[:-1]]
-    return following
-
-
-def _summed(values: NDArray[np.float64], polygons: Polygons) -> NDArray[np.float64]:
-    return np.add.reduceat(values, polygons.offsets[:-1]) if len(polygons) else np.zeros(0)
 
 
 def min_area_rect(points: NDArray[Any]) -> tuple[tuple[float, float], tuple[float, float], float]:
