@@ -71,22 +71,22 @@ def _moved(ring: Points, distance: float) -> Points:
     n, twice = len(ring), 0.0
     along, lengths, taken = np.empty((n, 2)), np.empty(n), np.zeros(n)
     for i in range(n):
-        p, q = ring[i], ring[i + 1 if i + 1 < n else 0]
-        dx, dy = q[0] - p[0], q[1] - p[1]
-        twice += (p[0] - ring[0, 0]) * dy - (p[1] - ring[0, 1]) * dx
+        j = i + 1 if i + 1 < n else 0
+        dx, dy = ring[j, 0] - ring[i, 0], ring[j, 1] - ring[i, 1]
+        twice += (ring[i, 0] - ring[0, 0]) * dy - (ring[i, 1] - ring[0, 1]) * dx
         lengths[i] = math.sqrt(dx * dx + dy * dy)
         along[i, 0], along[i, 1] = dx / lengths[i], dy / lengths[i]
     sense = 1.0 if twice >= 0 else -1.0
     for i in range(n):  # how much of its edges an inward corner takes
-        a, b = along[i - 1], along[i]
-        turn, spread = sense * (a[0] * b[1] - a[1] * b[0]), 1 + a[0] * b[0] + a[1] * b[1]
+        ax, ay, bx, by = along[i - 1, 0], along[i - 1, 1], along[i, 0], along[i, 1]
+        turn, spread = sense * (ax * by - ay * bx), 1 + ax * bx + ay * by
         if turn < 0 and spread > STRAIGHT_BACK:
             taken[i] = -distance * turn / spread
     out, m = np.empty((3 * n, 2)), 0
     for i in range(n):
-        x, y, a, b = ring[i, 0], ring[i, 1], along[i - 1], along[i]
-        nx, ny, mx, my = sense * a[1], -sense * a[0], sense * b[1], -sense * b[0]  # outward normals of both edges
-        turn, spread = sense * (a[0] * b[1] - a[1] * b[0]), 1 + a[0] * b[0] + a[1] * b[1]
+        x, y, ax, ay, bx, by = ring[i, 0], ring[i, 1], along[i - 1, 0], along[i - 1, 1], along[i, 0], along[i, 1]
+        nx, ny, mx, my = sense * ay, -sense * ax, sense * by, -sense * bx  # outward normals of both edges
+        turn, spread = sense * (ax * by - ay * bx), 1 + ax * bx + ay * by
         # 1 / cos(half the turn) is how far an outward corner would reach.
         sharp = spread <= STRAIGHT_BACK or (turn >= 0 and spread < 2 / MITRE_LIMIT**2)
         room = min(lengths[i - 1] - taken[i - 1], lengths[i] - taken[i + 1 if i + 1 < n else 0])
@@ -99,12 +99,12 @@ def _moved(ring: Points, distance: float) -> Points:
             reach = distance
             if spread > STRAIGHT_BACK:
                 reach *= (MITRE_LIMIT - math.sqrt(spread / 2)) / math.sqrt(1 - spread / 2)
-        out[m, 0], out[m, 1] = x + distance * nx + reach * a[0], y + distance * ny + reach * a[1]
+        out[m, 0], out[m, 1] = x + distance * nx + reach * ax, y + distance * ny + reach * ay
         m += 1
         if not sharp:
             out[m, 0], out[m, 1] = x, y
             m += 1
-        out[m, 0], out[m, 1] = x + distance * mx - reach * b[0], y + distance * my - reach * b[1]
+        out[m, 0], out[m, 1] = x + distance * mx - reach * bx, y + distance * my - reach * by
         m += 1
     return out[:m]
 
@@ -113,7 +113,7 @@ def _moved(ring: Points, distance: float) -> Points:
 def _border(curve: Points) -> Points:
     """Outer border of a closed curve: the curve itself if it does not touch itself; no points if the walk is lost."""
     ring = _distinct(curve)
-    if len(_crossings(ring)[0]) == 0:
+    if not _touches_itself(ring):
         return ring
     for i in range(len(ring)):
         ring[i, 0] += JITTER * math.sin(12.9898 * (i + 1))
@@ -136,25 +136,77 @@ def _distinct(ring: Points) -> Points:
 
 
 @njit(cache=True, nogil=True)
+def _boxes(ring: Points) -> Floats:
+    """Least and largest x and y of each edge (4, n)."""
+    n = len(ring)
+    boxes = np.empty((4, n))
+    x, y = ring[n - 1, 0], ring[n - 1, 1]
+    for i in range(n):
+        j = i - 1 if i else n - 1
+        u, v = ring[i, 0], ring[i, 1]
+        boxes[0, j], boxes[1, j] = min(x, u), max(x, u)
+        boxes[2, j], boxes[3, j] = min(y, v), max(y, v)
+        x, y = u, v
+    return boxes
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _sides(ring: Points, i: int, j: int) -> tuple[float, float, float, float]:
+    """On which side of edge i the ends of edge j lie (twice an area), and of edge j those of edge i."""
+    n = len(ring)
+    k, m = (i + 1 if i + 1 < n else 0), (j + 1 if j + 1 < n else 0)
+    px, py, qx, qy = ring[i, 0], ring[i, 1], ring[k, 0], ring[k, 1]
+    rx, ry, sx, sy = ring[j, 0], ring[j, 1], ring[m, 0], ring[m, 1]
+    return (
+        (qx - px) * (ry - py) - (qy - py) * (rx - px), (qx - px) * (sy - py) - (qy - py) * (sx - px),
+        (sx - rx) * (py - ry) - (sy - ry) * (px - rx), (sx - rx) * (qy - ry) - (sy - ry) * (qx - rx),
+    )  # fmt: skip
+
+
+@njit(cache=True, nogil=True)
+def _touches_itself(ring: Points) -> bool:
+    """Whether two edges that are not neighbours touch."""
+    n, boxes = len(ring), _boxes(ring)
+    for i in range(n):
+        x0, x1, y0, y1 = boxes[0, i], boxes[1, i], boxes[2, i], boxes[3, i]
+        for j in range(i + 2, n if i else n - 1):
+            if x1 < boxes[0, j] or boxes[1, j] < x0 or y1 < boxes[2, j] or boxes[3, j] < y0:
+                continue
+            a, b, c, d = _sides(ring, i, j)
+            if a * b <= 0 and c * d <= 0:
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _by_left_end(boxes: Floats) -> Ints:
+    """Edges (n,) from left to right; they come nearly sorted, to and fro, so that insertion is the quickest."""
+    order = np.arange(boxes.shape[1])
+    for i in range(1, len(order)):
+        edge, at = order[i], i
+        while at and boxes[0, order[at - 1]] > boxes[0, edge]:
+            order[at] = order[at - 1]
+            at -= 1
+        order[at] = edge
+    return order
+
+
+@njit(cache=True, nogil=True)
 def _crossings(ring: Points) -> tuple[Ints, Floats]:
     """Where edges that are not neighbours touch: edge and place on it in [0, 1], two of each (2 C,)."""
-    n, count = len(ring), 0
-    edges, places = np.empty(8, dtype=np.int64), np.empty(8)
-    boxes = np.empty((n, 4))
-    for i in range(n):
-        p, q = ring[i], ring[i + 1 if i + 1 < n else 0]
-        boxes[i, 0], boxes[i, 1] = min(p[0], q[0]), max(p[0], q[0])
-        boxes[i, 2], boxes[i, 3] = min(p[1], q[1]), max(p[1], q[1])
-    for i in range(n):
-        x0, x1, y0, y1 = boxes[i]
-        for j in range(i + 2, n if i else n - 1):
-            if x1 < boxes[j, 0] or boxes[j, 1] < x0 or y1 < boxes[j, 2] or boxes[j, 3] < y0:
+    n, count, boxes = len(ring), 0, _boxes(ring)
+    edges, places = np.empty(32, dtype=np.int64), np.empty(32)
+    order = _by_left_end(boxes)
+    for f in range(n):  # from left to right, only edges that begin before this one ends
+        i = order[f]
+        x1, y0, y1 = boxes[1, i], boxes[2, i], boxes[3, i]
+        for g in range(f + 1, n):
+            j = order[g]
+            if boxes[0, j] > x1:
+                break
+            if y1 < boxes[2, j] or boxes[3, j] < y0 or abs(i - j) == 1 or abs(i - j) == n - 1:
                 continue
-            p, q, r, s = ring[i], ring[i + 1], ring[j], ring[j + 1 if j + 1 < n else 0]
-            a = (q[0] - p[0]) * (r[1] - p[1]) - (q[1] - p[1]) * (r[0] - p[0])
-            b = (q[0] - p[0]) * (s[1] - p[1]) - (q[1] - p[1]) * (s[0] - p[0])
-            c = (s[0] - r[0]) * (p[1] - r[1]) - (s[1] - r[1]) * (p[0] - r[0])
-            d = (s[0] - r[0]) * (q[1] - r[1]) - (s[1] - r[1]) * (q[0] - r[0])
+            a, b, c, d = _sides(ring, i, j)
             if a * b > 0 or c * d > 0:
                 continue
             if count + 2 > len(edges):
