@@ -348,7 +348,9 @@ def summary(target: Path, about: Mapping[str, Any]) -> str:
     lines = [
         f"{target}: {about['precision']}, {size / 1e6:.1f} MB",
         f"on {check['pages']} pages P differs from the checkpoint's by up to {check['max_difference']:.2g}",
-        f"{100 * check['same_boxes']:.2f} % of {check['boxes']} boxes are the same (IoU >= {SAME:g})",
+        f"{100 * check['same_boxes']:.2f} % of {check['boxes']} boxes are the same (IoU >= {SAME:g})"
+        if check["boxes"]
+        else "neither finds a box on them: is it trained?",
     ]
     for name, row in about.get("loss", {}).items():
         if isinstance(row, dict):
