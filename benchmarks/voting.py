@@ -13,8 +13,8 @@ from hmean.voting import VotingParams, vote
 
 PEERS = ()
 ABOUT = (
-    "Five members on pages of 55 or 115 words: rotated rectangles, and outlines of 12 points. The time aimed at is that of "
-    "the issue: five members on 400 pages in less than 2 seconds, so less than 5 ms a page."
+    "Five members on pages of 55 or 115 words: rotated rectangles, and outlines of 12 points. Aimed at are less "
+    "than 2 seconds for five members on 400 pages, so less than 5 ms a page."
 )
 PARAMS = VotingParams(votes=3, iou=0.5, box_thresh=0.0)
 TESTS = "tests/test_voting.py (properties; pairs of two members are those of shapely's IoU); equal number of texts here"

@@ -208,7 +208,9 @@ def test_a_dry_run_says_what_time_and_disk_it_takes(tmp_path, receipts, capsys):
     assert not (tmp_path / "outputs/camp/base").exists()
     # Half of the 6 pages are held out of both folds, and each of these judges six views of each of them.
     dealt = read_campaign(Path(path), ["phases.folds.args=[crossval.k=2,crossval.holdout=0.5]"])
-    assert campaign.Runner(dealt, tmp_path, 0).work(dealt.phases["ensemble"]) == (0, 3 * 2 * 6)
+    runner = campaign.Runner(dealt, tmp_path, 0)
+    assert runner.work(dealt.phases["ensemble"]) == (0, 3 * 2 * 6)
+    assert runner.work(dealt.phases["test"]) == (0, 2 * (1 + 2))  # 2 pages, through one model and through both folds
     assert main(["campaign", path, "--dry-run", "reset=base"]) == 2
     assert "a dry run changes nothing" in capsys.readouterr().err
 

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from hmean.builders import open_pages
 from hmean.campaign import Campaign, Choice, Gate, Phase, Scoring, Sweep, Training, composed, decide, read_campaign
+from hmean.config import CrossvalConfig
 from hmean.errors import InputError
 from hmean.files import read_json, write_json
 from hmean.jobs import campaign_report
@@ -329,12 +330,15 @@ class Runner:
         def pages(part: str) -> int:
             return len(open_pages(getattr(config.datasets, f"{part}_dataset")))
 
+        def dealt(ensemble: Phase) -> CrossvalConfig:
+            return composed(*self.campaign.args, *self.campaign.phases[ensemble.of[0]].args).crossval
+
         if isinstance(phase, Scoring):
-            ensembles = [of for of in phase.of if self.campaign.phases[of].job == "ensemble"]
-            return 0, pages(phase.part) * (len(phase.of) + (config.crossval.k - 1) * len(ensembles))
+            scored = [self.campaign.phases[of] for of in phase.of]
+            return 0, pages(phase.part) * sum(dealt(one).k if one.job == "ensemble" else 1 for one in scored)
         if phase.job == "ensemble":
-            dealt = composed(*self.campaign.args, *self.campaign.phases[phase.of[0]].args).crossval
-            return 0, round(dealt.k * VIEWS * dealt.holdout * pages("train"))
+            folds = dealt(phase)
+            return 0, round(folds.k * VIEWS * folds.holdout * pages("train"))
         if phase.job == "crossval":
             return config.crossval.k, pages("train")
         count = phase.n if isinstance(phase, Sweep) else int(isinstance(phase, Training))
