@@ -13,6 +13,7 @@ from hmean.cli import main
 from hmean.drawing import save_picture
 from hmean.files import write_json
 from hmean.jobs.figures import effects, held
+from hmean.jobs.report import rank, read_scores
 from hmean.types import Page, Polygons
 from planted import plant_run
 
@@ -52,6 +53,14 @@ def test_a_report_of_400_pages_is_under_5_mb_however_noisy_the_pages(tuned_run):
     assert html.count("data:image/jpeg") == 12
     assert html.count("</td></tr>") > 400  # every page has its row
     assert len(html.encode()) < 5_000_000
+
+
+def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
+    (table,) = rank(read_scores(tuned_run))
+    assert table["base"]["folder"] == "run"
+    changes = {row["folder"]: row["change"]["macro"]["difference"] for row in table["rows"] if "change" in row}
+    tuned = json.loads((tuned_run / "tuned.json").read_text())
+    assert changes == {"run/cross_fitted": pytest.approx(tuned["cross_fitted"]["gain"])}
 
 
 def test_a_knob_of_the_other_growth_rule_is_drawn_under_that_rule(tuned_run):

@@ -69,9 +69,9 @@ def run(folders: Sequence[Path], target: Path | None = None) -> Path:
 
 
 def read_scores(folder: Path) -> list[dict[str, Any]]:
-    """Every ``scores.json`` of a run: of its training, and of evaluations made later."""
+    """Every ``scores.json`` of a run: of its training, the base, then those of tuning and later evaluations."""
     found = []
-    for path in sorted([folder / "scores.json", *folder.glob("*/scores.json")]):
+    for path in [folder / "scores.json", *sorted(folder.glob("*/scores.json"))]:
         if path.exists():
             record = read_json(path)
             if not isinstance(record, dict) or "data_hash" not in record or "cleval" not in record:
