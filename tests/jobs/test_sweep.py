@@ -119,7 +119,8 @@ def test_a_sweep_with_runs_that_misbehave(here, capfd):
     assert stop["validations"] == 3  # 60 % of 4 epochs
     assert all(starts(i) == [0] for i in (0, 1, 3, 4, 5))
     study = open_study(queue)
-    assert len(study.trials[0].intermediate_values) == 4
+    (first,) = (trial for trial in study.trials if trial.user_attrs["slot"] == 0)
+    assert len(first.intermediate_values) == 4
 
     capfd.readouterr()
     before = Path("starts.txt").read_text()
@@ -142,7 +143,8 @@ def test_a_sweep_with_runs_that_misbehave(here, capfd):
     (summary,) = dashboard("/api/studies")["study_summaries"]
     assert summary["study_name"] == "s"
     trials_shown = dashboard(f"/api/studies/{summary['study_id']}?after=0")["trials"]
-    assert [t["state"] for t in trials_shown] == ["Complete", "Fail", "Fail", "Pruned", "Complete", "Complete"]
+    # In the order in which two agents began them, which is not always that of the slots.
+    assert sorted(t["state"] for t in trials_shown) == ["Complete"] * 3 + ["Fail"] * 2 + ["Pruned"]
 
 
 def webtest(app):

@@ -131,7 +131,7 @@ def _marks(panel: Any, tuned: dict[str, Any], at: Any) -> None:
     for part, mark, label in (("before", "x", "before"), ("after", "o", "chosen")):
         macro = tuned[part]["score"]["cleval"]["macro"]
         panel.plot(*at(macro), mark, markerfacecolor="none", color="#c0392b", markersize=8, label=label)
-    panel.legend(fontsize=7, frameon=False)
+    panel.legend(fontsize=7, frameon=False, loc="lower left")  # the best place takes seconds to find among thousands
 
 
 def _precision_recall(panel: Any, tuned: dict[str, Any], axis: str) -> None:

@@ -233,8 +233,11 @@ async function fetchPage(run) { // one at a time; what came meanwhile is asked f
   try {
     const result = await ask("page", { run, page, postprocess: state.params[run] });
     state.ms.page = performance.now() - start;
-    state.results[run] = { ...result, of: page };
-    if (page === state.page) { drawPane(run); inform($("info").firstChild?.textContent); }
+    if (page === state.page) { // not one that was left meanwhile: what is shown now may be here already
+      state.results[run] = { ...result, of: page };
+      drawPane(run);
+      inform($("info").firstChild?.textContent);
+    }
   } catch (error) { fail(error); }
   const again = busy[run] === "again";
   busy[run] = null;
@@ -355,10 +358,7 @@ function inside(p, x, y) { // even-odd
 
 function tell(run, at) {
   const result = state.results[run];
-  if (!result || state.truth.page !== state.page || result.of !== state.page) {
-    for (const path of Object.values(pane.paths)) path.setAttribute("d", ""); // another page's outlines
-    return;
-  }
+  if (!result || state.truth.page !== state.page || result.of !== state.page) return;
   const word = state.truth.findIndex((w) => inside(w.points, at.x, at.y)), region = result.regions.find((r) => inside(r.points, at.x, at.y));
   const parts = [];
   if (word >= 0) parts.push(`word ${state.truth[word].text ? `“${state.truth[word].text}”` : ""} ${state.truth[word].ignored ? "ignored" : result.words[word] || "found"}`);
