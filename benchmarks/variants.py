@@ -1,10 +1,10 @@
 """Train short variants of receipts_lite on SROIE, same seed and epochs, and compare each with the first, page by page.
 
-usage: python benchmarks/variants.py DATA/sroie [epochs=6] [only=0,1,2] [name=variants]
+usage: python benchmarks/variants.py DATA/sroie [epochs=6] [only=0,1,2] [name=variants] [agents=1] [key=value ...]
 
-Widths of the decoder, and anti-aliased targets; ``only`` says which of the list, the preset (0) first. Finished and broken-off
-runs under outputs/NAME/ are gone on with. Writes docs/results/NAME.{json,md}. The last epoch is scored, with the preset's
-thresholds; nothing is chosen.
+Widths of the decoder, anti-aliased targets, and precisions (which need a GPU); ``only`` says which of the list, the preset (0)
+first. ``agents`` trains so many at a time; other keys go to all trainings. Finished and broken-off runs under outputs/NAME/ are
+gone on with. Writes docs/results/NAME.{json,md}. The last epoch is scored, with the preset's thresholds; nothing is chosen.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -33,7 +34,11 @@ VARIANTS = {
     "decoder 48/12": ["models.decoder.inner_channels=48", "models.decoder.output_channels=12"],
     "anti-aliased targets": ["models.targets.antialias=true"],
     "decoder 256/64": ["models.decoder.inner_channels=256", "models.decoder.output_channels=64"],
+    "precision 32-true": ["trainer.precision=32-true"],
+    "precision 16-mixed": ["trainer.precision=16-mixed"],
+    "another seed": ["seed=43"],
 }
+OWN = ("epochs", "only", "name", "agents")
 SIDES = (640, 960)
 STATISTICS = ("macro", "iou50", "iou70")
 
@@ -67,7 +72,7 @@ def forward_ratios(runs: list[RunFolder]) -> list[float]:
     """Forward time of each over the first's, at 960 x 704 in turn; median of pairs."""
     detectors = []
     for run in runs:
-        config, checkpoint = open_model([f"checkpoint_path={run.last}"])
+        config, checkpoint = open_model([f"checkpoint_path={run.last}", "trainer.accelerator=cpu"])
         detectors.append(restore_detector(config, checkpoint))
     image = torch.zeros((1, 3, 960, 704), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     rounds: list[list[float]] = []
@@ -84,11 +89,13 @@ def forward_ratios(runs: list[RunFolder]) -> list[float]:
 
 
 def main() -> None:
-    data, options = Path(sys.argv[1]).resolve(), dict(argument.split("=") for argument in sys.argv[2:])
+    data, options = Path(sys.argv[1]).resolve(), dict(argument.split("=", 1) for argument in sys.argv[2:])
     epochs, title = int(options.get("epochs", 6)), options.get("name", "variants")
     names = [list(VARIANTS)[int(i)] for i in options.get("only", "0,1,2,3").split(",")]
     folders = {name: RunFolder(ROOT / "outputs" / title / f"variant_{i}") for i, name in enumerate(VARIANTS)}
-    runs = [train(folders[name], VARIANTS[name], data, epochs) for name in names]
+    fixed = [f"{key}={value}" for key, value in options.items() if key not in OWN]
+    with ThreadPoolExecutor(int(options.get("agents", 1))) as agents:
+        runs = list(agents.map(lambda name: train(folders[name], [*VARIANTS[name], *fixed], data, epochs), names))
     ratios = forward_ratios(runs)
     rows: list[dict[str, Any]] = []
     for side in SIDES:
@@ -105,6 +112,7 @@ def main() -> None:
             )
     manifest = json.loads((runs[0].path / "manifest.json").read_text(encoding="utf-8"))
     about = {k: manifest[k] for k in ("seed", "versions", "git")} | {"epochs": epochs, "pages": len(base)}
+    about["device"] = manifest["machine"]["device"]
     about["command"] = " ".join(["python benchmarks/variants.py DATA/sroie", *sys.argv[2:]])
     write_json(ROOT / f"docs/results/{title}.json", {**about, "rows": rows})
     write_text(ROOT / f"docs/results/{title}.md", page(about, rows))
@@ -122,7 +130,7 @@ def page(about: dict[str, Any], rows: list[dict[str, Any]]) -> str:
     return f"""# Variants of receipts_lite
 
 Written by `{about["command"]}`; do not edit. {about["epochs"]} epochs each on SROIE (4/5 of the shops), seed {about["seed"]},
-scored on {about["pages"]} pages of the other shops, last epoch, the preset's thresholds. Percent; in brackets the 95 %
+trained on {about["device"]} where not said otherwise, scored on {about["pages"]} pages of the other shops, last epoch, the preset's thresholds. Percent; in brackets the 95 %
 interval of the difference to the preset by paired bootstrap over pages: where it holds 0 they cannot be told apart. One
 seed each: another seed moves a score too. Forward: time of the network at 960 px over the preset's, on the processor.
 

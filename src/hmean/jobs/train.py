@@ -66,13 +66,14 @@ def run(config: Config) -> RunFolder:
         _check_resumable(folder, module.carried["pages"])
     if getattr(rank_zero_only, "rank", 0) == 0:  # other processes of DDP find the folder made
         runs.open_run(config.output_dir, config.exp_name, config.to_dict(), resume=resume, overwrite=config.overwrite)
-        data_hash = {"train": train_pages.fingerprint(), "val": val_pages.fingerprint()}
-        write_json(folder.path / "manifest.json", runs.manifest(config.to_dict(), data_hash, config.seed))
-
     trainer = build_trainer(config, folder)
     resumed = folder.last if folder.last.exists() else None
     data.first_epoch = load_checkpoint(resumed).epoch + 1 if resumed else 0
     if trainer.is_global_zero:
+        data_hash = {"train": train_pages.fingerprint(), "val": val_pages.fingerprint()}
+        manifest = runs.manifest(config.to_dict(), data_hash, config.seed)
+        manifest["machine"]["device"] = _machine(trainer)
+        write_json(folder.path / "manifest.json", manifest)
         print(
             f"training {folder.path} on {_machine(trainer)}, {len(train_pages)} pages, validating on {len(val_pages)}"
         )

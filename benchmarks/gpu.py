@@ -1,0 +1,126 @@
+"""One training step on a CUDA device in mixed precision against fp32, and targets made there against the loader's."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from harness import Result, compare
+from targets import _pages, _view
+from torch import Tensor
+
+from hmean import targets, targets_torch
+from hmean.builders import build_detector
+from hmean.config import build, compose
+
+PEERS = ("timm",)
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # the processor only rehearses
+ABOUT = (
+    f"On {torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'}. A step is forward, loss, backward and "
+    "optimizer on one batch that is there already, random weights; fp32 lets convolutions use TF32, as torch does by "
+    "default. Memory is the step's peak above the weights and states of all forms. Targets: the words of a batch of views "
+    "to maps on the device; the peer draws them on one core and sends them. That mixed precision learns the same is "
+    "in `tests/test_cuda.py` and `docs/results/variants_gpu.md`."
+)
+MODELS = (("receipts_lite", 384, 16), ("resnet50", 960, 4), ("efficientnet_b4_lr_optimized", 960, 4))
+RULE = {"shrink_ratio": 0.4, "min_side": 3.0}
+
+
+def run() -> Iterator[Result]:
+    yield from _targets()
+    for preset, side, batch in MODELS if DEVICE == "cuda" else [("receipts_lite", 64, 2)]:
+        yield from _steps(preset, side, batch)
+
+
+def _steps(preset: str, side: int, size: int) -> Iterator[Result]:
+    config = compose([f"preset={preset}", "models.encoder.pretrained=false"])
+    net = build_detector(config, pretrained=False).to(DEVICE, memory_format=torch.channels_last).train()
+    loss = build(config.models.loss, "models.loss")
+    batch = _batch(side, size)
+
+    def step_of(precision: str, *, compiled: bool = False, layout: torch.memory_format = torch.channels_last) -> Any:
+        own = copy.deepcopy(net).to(memory_format=layout)  # type: ignore[call-overload]
+        if compiled:
+            own.compile()
+        optimizer = build(config.models.optimizer, "models.optimizer", params=[{"params": list(own.parameters())}])
+        scaler = torch.amp.GradScaler(DEVICE, enabled=precision == "16-mixed" and DEVICE == "cuda")
+        kind = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}.get(precision)
+        images = batch["image"].contiguous(memory_format=layout)
+
+        def step(_: object) -> None:
+            with torch.autocast(DEVICE, dtype=kind) if kind else contextlib.nullcontext():
+                total = torch.stack(list(loss(*own(images), batch).values())).sum()
+            optimizer.zero_grad()
+            scaler.scale(total).backward()
+            scaler.step(optimizer)
+            scaler.update()
+            _wait()
+
+        return step
+
+    base = step_of("32-true")
+    forms: dict[str, Callable[[object], None]] = {
+        "bf16-mixed": step_of("bf16-mixed"),
+        "16-mixed": step_of("16-mixed"),
+        "bf16-mixed, contiguous": step_of("bf16-mixed", layout=torch.contiguous_format),
+    }
+    if preset == "receipts_lite":
+        forms["bf16-mixed, compiled"] = step_of("bf16-mixed", compiled=True)
+    for name, form in forms.items():
+        form(None)
+        told = f"peak {_peak(form):.1f} GB, of fp32 {_peak(base):.1f} GB"
+        yield compare(f"{preset}, {size} x {side} px: {name}", "fp32", [None], form, base, exact=told, rounds=20)
+
+
+def _batch(side: int, size: int) -> dict[str, Tensor]:
+    """Noise with the maps of real or drawn pages."""
+    views = [_view(page, side) for page in _pages()[:size]]
+    maps = [targets.make_targets(*view, **RULE) for view in views]
+    names = ("shrink", "threshold", "band", "valid")
+    drawn = {name: torch.from_numpy(np.stack([getattr(m, name) for m in maps])).to(DEVICE) for name in names}
+    return {"image": torch.randint(0, 256, (size, 3, side, side), dtype=torch.uint8, device=DEVICE), **drawn}
+
+
+def _targets() -> Iterator[Result]:
+    pages = _pages()
+    for side, size in ((384, 16), (640, 16), (960, 4)):
+        views = [_view(page, side) for page in pages[: 4 * size]]
+        batches = [views[i : i + size] for i in range(0, len(views), size)]
+
+        def in_loader(batch: list[Any]) -> None:
+            maps = [targets.make_targets(*view, **RULE) for view in batch]
+            for name in ("shrink", "threshold", "band", "valid"):
+                torch.from_numpy(np.stack([getattr(m, name) for m in maps])).to(DEVICE)
+            _wait()
+
+        def on_device(batch: list[Any], side: int = side) -> None:
+            packed = [
+                targets_torch.pack(v.polygons, targets.shrink_distances(v.polygons, v.ignore, **RULE)) for v in batch
+            ]
+            words = {k: v.to(DEVICE) for k, v in targets_torch.collate(packed).items()}
+            targets_torch.make_targets(**words, shape=(len(batch), side, side), antialias=False)
+            _wait()
+
+        yield compare(
+            f"targets of {size} views, {side} px, on the device", "one core", batches, on_device, in_loader,
+            exact="`tests/test_cuda.py`", rounds=10,
+        )  # fmt: skip
+
+
+def _peak(step: Callable[[object], None]) -> float:
+    """GB that one step takes beside what is there."""
+    if DEVICE == "cpu":
+        return 0.0
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    step(None)
+    return (torch.cuda.max_memory_allocated() - before) / 1e9
+
+
+def _wait() -> None:
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
