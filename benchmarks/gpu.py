@@ -24,7 +24,7 @@ ABOUT = (
     "optimizer on one batch that is there already, random weights; fp32 lets convolutions use TF32, as torch does by "
     "default. Memory is the step's peak above the weights and states of all forms. Targets: the words of a batch of views "
     "to maps on the device; the peer draws them on one core and sends them. That mixed precision learns the same is "
-    "in `tests/test_cuda.py` and `docs/results/variants_gpu.md`."
+    "in `tests/test_cuda.py`."
 )
 MODELS = (("receipts_lite", 384, 16), ("resnet50", 960, 4), ("efficientnet_b4_lr_optimized", 960, 4))
 RULE = {"shrink_ratio": 0.4, "min_side": 3.0}

@@ -69,7 +69,7 @@ def ink(tmp_path_factory) -> Path:
     """An exported model that needs no training: P is high where a page is darker than what pads it, and a little beside that."""
     onnx = pytest.importorskip("onnx")
     from hmean.config import compose
-    from hmean.exported import write_about
+    from hmean.exported import network_hash, write_about
 
     node, inits = onnx.helper.make_node, onnx.numpy_helper.from_array
     nodes = [
@@ -95,6 +95,7 @@ def ink(tmp_path_factory) -> Path:
         "preprocess": {"long_side": 160, "pad": "stride", "stride": 32, "fill": [128, 128, 128]},
         "postprocess": config["models"]["head"]["postprocess"], "classes": ["text"], "precision": "fp32", "epoch": 0,
         "weights_hash": "0" * 64, "config": config, "history": [], "pages": {"train": [], "val": []}, "provenance": {},
+        "network_hash": network_hash(path),
     })  # fmt: skip
     return path
 

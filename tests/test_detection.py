@@ -74,6 +74,29 @@ def test_knobs_hold_for_one_call_and_are_checked(detector, photo):
         detector(photo, tresh=0.2)
     with pytest.raises(InputError, match="box_thresh must lie"):
         detector(photo, box_thresh=2)
+    for wrong in ({"use_polygon": "false"}, {"max_candidates": 2.5}, {"unclip_ratio": float("inf")}, {"thresh": True}):
+        with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
+            detector(photo, **wrong)
+
+
+def test_the_growth_rule_follows_its_value(detector, photo):
+    """unclip_ratio and inverse_r belong to one rule each; a value that is not read would be obeyed by nobody."""
+    assert detector.params.growth == "inverse"
+    assert same(detector(photo, unclip_ratio=2.0), detector(photo, growth="ratio", unclip_ratio=2.0))
+    assert not same(detector(photo, unclip_ratio=2.0), detector(photo))
+    assert same(detector(photo, **detector.params.to_dict()), detector(photo))
+    with pytest.raises(InputError, match="unclip_ratio is not read with growth=inverse"):
+        detector(photo, growth="inverse", unclip_ratio=2.0)
+
+
+def test_a_changed_network_is_refused(ink, tmp_path):
+    path = tmp_path / "flipped.onnx"
+    data = bytearray(ink.read_bytes())
+    at = data.index(np.float32(115).tobytes())
+    data[at : at + 4] = np.float32(116).tobytes()
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="damaged or changed"):
+        hmean.load(path)
 
 
 def test_the_mirrored_page_gives_maps_that_lead_back(detector, photo):
@@ -111,6 +134,16 @@ def test_what_is_no_model_of_ours_is_told_in_one_message(ink, tmp_path):
     write_about(strange, read_about(ink))
     with pytest.raises(InputError, match="ONNX Runtime cannot use it"):
         hmean.load(strange)
+
+
+def test_what_is_no_export_says_what_to_do(tmp_path):
+    (tmp_path / "best.ckpt").touch()
+    with pytest.raises(InputError, match=r"best.ckpt: is no exported model .* hmean export checkpoint_path="):
+        hmean.load(tmp_path / "best.ckpt")
+    with pytest.raises(InputError, match="receipts-lite"):
+        hmean.load("receipts_lite")
+    with pytest.raises(InputError, match="threads"):
+        hmean.load("receipts-lite", threads=0)
 
 
 def test_importing_hmean_is_free():

@@ -24,7 +24,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, Field
 
 from hmean.errors import InputError
-from hmean.types import Growth, PostprocessParams, Statistic
+from hmean.types import GROWN_BY, Growth, PostprocessParams, Statistic
 
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -213,7 +213,7 @@ class HeadConfig(Component):
 
 
 class TargetsConfig(_Strict):
-    """See ``hmean.targets``; ``device``: make the maps on the training device (auto: if that is CUDA)."""
+    """See ``hmean.targets``; ``device``: make the maps on the training device (auto: on CUDA with few loaders)."""
 
     shrink_ratio: Annotated[float, Field(gt=0, lt=1)]
     min_side: NonNegative
@@ -380,6 +380,10 @@ def compose(overrides: Sequence[str], carried: Mapping[str, Any] | None = None) 
                 OmegaConf.update(node, key, value, merge=True, force_add=True)
         except (OmegaConfBaseException, HydraException, KeyError, TypeError, AttributeError) as error:
             faults.append(f"{key}: cannot be set ({error})")
+    told, knobs = {key for key, _ in values}, "models.head.postprocess."
+    rules = [growth for growth, name in GROWN_BY.items() if knobs + name in told]
+    if len(rules) == 1 and knobs + "growth" not in told and not faults:  # as in PostprocessParams.replaced
+        OmegaConf.update(node, knobs + "growth", rules[0], force_add=True)
     try:
         plain = OmegaConf.to_container(node, resolve=True)
     except OmegaConfBaseException as error:

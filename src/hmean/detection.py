@@ -10,7 +10,6 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from copy import copy
-from dataclasses import replace
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from hmean.data.images import Pixels, decode, to_rgb
 from hmean.data.transforms import Pad, View, letterbox
 from hmean.errors import InputError
-from hmean.exported import read_about
+from hmean.exported import network_hash, read_about
 from hmean.geometry import Image
 from hmean.postprocess import PageMap
 from hmean.postprocess import detect as find_regions
@@ -56,6 +55,8 @@ def model_path(source: str | Path) -> Path:
             f"{source}: this build of hmean has no model in the box. Give one that hmean export wrote, or train one: "
             "hmean train preset=receipts_lite, then hmean export run=outputs/receipts_lite"
         )
+    if boxed is None and Path(source).suffix == "" and not Path(source).exists():
+        raise InputError(f"{source}: no such file, nor the name of a model in the box; there is {', '.join(BOX)}")
     return boxed or Path(source)
 
 
@@ -77,6 +78,8 @@ class TextDetector:
         self.pad: Pad = preprocess["pad"]
         self.fill: tuple[int, int, int] = tuple(preprocess["fill"])
         self._network = open_network(path, threads)
+        if network_hash(path) != self.about.get("network_hash"):
+            raise InputError(f"{path}: holds another network than was exported: damaged or changed")
 
     @overload
     def __call__(self, images: Source, **knobs: Any) -> Detections: ...
@@ -148,7 +151,7 @@ def with_knobs(params: PostprocessParams, knobs: dict[str, Any]) -> PostprocessP
             f"{', '.join(unknown)}: no such post-processing value; there are {', '.join(params.to_dict())}"
         )
     try:
-        return replace(params, **knobs)
+        return params.replaced(knobs)
     except (ValueError, TypeError) as error:
         raise InputError(str(error)) from error
 
@@ -193,14 +196,22 @@ def open_network(path: Path, threads: int | None) -> Network:
     Raises:
         InputError: if the runtime is not installed, or refuses the file.
     """
+    if threads is not None and threads < 1:
+        raise InputError(f"threads must be at least 1, or None for all cores; got {threads}")
     if path.suffix == ".xml":
         if find_spec("openvino") is None:
             raise InputError(f"{path}: needs OpenVINO: pip install openvino")
         import openvino  # noqa: PLC0415 - an extra
 
         options = {} if threads is None else {"INFERENCE_NUM_THREADS": threads}
-        compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **options})
-        return lambda pages: compiled(pages)[0]
+        try:
+            compiled = openvino.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **options})
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise InputError(
+                f"{path}: OpenVINO cannot use it ({path.stem}.bin must lie beside it): {reason}"
+            ) from error
+        return lambda pages: compiled.infer_new_request(pages)[0]  # calling it would share one request among threads
     import onnxruntime  # noqa: PLC0415 - slow to import, and not needed for OpenVINO
 
     settings = onnxruntime.SessionOptions()

@@ -6,6 +6,7 @@ One JSON text under the key ``hmean``: in ONNX an entry of ``metadata_props``, i
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,6 +29,9 @@ def read_about(path: Path) -> dict[str, Any]:
     Raises:
         InputError: if the file is missing, damaged, or not written by ``hmean export``.
     """
+    if path.suffix not in SUFFIXES:
+        made_of = f"checkpoint_path={path}" if path.suffix == ".ckpt" else "run=FOLDER"
+        raise InputError(f"{path}: is no exported model (.onnx, .xml); make one with: hmean export {made_of}")
     try:
         text = _xml_value(path) if path.suffix == ".xml" else _onnx_value(path.read_bytes())
         about = json.loads(text) if text is not None else {}
@@ -57,6 +61,14 @@ def write_about(path: Path, about: dict[str, Any]) -> None:
     kept = [data[start:end] for field, start, _, end in _fields(data, 0, len(data)) if not _is_ours(data, field, start)]
     entry = _chunk(1, _KEY.encode()) + _chunk(2, text.encode())
     write_with(path, lambda file: file.write(b"".join([*kept, _chunk(_PROPS, entry)])))
+
+
+def network_hash(path: Path) -> str:
+    """SHA-256 of ``network_bytes``."""
+    digest = hashlib.sha256()
+    for part in network_bytes(path):
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def network_bytes(path: Path) -> Iterator[bytes]:

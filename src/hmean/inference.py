@@ -101,6 +101,7 @@ class Exported(Trained):
         about["history"].append(
             {"postprocess": about["postprocess"], "until": until, "why": why, "pages": keys.tolist()}
         )
+        about["provenance"]["scores"] = None  # of the values until now
         write_about(self.path, {**about, "postprocess": params.to_dict()})
 
 

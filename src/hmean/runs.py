@@ -173,7 +173,8 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 def manifest(config: Mapping[str, Any], data: Mapping[str, str], seed: int) -> dict[str, Any]:
     """What it takes to run this again: hashes, versions, machine; no secret and no path of the machine."""
-    packages = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless", "numba", "shapely")
+    packages = ("torch", "torchvision", "timm", "lightning", "numpy", "opencv-python-headless", "numba", "shapely",
+                "onnxruntime", "onnx", "openvino")  # fmt: skip
     return {
         "hmean": __version__,
         "config_hash": config_hash(config),

@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-pytest.importorskip("onnx")
+onnx = pytest.importorskip("onnx")
 import torch
 
 import hmean
@@ -17,9 +18,13 @@ from hmean.checkpoints import carry, load_checkpoint, save_checkpoint
 from hmean.cli import main
 from hmean.config import compose
 from hmean.data.images import read_image
+from hmean.detection import open_network
+from hmean.errors import InputError
 from hmean.exported import network_bytes, read_about, write_about
+from hmean.inference import Exported
 from hmean.jobs import export
 from hmean.results import read_predictions
+from hmean.types import PostprocessParams
 
 # Of random weights P lies near one half everywhere: these thresholds give components of many sizes.
 LOOSE = ["models.head.postprocess.box_thresh=0.0", "models.head.postprocess.min_size=1"]
@@ -120,6 +125,58 @@ def test_openvino_runs_the_same_network(run, exported, receipts, tmp_path):
     a, b = hmean.load(target, threads=1)(page), hmean.load(exported)(page)
     assert len(a) == len(b)
     assert np.allclose(a.scores, b.scores, atol=1e-3)
+    detector = hmean.load(target, threads=1)
+    pages = [read_image(p) for p in sorted((receipts / "images").glob("*.jpg"))] * 3
+    alone = [detector(page) for page in pages]
+    with ThreadPoolExecutor(4) as pool:  # each request has its own answer
+        for one, found in zip(alone, pool.map(detector, pages), strict=True):
+            assert np.array_equal(one.polygons.points, found.polygons.points)
+    target.with_suffix(".bin").unlink()
+    with pytest.raises(InputError, match=r"model\.bin must lie beside it"):
+        hmean.load(target)
+
+
+def test_padding_is_inside_the_convolutions(tmp_path):
+    """timm's "same" padding depends on the page's size, and a runtime would copy the largest features to pad them."""
+    torch.manual_seed(0)
+    detector = build_detector(compose([*TINY, "models.encoder.model_name=tf_efficientnet_lite0"]), pretrained=False)
+    export._write_onnx(detector.eval(), tmp_path / "net.onnx")
+    assert "Pad" not in {node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node}
+    pages = np.random.default_rng(0).integers(0, 256, (2, 96, 160, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        p = detector(torch.from_numpy(pages).permute(0, 3, 1, 2))[0].sigmoid().numpy()
+    assert np.abs(open_network(tmp_path / "net.onnx", 1)(pages) - p).max() < 1e-4
+
+
+def test_scores_travel_only_with_the_values_they_are_of(run, receipts, tmp_path):
+    """A file says what its own thresholds score: of chosen ones the cross-fitted score, of others nothing."""
+    copied = Path(shutil.copytree(run, tmp_path / "run"))
+    assert main(["evaluate", f"run={copied}", f"dataset_base_path={receipts}"]) == 0
+    plain = json.loads((copied / "evaluate_val" / "scores.json").read_text())
+    shutil.copy(copied / "evaluate_val" / "scores.json", copied / "scores.json")
+
+    def told(name, *more):
+        assert (
+            main(["export", f"run={copied}", f"dataset_base_path={receipts}", f"output={tmp_path / name}", *more]) == 0
+        )
+        return read_about(tmp_path / name)
+
+    about = told("a.onnx")
+    assert about["provenance"]["scores"]["cleval"] == plain["cleval"]
+    assert about["check"]["postprocess"] == about["postprocess"] == plain["postprocess"]
+    assert told("b.onnx", "models.head.postprocess.thresh=0.2")["provenance"]["scores"] is None
+    eight = told("c.onnx", "precision=int8")
+    assert eight["provenance"]["scores"] is None
+    assert eight["loss"]["postprocess"] == eight["postprocess"]
+    Exported(tmp_path / "a.onnx").write_postprocess(PostprocessParams(thresh=0.4), "because", np.array([1]))
+    assert read_about(tmp_path / "a.onnx")["provenance"]["scores"] is None
+
+
+def test_no_precision_is_written_unchecked(run, receipts, tmp_path, capsys):
+    (tmp_path / "no.jpg").write_text("no image")
+    assert main(["export", f"run={run}", "precision=int8", f"dataset_base_path={receipts}", f"output={tmp_path / 'x.onnx'}",
+                 str(tmp_path / "no.jpg")]) == 2  # fmt: skip
+    assert "no page could be read" in capsys.readouterr().err
 
 
 def test_what_differs_is_not_written(run, tmp_path, monkeypatch, capsys):
@@ -168,9 +225,6 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
     assert after["postprocess"] == tuned["before" if tuned["kept"] else "after"]["postprocess"]
     assert b"".join(network_bytes(path)) == b"".join(network_bytes(exported))
     # Whatever this network gains by chance, a value that is written leaves a trace and holds in every use of the file.
-    from hmean.inference import Exported
-    from hmean.types import PostprocessParams
-
     keys = np.array([7, 2**62])
     Exported(path).write_postprocess(PostprocessParams(thresh=0.77), "because", keys)
     assert len(read_about(path)["history"]) == len(after["history"]) + 1

@@ -11,6 +11,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,7 +19,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
 
 from hmean import runs
 from hmean.builders import open_pages
@@ -30,7 +33,7 @@ from hmean.data.synth import write_dataset
 from hmean.data.transforms import STRIDE, letterbox
 from hmean.detection import TextDetector
 from hmean.errors import InputError
-from hmean.exported import network_bytes, write_about
+from hmean.exported import network_hash, write_about
 from hmean.files import read_json
 from hmean.inference import open_model, run_exported
 from hmean.inference_torch import run_detector
@@ -88,15 +91,18 @@ def run(paths: Sequence[str], overrides: Sequence[str]) -> str:
         whole = work / "fp32.onnx"
         _write_onnx(detector, whole)
         _convert(whole, made, precision, partial(_views, config, checkpoint, rest, asked, detector.encoder.fill))
-        about = _about(config, checkpoint, detector, precision, made)
+        about = _about(config, checkpoint, detector, precision)
+        write_about(made, about)
+        about["network_hash"] = network_hash(made)  # of what writing leaves
+        if precision != "fp32":
+            about["weights_hash"] = about["network_hash"]
         write_about(made, about)
         theirs = partial(run_detector, detector)
         about["check"] = compare_maps(config, theirs, partial(run_exported, TextDetector(made)), asked[:CHECKED])
         if precision == "int8" and labelled is not None:
             ours = partial(run_exported, TextDetector(made))
             about["loss"] = _loss(config, theirs, ours, labelled)
-        else:
-            _require_same(target, about["check"], precision)
+        _require_same(target, about["check"], precision)
         write_about(made, about)
         for part in sorted(work.glob("made.*")):  # the weights before the .xml that names them
             part.replace(target.with_suffix(part.suffix))
@@ -161,6 +167,49 @@ class _Graph(nn.Module):
         return probability
 
 
+class _PaddedConvolution(torch.autograd.Function):
+    """A convolution padded differently on each side: two operators of torch's, but one of ONNX."""
+
+    @staticmethod
+    def forward(_: Any, x: Tensor, weight: Tensor, bias: Tensor | None, settings: dict[str, Any]) -> Tensor:
+        top, left, bottom, right = settings["pads_i"]
+        x = F.pad(x, (left, right, top, bottom))
+        return F.conv2d(x, weight, bias, settings["strides_i"], groups=settings["group_i"])
+
+    @staticmethod
+    def symbolic(graph: Any, x: Any, weight: Any, bias: Any, settings: dict[str, Any]) -> Any:
+        return graph.op("Conv", x, weight, *([] if bias is None else [bias]), **settings)
+
+
+class _SamePadded(nn.Module):
+    """``timm.layers.Conv2dSame`` ("same" padding as TensorFlow has it) for sizes that are multiples of the strides.
+
+    timm works the padding out from each image, and a runtime then copies the largest features of the network to pad
+    them; here it is a constant of the convolution.
+    """
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        self.weight, self.bias = conv.weight, conv.bias
+        total = [max(size - stride, 0) for size, stride in zip(conv.kernel_size, conv.stride, strict=True)]
+        pads = [t // 2 for t in total] + [t - t // 2 for t in total]  # top, left, bottom, right
+        self.settings = {
+            "kernel_shape_i": conv.kernel_size, "strides_i": conv.stride, "group_i": conv.groups, "pads_i": pads
+        }  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        padded: Tensor = _PaddedConvolution.apply(x, self.weight, self.bias, self.settings)
+        return padded
+
+
+def _with_constant_padding(detector: Detector) -> Detector:
+    copied = deepcopy(detector)
+    for name, module in list(copied.named_modules()):
+        if isinstance(module, Conv2dSame) and module.dilation == (1, 1):
+            copied.set_submodule(name, _SamePadded(module))
+    return copied
+
+
 def _write_onnx(detector: Detector, path: Path) -> None:
     """Dynamic batch, height and width (multiples of 32).
 
@@ -171,9 +220,9 @@ def _write_onnx(detector: Detector, path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about itself, and about sizes that it takes for constants
         torch.onnx.export(
-            _Graph(detector), (torch.zeros((1, 2 * STRIDE, 3 * STRIDE, 3), dtype=torch.uint8),), path, dynamo=False,
-            opset_version=17, input_names=["image"], output_names=["probability"],
-            dynamic_axes={"image": axes, "probability": axes},
+            _Graph(_with_constant_padding(detector)),
+            (torch.zeros((1, 2 * STRIDE, 3 * STRIDE, 3), dtype=torch.uint8),), path, dynamo=False, opset_version=17,
+            input_names=["image"], output_names=["probability"], dynamic_axes={"image": axes, "probability": axes},
         )  # fmt: skip
 
 
@@ -250,15 +299,11 @@ def _views(
         yield letterbox(pixels.width, pixels.height, seen.long_side, seen.pad).image(pixels, fill)
 
 
-def _about(
-    config: Config, checkpoint: Checkpoint, detector: Detector, precision: Precision, made: Path
-) -> dict[str, Any]:
-    """The metadata, but for what the check finds."""
+def _about(config: Config, checkpoint: Checkpoint, detector: Detector, precision: Precision) -> dict[str, Any]:
+    """The metadata, but for what the check finds and the hash of the written network."""
     run_of = checkpoint.folder
     manifest = read_json(run_of / "manifest.json") if run_of and (run_of / "manifest.json").exists() else {}
-    scores = read_json(run_of / "scores.json") if run_of and (run_of / "scores.json").exists() else {}
     last = checkpoint.path.name == "last.ckpt"  # whose epoch no page chose
-    digest = hashlib.sha256(b"".join(network_bytes(made))).hexdigest()
     now = runs.manifest(checkpoint.config, manifest.get("data_hash", {}), config.seed)
     return {
         "preprocess": {
@@ -269,17 +314,33 @@ def _about(
         "classes": ["text"],
         "precision": precision,
         "epoch": checkpoint.epoch,
-        "weights_hash": checkpoint.weights_hash() if precision == "fp32" else digest,
+        "weights_hash": checkpoint.weights_hash(),
         "history": [{**entry, "pages": entry["pages"].tolist()} for entry in checkpoint.history],
         "pages": {part: [] if last and part == "val" else keys.tolist() for part, keys in checkpoint.pages.items()},
         "provenance": {
             "exported": time.strftime("%Y-%m-%dT%H:%M:%S"), "checkpoint_hash": checkpoint.weights_hash(),
             **{key: now[key] for key in ("hmean", "config_hash", "data_hash", "git", "versions")},
-            "scores": {key: scores[key] for key in ("part", "images", "cleval", "iou50", "iou70", "interval95")
-                       if key in scores} if scores.get("weights_hash") == checkpoint.weights_hash() else None,
+            "scores": None if precision == "int8" else _scores(config, checkpoint),
         },
         "config": {**checkpoint.config, "transforms": config.transforms.model_dump(mode="json")},
     }  # fmt: skip
+
+
+def _scores(config: Config, checkpoint: Checkpoint) -> dict[str, Any] | None:
+    """What the run's evaluation says of these weights with these values; of chosen values, the cross-fitted scores."""
+    is_of = {
+        "weights_hash": checkpoint.weights_hash(),
+        "long_side": config.transforms.long_side,
+        "postprocess": config.models.head.postprocess.params().to_dict(),
+    }
+    for name in ("cross_fitted/scores.json", "scores.json"):
+        path = (checkpoint.folder or Path()) / name
+        if checkpoint.folder is not None and path.exists():
+            found = read_json(path)
+            if all(found.get(key) == value for key, value in is_of.items()):
+                keys = ("part", "images", "cleval", "iou50", "iou70", "interval95")
+                return {"file": name, **{key: found[key] for key in keys}}
+    return None
 
 
 def compare_maps(config: Config, base: Run, other: Run, asked: Asked) -> dict[str, Any]:
@@ -295,7 +356,10 @@ def compare_maps(config: Config, base: Run, other: Run, asked: Asked) -> dict[st
                 counts += _same_boxes(a.found, b.found, params)
     same, ours, theirs = counts.tolist()
     share = 2 * same / (ours + theirs) if ours + theirs else 1.0
-    return {"pages": pages, "max_difference": worst, "boxes": ours, "exported_boxes": theirs, "same_boxes": share}
+    return {
+        "pages": pages, "max_difference": worst, "boxes": ours, "exported_boxes": theirs, "same_boxes": share,
+        "postprocess": params.to_dict(),
+    }  # fmt: skip
 
 
 def _same_boxes(a: PageMap, b: PageMap, params: PostprocessParams) -> NDArray[np.int64]:
@@ -308,9 +372,9 @@ def _same_boxes(a: PageMap, b: PageMap, params: PostprocessParams) -> NDArray[np
 
 
 def _require_same(target: Path, check: Mapping[str, Any], precision: Precision) -> None:
-    most, least = LIMITS[precision]
     if not check["pages"]:
         raise InputError(f"{target}: not written, since no page could be read to check it with")
+    most, least = LIMITS.get(precision, (1.0, 0.0))  # int8 states its loss
     if not check["max_difference"] <= most or check["same_boxes"] < least:
         raise InputError(
             f"{target}: not written, since it does not find what the checkpoint finds on {check['pages']} pages: P "
@@ -337,7 +401,13 @@ def _loss(config: Config, base: Run, other: Run, pages: LabelledImages) -> dict[
     a, b = (Result(name, one, characters, None, None) for name, one in zip(("fp32", "int8"), scored, strict=True))
     rows = compare(a, b)
     keys = pages.page_keys()
-    known = {"pages": len(truth), "part": config.evaluate_on, "page_keys": hashlib.sha256(keys.tobytes()).hexdigest()}
+    params = config.models.head.postprocess.params().to_dict()
+    known = {
+        "postprocess": params,
+        "pages": len(truth),
+        "part": config.evaluate_on,
+        "page_keys": hashlib.sha256(keys.tobytes()).hexdigest(),
+    }
     return {**known, **{k: v for k, v in rows.items() if isinstance(v, dict)}}
 
 
@@ -353,7 +423,7 @@ def summary(target: Path, about: Mapping[str, Any]) -> str:
         else "neither finds a box on them: is it trained?",
     ]
     for name, row in about.get("loss", {}).items():
-        if isinstance(row, dict):
+        if isinstance(row, dict) and "difference" in row:
             change, low, high = (100 * v for v in (row["difference"], *row["interval95"]))
             lines.append(f"{name} H {change:+.2f} points [{low:+.2f}, {high:+.2f}] against fp32: {row['verdict']}")
     return "\n".join(lines)

@@ -158,7 +158,7 @@ def build_data(
     train = TrainDataset(
         replace(train_pages, decode=decoder), build_train_view(config), seed=config.seed,
         shrink_ratio=targets.shrink_ratio, min_side=targets.min_side, fill=fill, antialias=targets.antialias,
-        on_device=_on_cuda(config) if targets.device == "auto" else targets.device,
+        on_device=_draws_on_device(config) if targets.device == "auto" else targets.device,
         teacher=find_maps(Path(source.teacher), [train_pages.name(i) for i in range(len(train_pages))])
         if source.teacher else None,
         teacher_weight=0.5 if source.teacher_weight is None else source.teacher_weight,
@@ -178,8 +178,13 @@ def build_data(
     )
 
 
-def _on_cuda(config: Config) -> bool:
-    return config.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
+def _draws_on_device(config: Config) -> bool:
+    """A GPU draws a batch of maps as fast as one or two cores (docs/benchmarks.md), but the step waits for it.
+
+    So it does where few loader processes are what the step would wait for.
+    """
+    few = config.dataloaders.train_dataloader.num_workers < 4
+    return few and config.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
 
 
 def build_trainer(config: Config, folder: RunFolder) -> pl.Trainer:
