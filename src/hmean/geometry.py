@@ -117,13 +117,12 @@ def _resize(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
 
 
 def _paste(image: NDArray[Any], dx: int, dy: int, width: int, height: int, fill: tuple[int, ...]) -> NDArray[Any]:
-    out = np.empty((height, width, *image.shape[2:]), dtype=image.dtype)
-    out[:] = fill
     x0, y0 = max(dx, 0), max(dy, 0)
     x1, y1 = min(dx + image.shape[1], width), min(dy + image.shape[0], height)
-    if x1 > x0 and y1 > y0:
-        out[y0:y1, x0:x1] = image[y0 - dy : y1 - dy, x0 - dx : x1 - dx]
-    return out
+    if x1 <= x0 or y1 <= y0:
+        return np.full((height, width, *image.shape[2:]), fill, dtype=image.dtype)
+    seen = image[y0 - dy : y1 - dy, x0 - dx : x1 - dx]
+    return cv2.copyMakeBorder(seen, y0, height - y1, x0, width - x1, cv2.BORDER_CONSTANT, value=fill)
 
 
 def area(polygon: Points) -> float:
