@@ -12,5 +12,7 @@ data=$(realpath "${1:?usage: $0 DATA/sroie [key=value ...]}"); shift
   'tune.thresh=[0.1,0.15,0.2,0.25,0.3,0.35,0.4]' 'tune.box_thresh=[0.3,0.4,0.5,0.6,0.7,0.8,0.9]' 'tune.unclip_ratio=[]' \
   'tune.inverse_r=[0.5,0.55,0.6,0.65,0.7,0.75,0.8]'
 .venv/bin/hmean export run=outputs/receipts_lite_box dataset_base_path=outputs/box_data precision=fp16
+.venv/bin/hmean export run=outputs/receipts_lite_box dataset_base_path=outputs/box_data precision=int8 format=openvino
 # Then, to ship it: copy outputs/receipts_lite_box/exported/receipts_lite_box_fp16.onnx to src/hmean/weights/receipts_lite.onnx
-# and run python benchmarks/box.py DATA/sroie DATA/receipts_de outputs/receipts_lite_box, which writes its card.
+# and run python benchmarks/box.py DATA/sroie DATA/receipts_de outputs/receipts_lite_box
+# outputs/receipts_lite_box/exported/receipts_lite_box_int8.xml, which writes its card.
