@@ -1,5 +1,6 @@
 """The service in process: what it answers, what it refuses and with which status, and its batches."""
 
+import asyncio
 import base64
 import io
 import json
@@ -355,6 +356,104 @@ def test_a_batch_is_split_by_options_and_without_what_was_cancelled_or_damaged(f
     with pytest.raises(InputError):
         jobs[2].future.result(0)
     assert all(job.future.result(0) for i, job in enumerate(jobs) if i not in (1, 2))
+
+
+class Raw:
+    """A request whose body comes when told, and whose client can go."""
+
+    def __init__(self, app, *chunks, more=True):
+        self.incoming, self.sent = asyncio.Queue(), []
+        scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": "/detect", "query_string": b"",
+                 "root_path": "", "scheme": "http", "headers": [(b"content-type", b"image/png")]}  # fmt: skip
+        for i, chunk in enumerate(chunks):
+            self.send(chunk, more=more or i + 1 < len(chunks))
+        self.task = asyncio.create_task(app(scope, self.incoming.get, self.take))
+
+    async def take(self, message):
+        self.sent.append(message)
+
+    def send(self, data, *, more=True):
+        self.incoming.put_nowait({"type": "http.request", "body": data, "more_body": more})
+
+    def leave(self):
+        self.incoming.put_nowait({"type": "http.disconnect"})
+
+    async def answer(self):
+        """Status and JSON."""
+        await asyncio.wait_for(self.task, 20)
+        return self.sent[0]["status"], json.loads(b"".join(m["body"] for m in self.sent[1:]))
+
+
+def by_hand(app, test):
+    """Run ``test(service)`` in the app's loop."""
+
+    async def run():
+        async with app.router.lifespan_context(app):
+            await asyncio.wait_for(test(app.state.service), 30)
+
+    asyncio.run(run())
+
+
+async def happens(condition):
+    while not condition():  # noqa: ASYNC110 - of plain counters
+        await asyncio.sleep(0.01)
+
+
+def test_bodies_that_come_slowly_keep_nobody_out(fake):
+    app = create_app(fake, Limits(places=2, grace_s=0.5, timeout_s=20))
+
+    async def test(service):
+        slow = [Raw(app, b"\x89PNG") for _ in range(8)]
+        await happens(lambda: service.held == 32)
+        assert (await Raw(app, picture(), more=False).answer())[0] == 200
+        assert service.used == 0
+        for request in slow:
+            assert (await request.answer())[1]["error"] == "slow"
+        assert (service.open, service.held) == (0, 0)
+
+    by_hand(app, test)
+
+
+def test_a_body_has_a_least_rate_and_an_end(fake):
+    app = create_app(fake, Limits(grace_s=0.3, least_rate=1000, timeout_s=2))
+
+    async def test(_):
+        async def trickle(size):
+            request = Raw(app)
+            while not request.task.done():
+                request.send(bytes(size))
+                await asyncio.sleep(0.05)
+            return loop.time() - start, (await request.answer())[0]
+
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        (slow, code), (endless, other) = await asyncio.gather(trickle(1), trickle(500))
+        assert (code, other) == (408, 408)
+        assert slow < 1.5
+        assert endless > 1.9
+
+    by_hand(app, test)
+
+
+def test_all_bodies_together_are_bounded_and_so_are_those_that_read_them(fake):
+    app = create_app(fake, Limits(places=2, readers=3, max_bytes=1000))
+
+    async def test(service):
+        first = [Raw(app, bytes(900)) for _ in range(2)]
+        await happens(lambda: service.held == 1800)
+        status, said = await Raw(app, bytes(300)).answer()
+        assert (status, said["faults"]) == (429, ["the bodies of others fill the memory"])
+        third = Raw(app, bytes(100))
+        await happens(lambda: service.held == 1900)
+        status, said = await Raw(app).answer()
+        assert (status, said["faults"]) == (429, ["3 bodies are being read"])
+        for request in (*first, third):
+            request.leave()
+            await request.answer()
+        assert (service.open, service.held) == (0, 0)
+        assert (await Raw(app, picture(), more=False).answer())[0] == 200
+
+    by_hand(app, test)
 
 
 # --- what it tells --------------------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def _server(app: Any, options: Options) -> Any:
             self.by, service.draining = sig, True
 
         async def on_tick(self, counter: int) -> bool:
-            return await super().on_tick(counter) or (service.draining and not service.used)
+            return await super().on_tick(counter) or (service.draining and not service.open)
 
     return Server(
         uvicorn.Config(
