@@ -456,6 +456,32 @@ def test_all_bodies_together_are_bounded_and_so_are_those_that_read_them(fake):
     by_hand(app, test)
 
 
+def test_a_client_that_has_gone_is_logged_so_and_not_worked_for(fake, caplog):
+    app = create_app(fake, Limits(wait_s=0, timeout_s=20))
+    fake.go.clear()
+
+    async def test(service):
+        working = Raw(app, picture(), more=False)
+        await happens(fake.busy.is_set)
+        waiting = Raw(app, picture(), more=False)
+        await happens(lambda: service.used == 2)
+        half = Raw(app, b"\x89PNG")
+        await happens(lambda: service.open == 3)
+        for request in (waiting, half, working):
+            request.leave()
+        for request in (waiting, half):
+            assert (await request.answer())[0] == 499
+        assert service.used == 1  # its work cannot be taken back
+        fake.go.set()
+        assert (await working.answer())[0] == 499
+        assert (await Raw(app, picture(), more=False).answer())[0] == 200
+
+    with caplog.at_level("INFO", "hmean.serve"):
+        by_hand(app, test)
+    assert len(fake.calls) == 2
+    assert [r.fields["status"] for r in caplog.records if r.name == "hmean.serve"] == [499, 499, 499, 200]
+
+
 # --- what it tells --------------------------------------------------------------------------------------------------
 
 

@@ -342,14 +342,24 @@ class Service:
         pixels = await asyncio.to_thread(pixels_of, asked.image, self.limits.max_pixels)
         job = Job(asked.image, pixels, params_of(asked))
         seen = request.state.seen | {"bytes": len(job.data), "pixels": pixels}
+        gone = asyncio.ensure_future(request.receive())  # after a body nothing comes but that its client has gone
+        gone.add_done_callback(lambda _: job.future.cancel())  # saves the work, where it has not begun
         self.batcher.submit(job)
         try:
             async with asyncio.timeout(self.limits.timeout_s):
                 found = await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            if not gone.done():
+                raise
         except TimeoutError:
             raise RefusalError(503, "late", f"not done within {self.limits.timeout_s:g} s") from None
         except InputError as error:  # "<a stream>: what is wrong"
             raise RefusalError(422, "invalid", f"image: {str(error).partition('>: ')[2]}") from error
+        finally:
+            left = gone.done()
+            gone.cancel()
+        if left:
+            raise RefusalError(499, "gone", "the client has gone")
         seconds = {"read": job.arrived - start, **job.seconds, "total": time.perf_counter() - start}
         for stage, value in seconds.items():
             self.seconds.labels(stage).observe(value)
@@ -371,7 +381,7 @@ class Service:
             rate = f"came more slowly than {limits.least_rate / 1000:g} kB/s"
             raise RefusalError(408, "slow", f"the body {rate}, or took more than {limits.timeout_s:g} s") from None
         except ClientDisconnect:
-            raise RefusalError(400, "gone", "the client has gone") from None
+            raise RefusalError(499, "gone", "the client has gone") from None
         query = {key: _typed(value) for key, value in request.query_params.items()}
         faults: dict[str, None] = {}  # in order, each once
         for values in ({**query, "image": b""}, {**query, **fields}):  # what the body overrides must be right too
@@ -502,8 +512,10 @@ def create_app(detector: TextDetector, limits: Limits | None = None, key: str | 
 
     async def refuse(_request: Request, error: Exception) -> Response:
         code = getattr(error, "status_code", 500)
-        faults = getattr(error, "faults", [HTTPStatus(code).phrase])
-        said = {"error": error.detail if isinstance(error, RefusalError) else "other", "faults": faults}
+        if isinstance(error, RefusalError):
+            said = {"error": error.detail, "faults": error.faults}
+        else:
+            said = {"error": "other", "faults": [HTTPStatus(code).phrase]}
         return JSONResponse(said, code, getattr(error, "headers", None))
 
     docs, state = _request_docs(service.asked), dict[str, str]
