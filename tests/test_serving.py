@@ -158,6 +158,12 @@ def noise(kind: str) -> bytes:
     return out.getvalue()
 
 
+def two_pages() -> bytes:
+    out, page = io.BytesIO(), PIL.Image.new("RGB", (40, 30))
+    page.save(out, "TIFF", save_all=True, append_images=[page])
+    return out.getvalue()
+
+
 BAD = {
     "png of 50,000 x 50,000": (huge_png(), 413),
     "png of 20,000 x 20,000, which Pillow opens": (huge_png(19_000), 413),
@@ -169,6 +175,7 @@ BAD = {
     "jpeg of 200 scans": (scans(), 422),
     "cut-off jpeg": (noise("JPEG")[:3000], 422),
     "cut-off png": (noise("PNG")[:9000], 422),
+    "tiff of two pages": (two_pages(), 422),
     "header alone": (picture()[:33], 422),
     "gif": (picture("GIF"), 422),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 422),
@@ -255,6 +262,11 @@ def test_key(fake):
         client.headers["authorization"] = f"Bearer {KEY}"
         assert post(client, picture()).status_code == 200
         assert client.get("/metrics").status_code == 200
+
+
+def test_pages_of_a_tiff_are_not_dropped_silently(client):
+    said = post(client, two_pages(), "image/tiff").json()
+    assert said["faults"] == ["image: a TIFF of several pages; send each page as a file of its own"]
 
 
 # --- load -----------------------------------------------------------------------------------------------------------

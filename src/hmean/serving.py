@@ -252,6 +252,7 @@ def pixels_of(data: bytes, max_pixels: int) -> int:
         with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             scans = data.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 0
+            several = image.format == "TIFF" and _has_second(image)
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         raise big from None
     except Exception as error:
@@ -260,7 +261,17 @@ def pixels_of(data: bytes, max_pixels: int) -> int:
         raise big
     if scans > MAX_SCANS:
         raise RefusalError(422, "invalid", f"image: a JPEG of more than {MAX_SCANS} scans")
+    if several:
+        raise RefusalError(422, "invalid", "image: a TIFF of several pages; send each page as a file of its own")
     return width * height
+
+
+def _has_second(image: PIL.Image.Image) -> bool:
+    try:
+        image.seek(1)  # n_frames would walk through all of them, which may be millions
+    except EOFError:
+        return False
+    return True
 
 
 # --- the service ----------------------------------------------------------------------------------------------------
