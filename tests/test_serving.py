@@ -135,8 +135,19 @@ def test_all_faults_of_the_options_are_listed(client):
     said = client.post("/detect", json={"thresh": "0.3", "image": "%%"})
     assert said.json()["faults"] == ["image: is not base64", "thresh: Input should be a valid number"]
     assert client.post("/detect", json={}).json()["faults"] == ["image: is missing"]
-    assert client.post("/detect", json={}, params={"image": "aaaa"}).json()["faults"] == ["image: is missing"]
     assert client.post("/detect", files={"file": picture()}).status_code == 422
+
+
+def test_an_image_in_the_query_and_options_given_twice_are_refused(client):
+    said = post(client, picture(), image="x", thresh=[0.2, 0.3], box_thresh=2)
+    assert said.status_code == 422
+    assert said.json()["faults"] == [
+        "thresh: is given 2 times",
+        "image: belongs in the body, not in the query",
+        "box_thresh: Input should be less than or equal to 1",
+    ]
+    form = client.post("/detect", files=[("image", picture()), ("thresh", (None, "0.2")), ("thresh", (None, "0.3"))])
+    assert form.json()["faults"] == ["thresh: is given 2 times"]
 
 
 def zipped() -> bytes:
@@ -245,6 +256,11 @@ def test_other_paths_and_methods_answer_in_the_same_form(client):
     assert client.get("/nothing").json() == {"error": "other", "faults": ["Not Found"]}
     said = client.get("/detect")
     assert (said.status_code, said.headers["allow"]) == (405, "POST")
+
+
+def test_health_answers_head(client):
+    said = client.head("/health")
+    assert (said.status_code, said.headers["content-type"]) == (200, "application/json")
 
 
 def test_key(fake):

@@ -34,6 +34,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import Field, WithJsonSchema
 from pydantic_core import from_json
+from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
@@ -239,6 +240,10 @@ def _typed(text: str) -> object:
         return text
 
 
+def _repeated(given: ImmutableMultiDict[str, Any]) -> list[str]:
+    return [f"{key}: is given {len(given.getlist(key))} times" for key in given if len(given.getlist(key)) > 1]
+
+
 def pixels_of(data: bytes, max_pixels: int) -> int:
     """Pixels of an image, from its header alone.
 
@@ -394,7 +399,9 @@ class Service:
         except ClientDisconnect:
             raise RefusalError(499, "gone", "the client has gone") from None
         query = {key: _typed(value) for key, value in request.query_params.items()}
-        faults: dict[str, None] = {}  # in order, each once
+        faults = dict.fromkeys(_repeated(request.query_params))  # in order, each once
+        if "image" in query:
+            faults["image: belongs in the body, not in the query"] = None
         for values in ({**query, "image": b""}, {**query, **fields}):  # what the body overrides must be right too
             try:
                 asked = self.asked.model_validate(values)
@@ -422,6 +429,8 @@ class Service:
                 raise RefusalError(422, "invalid", f"the form cannot be read: {error.message}") from None
             fields = {k: _typed(v) if isinstance(v, str) else await v.read() for k, v in form.items()}
             await form.close()
+            if faults := _repeated(form):
+                raise RefusalError(422, "invalid", *faults)
             return fields
         body = b"".join([chunk async for chunk in self._chunks(request, patience)])
         if kind.startswith("image/"):
@@ -532,6 +541,7 @@ def create_app(detector: TextDetector, limits: Limits | None = None, key: str | 
     docs, state = _request_docs(service.asked), dict[str, str]
     app.post("/detect", response_model=Found, responses=detected, openapi_extra=docs, dependencies=guarded)(detect)
     app.get("/health", response_model=state, responses={503: {"model": state}})(health)
+    app.head("/health", include_in_schema=False)(health)
     app.get("/metrics", response_class=Response, responses=text | _refusals(401), dependencies=guarded)(metrics)
     for kind in (HTTPException, Exception):
         app.exception_handler(kind)(refuse)
