@@ -11,6 +11,7 @@ from conftest import drawn_page
 from hmean.checkpoints import load_checkpoint
 from hmean.cli import main
 from hmean.drawing import save_picture
+from hmean.exported import read_about
 from hmean.files import write_json
 from hmean.jobs.figures import effects, held
 from hmean.jobs.report import rank, read_scores
@@ -77,6 +78,25 @@ def test_a_knob_of_the_other_growth_rule_is_drawn_under_that_rule(tuned_run):
         assert len({(row["thresh"], row["box_thresh"]) for row in rows}) == 1
     assert main(["report", str(tuned_run)]) == 0
     assert f"{other}, were growth" in (tuned_run / "report.html").read_text()
+
+
+def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(tuned_run, ink, tmp_path):
+    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+    shutil.copytree(run / "pictures", run / "exported/ink/evaluate_val/pictures")
+    shutil.copy(ink, run / "exported/ink.onnx")
+    scores = json.loads((run / "scores.json").read_text())
+    theirs = {**scores, "weights_hash": "0" * 64, "postprocess": read_about(ink)["postprocess"]}
+    write_json(run / "exported/ink/evaluate_val/scores.json", theirs)
+    notes = {
+        "run": "with values that the model does not have now",
+        "run/cross_fitted": "",
+        "run/exported/ink/evaluate_val": "of ink.onnx, other weights",
+    }
+    assert {row["folder"]: row["note"] for row in read_scores(run)} == notes
+    assert main(["report", str(run)]) == 0
+    html = (run / "report.html").read_text()
+    assert "Worst pages of val (exported/ink/evaluate_val)" in html
+    assert "of ink.onnx, other weights" in html
 
 
 def test_a_tuning_without_gain_leaves_what_an_earlier_one_wrote(tuned_run, tmp_path, capsys):
