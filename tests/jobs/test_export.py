@@ -183,6 +183,8 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
     assert scores["postprocess"]["thresh"] == 0.77
     assert scores["tuned"][-1] == "because"
     assert len(list((tmp_path / "model" / "maps").rglob("*.map"))) == 3  # made once, by the tuning
+    assert main(["report", str(path)]) == 0
+    assert "Tuning on 3 val pages" in (tmp_path / "model" / "report.html").read_text()
 
 
 def test_exported_members_make_an_ensemble(exported, run, receipts, tmp_path):

@@ -14,7 +14,7 @@ from hmean.drawing import save_picture
 from hmean.exported import read_about
 from hmean.files import write_json
 from hmean.jobs.figures import effects, held
-from hmean.jobs.report import rank, read_scores
+from hmean.jobs.report import open_reported, rank, read_scores
 from hmean.types import Page, Polygons
 from planted import plant_run
 
@@ -57,7 +57,7 @@ def test_a_report_of_400_pages_is_under_5_mb_however_noisy_the_pages(tuned_run):
 
 
 def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
-    (table,) = rank(read_scores(tuned_run))
+    (table,) = rank(read_scores(open_reported(tuned_run)))
     assert table["base"]["folder"] == "run"
     changes = {row["folder"]: row["change"]["macro"]["difference"] for row in table["rows"] if "change" in row}
     tuned = json.loads((tuned_run / "tuned.json").read_text())
@@ -92,11 +92,28 @@ def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(tuned_ru
         "run/cross_fitted": "",
         "run/exported/ink/evaluate_val": "of ink.onnx, other weights",
     }
-    assert {row["folder"]: row["note"] for row in read_scores(run)} == notes
+    assert {row["folder"]: row["note"] for row in read_scores(open_reported(run))} == notes
     assert main(["report", str(run)]) == 0
     html = (run / "report.html").read_text()
     assert "Worst pages of val (exported/ink/evaluate_val)" in html
     assert "of ink.onnx, other weights" in html
+
+
+def test_the_report_of_a_tuned_exported_file_is_that_of_its_tuning(tuned_run, ink, tmp_path, capsys):
+    file, results = Path(shutil.copy(ink, tmp_path / "ink.onnx")), tmp_path / "ink"
+    assert main(["report", str(file)]) == 2
+    assert "has no scores.json yet" in capsys.readouterr().err
+    results.mkdir()
+    shutil.copy(tuned_run / "tuned.json", results)
+    shutil.copytree(tuned_run / "cross_fitted", results / "cross_fitted")
+    assert main(["report", str(file)]) == 0
+    html = (results / "report.html").read_text()
+    assert "Tuning on 400 val pages" in html
+    assert "ink/cross_fitted" in html
+    assert "with values that the model does not have now" in html
+    assert "0 epochs" not in html
+    assert main(["report", str(results)]) == 2
+    assert "neither a run folder" in capsys.readouterr().err
 
 
 def test_a_tuning_without_gain_leaves_what_an_earlier_one_wrote(tuned_run, tmp_path, capsys):
