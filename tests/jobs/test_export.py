@@ -165,7 +165,7 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
     assert main(tune) == 0
     tuned = json.loads((tmp_path / "model" / "tuned.json").read_text())
     after = read_about(path)
-    assert after["postprocess"] == tuned["before" if tuned["kept"] else "after"]["postprocess"]
+    assert after["postprocess"] == tuned["holds"]
     assert b"".join(network_bytes(path)) == b"".join(network_bytes(exported))
     # Whatever this network gains by chance, a value that is written leaves a trace and holds in every use of the file.
     from hmean.inference import Exported

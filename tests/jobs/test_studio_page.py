@@ -205,7 +205,7 @@ def test_save_keeps_the_history_and_writes_tuned_json(client, runs, receipts):
         tuned["after"]["score"]["cleval"]
         == client.post("score", {"postprocess": [chosen]})[1]["runs"][0]["now"]["cleval"]
     )
-    assert tuned["holds"] == chosen
+    assert (tuned["decided"], tuned["holds"]) == ("by hand", chosen)
     assert tuned["influenced_by"]["tuned"] == 0  # of the values before
     assert not list(runs[0].rglob("*.part"))
     assert client.post("save", {"run": 0, "postprocess": before})[0] == 200

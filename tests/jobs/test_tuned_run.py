@@ -148,6 +148,6 @@ def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, tmp_path, caps
     assert main([*tune, f"tune.precision={floor}"]) == 0
     tuned = json.loads((run / "tuned.json").read_text())
     assert tuned["floors"]["lacked_before"] > tuned["floors"]["lacks"]
-    assert not tuned["kept"]
+    assert tuned["decided"] == "tuned"
     assert tuned["cross_fitted"]["gain"] < 0
     assert f"at least {100 * floor:g} and 0 were asked for" in capsys.readouterr().out

@@ -24,7 +24,7 @@ from hmean.jobs.figures import curves, effects, knobs
 from hmean.results import read_page_scores
 from hmean.runs import RunFolder, load_yaml, read_record
 
-TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "kept", "searched")
+TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "decided", "searched")
 PICTURES = 12  # of the worst pages, and of the best, in all evaluations together,
 MOST_BYTES = 150_000  # of each; what is larger is shown smaller: a report stays under 5 MB
 TOP = 15  # settings, and bins of a trait, that a table shows
