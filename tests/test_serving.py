@@ -1,5 +1,6 @@
 """The service in process: what it answers, what it refuses and with which status, and its batches."""
 
+import asyncio
 import base64
 import io
 import json
@@ -134,8 +135,19 @@ def test_all_faults_of_the_options_are_listed(client):
     said = client.post("/detect", json={"thresh": "0.3", "image": "%%"})
     assert said.json()["faults"] == ["image: is not base64", "thresh: Input should be a valid number"]
     assert client.post("/detect", json={}).json()["faults"] == ["image: is missing"]
-    assert client.post("/detect", json={}, params={"image": "aaaa"}).json()["faults"] == ["image: is missing"]
     assert client.post("/detect", files={"file": picture()}).status_code == 422
+
+
+def test_an_image_in_the_query_and_options_given_twice_are_refused(client):
+    said = post(client, picture(), image="x", thresh=[0.2, 0.3], box_thresh=2)
+    assert said.status_code == 422
+    assert said.json()["faults"] == [
+        "thresh: is given 2 times",
+        "image: belongs in the body, not in the query",
+        "box_thresh: Input should be less than or equal to 1",
+    ]
+    form = client.post("/detect", files=[("image", picture()), ("thresh", (None, "0.2")), ("thresh", (None, "0.3"))])
+    assert form.json()["faults"] == ["thresh: is given 2 times"]
 
 
 def zipped() -> bytes:
@@ -157,6 +169,12 @@ def noise(kind: str) -> bytes:
     return out.getvalue()
 
 
+def two_pages() -> bytes:
+    out, page = io.BytesIO(), PIL.Image.new("RGB", (40, 30))
+    page.save(out, "TIFF", save_all=True, append_images=[page])
+    return out.getvalue()
+
+
 BAD = {
     "png of 50,000 x 50,000": (huge_png(), 413),
     "png of 20,000 x 20,000, which Pillow opens": (huge_png(19_000), 413),
@@ -168,6 +186,7 @@ BAD = {
     "jpeg of 200 scans": (scans(), 422),
     "cut-off jpeg": (noise("JPEG")[:3000], 422),
     "cut-off png": (noise("PNG")[:9000], 422),
+    "tiff of two pages": (two_pages(), 422),
     "header alone": (picture()[:33], 422),
     "gif": (picture("GIF"), 422),
     "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 422),
@@ -239,6 +258,11 @@ def test_other_paths_and_methods_answer_in_the_same_form(client):
     assert (said.status_code, said.headers["allow"]) == (405, "POST")
 
 
+def test_health_answers_head(client):
+    said = client.head("/health")
+    assert (said.status_code, said.headers["content-type"]) == (200, "application/json")
+
+
 def test_key(fake):
     with TestClient(create_app(fake, key=KEY)) as client:
         for headers in (
@@ -254,6 +278,11 @@ def test_key(fake):
         client.headers["authorization"] = f"Bearer {KEY}"
         assert post(client, picture()).status_code == 200
         assert client.get("/metrics").status_code == 200
+
+
+def test_pages_of_a_tiff_are_not_dropped_silently(client):
+    said = post(client, two_pages(), "image/tiff").json()
+    assert said["faults"] == ["image: a TIFF of several pages; send each page as a file of its own"]
 
 
 # --- load -----------------------------------------------------------------------------------------------------------
@@ -355,6 +384,130 @@ def test_a_batch_is_split_by_options_and_without_what_was_cancelled_or_damaged(f
     with pytest.raises(InputError):
         jobs[2].future.result(0)
     assert all(job.future.result(0) for i, job in enumerate(jobs) if i not in (1, 2))
+
+
+class Raw:
+    """A request whose body comes when told, and whose client can go."""
+
+    def __init__(self, app, *chunks, more=True):
+        self.incoming, self.sent = asyncio.Queue(), []
+        scope = {"type": "http", "http_version": "1.1", "method": "POST", "path": "/detect", "query_string": b"",
+                 "root_path": "", "scheme": "http", "headers": [(b"content-type", b"image/png")]}  # fmt: skip
+        for i, chunk in enumerate(chunks):
+            self.send(chunk, more=more or i + 1 < len(chunks))
+        self.task = asyncio.create_task(app(scope, self.incoming.get, self.take))
+
+    async def take(self, message):
+        self.sent.append(message)
+
+    def send(self, data, *, more=True):
+        self.incoming.put_nowait({"type": "http.request", "body": data, "more_body": more})
+
+    def leave(self):
+        self.incoming.put_nowait({"type": "http.disconnect"})
+
+    async def answer(self):
+        """Status and JSON."""
+        await asyncio.wait_for(self.task, 20)
+        return self.sent[0]["status"], json.loads(b"".join(m["body"] for m in self.sent[1:]))
+
+
+def by_hand(app, test):
+    """Run ``test(service)`` in the app's loop."""
+
+    async def run():
+        async with app.router.lifespan_context(app):
+            await asyncio.wait_for(test(app.state.service), 30)
+
+    asyncio.run(run())
+
+
+async def happens(condition):
+    while not condition():  # noqa: ASYNC110 - of plain counters
+        await asyncio.sleep(0.01)
+
+
+def test_bodies_that_come_slowly_keep_nobody_out(fake):
+    app = create_app(fake, Limits(places=2, grace_s=0.5, timeout_s=20))
+
+    async def test(service):
+        slow = [Raw(app, b"\x89PNG") for _ in range(8)]
+        await happens(lambda: service.held == 32)
+        assert (await Raw(app, picture(), more=False).answer())[0] == 200
+        assert service.used == 0
+        for request in slow:
+            assert (await request.answer())[1]["error"] == "slow"
+        assert (service.open, service.held) == (0, 0)
+
+    by_hand(app, test)
+
+
+def test_a_body_has_a_least_rate_and_an_end(fake):
+    app = create_app(fake, Limits(grace_s=0.3, least_rate=1000, timeout_s=2))
+
+    async def test(_):
+        async def trickle(size):
+            request = Raw(app)
+            while not request.task.done():
+                request.send(bytes(size))
+                await asyncio.sleep(0.05)
+            return loop.time() - start, (await request.answer())[0]
+
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        (slow, code), (endless, other) = await asyncio.gather(trickle(1), trickle(500))
+        assert (code, other) == (408, 408)
+        assert slow < 1.5
+        assert endless > 1.9
+
+    by_hand(app, test)
+
+
+def test_all_bodies_together_are_bounded_and_so_are_those_that_read_them(fake):
+    app = create_app(fake, Limits(places=2, readers=3, max_bytes=1000))
+
+    async def test(service):
+        first = [Raw(app, bytes(900)) for _ in range(2)]
+        await happens(lambda: service.held == 1800)
+        status, said = await Raw(app, bytes(300)).answer()
+        assert (status, said["faults"]) == (429, ["the bodies of others fill the memory"])
+        third = Raw(app, bytes(100))
+        await happens(lambda: service.held == 1900)
+        status, said = await Raw(app).answer()
+        assert (status, said["faults"]) == (429, ["3 bodies are being read"])
+        for request in (*first, third):
+            request.leave()
+            await request.answer()
+        assert (service.open, service.held) == (0, 0)
+        assert (await Raw(app, picture(), more=False).answer())[0] == 200
+
+    by_hand(app, test)
+
+
+def test_a_client_that_has_gone_is_logged_so_and_not_worked_for(fake, caplog):
+    app = create_app(fake, Limits(wait_s=0, timeout_s=20))
+    fake.go.clear()
+
+    async def test(service):
+        working = Raw(app, picture(), more=False)
+        await happens(fake.busy.is_set)
+        waiting = Raw(app, picture(), more=False)
+        await happens(lambda: service.used == 2)
+        half = Raw(app, b"\x89PNG")
+        await happens(lambda: service.open == 3)
+        for request in (waiting, half, working):
+            request.leave()
+        for request in (waiting, half):
+            assert (await request.answer())[0] == 499
+        assert service.used == 1  # its work cannot be taken back
+        fake.go.set()
+        assert (await working.answer())[0] == 499
+        assert (await Raw(app, picture(), more=False).answer())[0] == 200
+
+    with caplog.at_level("INFO", "hmean.serve"):
+        by_hand(app, test)
+    assert len(fake.calls) == 2
+    assert [r.fields["status"] for r in caplog.records if r.name == "hmean.serve"] == [499, 499, 499, 200]
 
 
 # --- what it tells --------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """A detector behind HTTP: batches, limits, refusals, metrics. Knows no file, no config and no server.
 
-A request needs the key (401), a place (429; 503 when stopping), a body of a known kind (415) within limits of bytes
-(413) and time (408), options in range (422), and an image of few enough pixels by its header (413; 422 if it is none).
-Then one thread, which alone decodes and runs the detector, answers it in a batch, or too late (503).
+A request needs the key (401), a body of a known kind (415) within limits of bytes (413) and time (408), options in
+range (422), then a place (429; 503 when stopping), and an image of few enough pixels by its header (413; 422 if it is
+none). Then one thread, which alone decodes and runs the detector, answers it in a batch, or too late (503).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import Field, WithJsonSchema
 from pydantic_core import from_json
+from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
@@ -80,18 +81,25 @@ class Limits:
     Attributes:
         max_bytes: of a body.
         max_pixels: of an image, and of all that are decoded at a time.
-        places: requests that are read, wait or are worked on; their bodies take places x max_bytes at most.
+        places: requests that wait or are worked on; all bodies, those being read among them, take places x max_bytes
+            at most.
+        readers: requests whose bodies are being read.
         batch: images in one call of the detector.
         wait_s: how long the first of a batch waits for others.
         timeout_s: for a body to arrive, and again for its answer.
+        grace_s: a body has so long,
+        least_rate: and a second more for each so many bytes that have come.
     """
 
     max_bytes: int = 20_000_000
     max_pixels: int = 25_000_000
     places: int = 64
+    readers: int = 256
     batch: int = 8
     wait_s: float = 0.003
     timeout_s: float = 30.0
+    grace_s: float = 5.0
+    least_rate: int = 5_000
 
 
 class RefusalError(HTTPException):
@@ -232,6 +240,10 @@ def _typed(text: str) -> object:
         return text
 
 
+def _repeated(given: ImmutableMultiDict[str, Any]) -> list[str]:
+    return [f"{key}: is given {len(given.getlist(key))} times" for key in given if len(given.getlist(key)) > 1]
+
+
 def pixels_of(data: bytes, max_pixels: int) -> int:
     """Pixels of an image, from its header alone.
 
@@ -245,6 +257,7 @@ def pixels_of(data: bytes, max_pixels: int) -> int:
         with PIL.Image.open(io.BytesIO(data), formats=FORMATS) as image:
             width, height = image.size
             scans = data.count(b"\xff\xda") if image.format in ("JPEG", "MPO") else 0
+            several = image.format == "TIFF" and _has_second(image)
     except (PIL.Image.DecompressionBombError, PIL.Image.DecompressionBombWarning):
         raise big from None
     except Exception as error:
@@ -253,7 +266,17 @@ def pixels_of(data: bytes, max_pixels: int) -> int:
         raise big
     if scans > MAX_SCANS:
         raise RefusalError(422, "invalid", f"image: a JPEG of more than {MAX_SCANS} scans")
+    if several:
+        raise RefusalError(422, "invalid", "image: a TIFF of several pages; send each page as a file of its own")
     return width * height
+
+
+def _has_second(image: PIL.Image.Image) -> bool:
+    try:
+        image.seek(1)  # n_frames would walk through all of them, which may be millions
+    except EOFError:
+        return False
+    return True
 
 
 # --- the service ----------------------------------------------------------------------------------------------------
@@ -264,7 +287,7 @@ class Service:
 
     def __init__(self, detector: TextDetector, limits: Limits) -> None:
         self.detector, self.limits = detector, limits
-        self.draining, self.used = False, 0
+        self.draining, self.used, self.open, self.held = False, 0, 0, 0
         self.asked = request_model(detector.params)
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
@@ -273,7 +296,9 @@ class Service:
         self.seconds = Histogram("hmean_seconds", "Seconds of a served image", ["stage"], **kw)
         self.batches = Histogram("hmean_batch", "Images of a batch", buckets=[1, 2, 4, 8, 16, 32, 64], **kw)
         self.words = Counter("hmean_words", "Regions found", **kw)
-        Gauge("hmean_places_used", "Requests read, waiting or worked on", **kw).set_function(lambda: self.used)
+        Gauge("hmean_places_used", "Requests waiting or worked on", **kw).set_function(lambda: self.used)
+        Gauge("hmean_reading", "Requests whose body is being read", **kw).set_function(lambda: self.open - self.used)
+        Gauge("hmean_held_bytes", "Bytes of bodies in memory", **kw).set_function(lambda: self.held)
         Gauge("hmean_places", "Places", **kw).set(limits.places)
 
     @asynccontextmanager
@@ -308,27 +333,49 @@ class Service:
         """
         if self.draining:
             raise RefusalError(503, "draining", "the server is stopping")
+        self._require_place()
+        if self.open - self.used >= self.limits.readers:
+            raise RefusalError(429, "busy", f"{self.limits.readers} bodies are being read")
+        start, request.state.held = time.perf_counter(), 0
+        self.open += 1
+        try:
+            asked = await self._read(request)
+            self._require_place()  # a client that sends slowly has none: others may have been quicker
+            self.used += 1
+            try:
+                return await self._detect(request, asked, start)
+            finally:
+                self.used -= 1
+        finally:
+            self.open -= 1
+            self.held -= request.state.held
+
+    def _require_place(self) -> None:
         if self.used >= self.limits.places:
             raise RefusalError(429, "busy", f"all {self.limits.places} places are taken")
-        self.used += 1
-        try:
-            return await self._detect(request, time.perf_counter())
-        finally:
-            self.used -= 1
 
-    async def _detect(self, request: Request, start: float) -> dict[str, Any]:
-        asked: Any = await self._read(request)
+    async def _detect(self, request: Request, asked: Any, start: float) -> dict[str, Any]:
         pixels = await asyncio.to_thread(pixels_of, asked.image, self.limits.max_pixels)
         job = Job(asked.image, pixels, params_of(asked))
         seen = request.state.seen | {"bytes": len(job.data), "pixels": pixels}
+        gone = asyncio.ensure_future(request.receive())  # after a body nothing comes but that its client has gone
+        gone.add_done_callback(lambda _: job.future.cancel())  # saves the work, where it has not begun
         self.batcher.submit(job)
         try:
             async with asyncio.timeout(self.limits.timeout_s):
                 found = await asyncio.wrap_future(job.future)
+        except asyncio.CancelledError:
+            if not gone.done():
+                raise
         except TimeoutError:
             raise RefusalError(503, "late", f"not done within {self.limits.timeout_s:g} s") from None
         except InputError as error:  # "<a stream>: what is wrong"
             raise RefusalError(422, "invalid", f"image: {str(error).partition('>: ')[2]}") from error
+        finally:
+            left = gone.done()
+            gone.cancel()
+        if left:
+            raise RefusalError(499, "gone", "the client has gone")
         seconds = {"read": job.arrived - start, **job.seconds, "total": time.perf_counter() - start}
         for stage, value in seconds.items():
             self.seconds.labels(stage).observe(value)
@@ -342,15 +389,19 @@ class Service:
         }
 
     async def _read(self, request: Request) -> pydantic.BaseModel:
+        limits = self.limits
         try:
-            async with asyncio.timeout(self.limits.timeout_s):
-                fields = {"image": None} | await self._fields(request)
+            async with asyncio.timeout(min(limits.grace_s, limits.timeout_s)) as patience:
+                fields = {"image": None} | await self._fields(request, patience)
         except TimeoutError:
-            raise RefusalError(408, "slow", f"the body took more than {self.limits.timeout_s:g} s") from None
+            rate = f"came more slowly than {limits.least_rate / 1000:g} kB/s"
+            raise RefusalError(408, "slow", f"the body {rate}, or took more than {limits.timeout_s:g} s") from None
         except ClientDisconnect:
-            raise RefusalError(400, "gone", "the client has gone") from None
+            raise RefusalError(499, "gone", "the client has gone") from None
         query = {key: _typed(value) for key, value in request.query_params.items()}
-        faults: dict[str, None] = {}  # in order, each once
+        faults = dict.fromkeys(_repeated(request.query_params))  # in order, each once
+        if "image" in query:
+            faults["image: belongs in the body, not in the query"] = None
         for values in ({**query, "image": b""}, {**query, **fields}):  # what the body overrides must be right too
             try:
                 asked = self.asked.model_validate(values)
@@ -362,22 +413,26 @@ class Service:
             raise RefusalError(422, "invalid", *faults)
         return asked
 
-    async def _fields(self, request: Request) -> dict[str, Any]:
+    async def _fields(self, request: Request, patience: asyncio.Timeout) -> dict[str, Any]:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if "content-encoding" in request.headers or not kind.startswith(
             ("image/", "multipart/form-data", "application/json")
         ):
             raise RefusalError(415, "kind", "send image/*, multipart/form-data or application/json, uncompressed")
         if kind == "multipart/form-data":
-            parser = _Form(request.headers, self._chunks(request), max_files=1, max_fields=20, max_part_size=999)
+            parser = _Form(
+                request.headers, self._chunks(request, patience), max_files=1, max_fields=20, max_part_size=999
+            )
             try:
                 form = await parser.parse()
             except MultiPartException as error:
                 raise RefusalError(422, "invalid", f"the form cannot be read: {error.message}") from None
             fields = {k: _typed(v) if isinstance(v, str) else await v.read() for k, v in form.items()}
             await form.close()
+            if faults := _repeated(form):
+                raise RefusalError(422, "invalid", *faults)
             return fields
-        body = b"".join([chunk async for chunk in self._chunks(request)])
+        body = b"".join([chunk async for chunk in self._chunks(request, patience)])
         if kind.startswith("image/"):
             return {"image": body}
         try:
@@ -385,12 +440,16 @@ class Service:
         except (ValueError, TypeError):
             raise RefusalError(422, "invalid", "the body is not a JSON object") from None
 
-    async def _chunks(self, request: Request) -> AsyncGenerator[bytes, None]:
-        length, most = 0, self.limits.max_bytes
+    async def _chunks(self, request: Request, patience: asyncio.Timeout) -> AsyncGenerator[bytes, None]:
+        limits, state, start = self.limits, request.state, asyncio.get_running_loop().time()
         async for chunk in request.stream():
-            length += len(chunk)
-            if max(length, int(request.headers.get("content-length", 0))) > most:
-                raise RefusalError(413, "too_large", f"the body has more than {most / 1e6:g} MB")
+            state.held += len(chunk)
+            self.held += len(chunk)
+            if max(state.held, int(request.headers.get("content-length", 0))) > limits.max_bytes:
+                raise RefusalError(413, "too_large", f"the body has more than {limits.max_bytes / 1e6:g} MB")
+            if self.held > limits.places * limits.max_bytes:
+                raise RefusalError(429, "busy", "the bodies of others fill the memory")
+            patience.reschedule(start + min(limits.timeout_s, limits.grace_s + state.held / limits.least_rate))
             yield chunk
 
 
@@ -473,13 +532,16 @@ def create_app(detector: TextDetector, limits: Limits | None = None, key: str | 
 
     async def refuse(_request: Request, error: Exception) -> Response:
         code = getattr(error, "status_code", 500)
-        faults = getattr(error, "faults", [HTTPStatus(code).phrase])
-        said = {"error": error.detail if isinstance(error, RefusalError) else "other", "faults": faults}
+        if isinstance(error, RefusalError):
+            said = {"error": error.detail, "faults": error.faults}
+        else:
+            said = {"error": "other", "faults": [HTTPStatus(code).phrase]}
         return JSONResponse(said, code, getattr(error, "headers", None))
 
     docs, state = _request_docs(service.asked), dict[str, str]
     app.post("/detect", response_model=Found, responses=detected, openapi_extra=docs, dependencies=guarded)(detect)
     app.get("/health", response_model=state, responses={503: {"model": state}})(health)
+    app.head("/health", include_in_schema=False)(health)
     app.get("/metrics", response_class=Response, responses=text | _refusals(401), dependencies=guarded)(metrics)
     for kind in (HTTPException, Exception):
         app.exception_handler(kind)(refuse)

@@ -222,7 +222,7 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
     assert main(tune) == 0
     tuned = json.loads((tmp_path / "model" / "tuned.json").read_text())
     after = read_about(path)
-    assert after["postprocess"] == tuned["before" if tuned["kept"] else "after"]["postprocess"]
+    assert after["postprocess"] == tuned["holds"]
     assert b"".join(network_bytes(path)) == b"".join(network_bytes(exported))
     # Whatever this network gains by chance, a value that is written leaves a trace and holds in every use of the file.
     keys = np.array([7, 2**62])
@@ -237,6 +237,8 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
     assert scores["postprocess"]["thresh"] == 0.77
     assert scores["tuned"][-1] == "because"
     assert len(list((tmp_path / "model" / "maps").rglob("*.map"))) == 3  # made once, by the tuning
+    assert main(["report", str(path)]) == 0
+    assert "Tuning on 3 val pages" in (tmp_path / "model" / "report.html").read_text()
 
 
 def test_exported_members_make_an_ensemble(exported, run, receipts, tmp_path):

@@ -241,8 +241,8 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, c
     assert tuned["at_the_end"] == {knob: chosen[knob] for knob in ends if chosen[knob] in ends[knob]}
     assert "box_thresh" in tuned["at_the_end"]  # a list of two has ends only
     checkpoint = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")
-    kept = tuned["before" if tuned["kept"] else "after"]
-    assert tuned["kept"] == (tuned["cross_fitted"]["gain"] <= 0)
+    assert tuned["decided"] == ("kept" if tuned["cross_fitted"]["gain"] <= 0 else "tuned")
+    kept = tuned["before" if tuned["decided"] == "kept" else "after"]
     assert checkpoint.config["models"]["head"]["postprocess"] == kept["postprocess"]
     if kept["postprocess"] != tuned["before"]["postprocess"]:
         assert checkpoint.history[0]["postprocess"] == tuned["before"]["postprocess"]
@@ -586,7 +586,7 @@ def test_a_killed_tune_leaves_no_scores_of_values_that_the_checkpoint_lacks(tmp_
     pages.page_keys.return_value = np.arange(2)
     config, checkpoint = MagicMock(evaluate_on="val"), MagicMock(history=[])
     config.models.head.postprocess.params.return_value = PostprocessParams()
-    record = {"kept": False, "after": {"postprocess": chosen}, "objective": {"macro": 1.0}}
+    record = {"decided": "tuned", "after": {"postprocess": chosen}, "objective": {"macro": 1.0}}
     for name in ("check_same_model", "require_sound", "run_maps", "score_record"):
         monkeypatch.setattr(tune, name, MagicMock())
     monkeypatch.setattr(tune, "run_of", lambda _: tmp_path)

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -189,8 +189,32 @@ def test_a_body_that_goes_on_after_it_was_refused(slow):
 def test_no_http(slow):
     with slow.connect() as connection:
         connection.sendall(b"\x16\x03\x01 hello\r\n\r\n")
-        assert b"400 Bad Request" in answer_of(connection)
+        head, _, body = answer_of(connection).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert json.loads(body) == {"error": "other", "faults": ["Invalid HTTP request received."]}
     assert slow.ask("/detect", picture())[0] == 200
+
+
+def test_more_clients_than_it_reads_are_refused_in_its_own_form_and_health_answers():
+    with serving([HERE / "slow_serve.py"], "queue=1", GO=str(HERE)) as server, ExitStack() as slow:
+
+        def more(stack, count):
+            return [stack.enter_context(server.connect()) for _ in range(count)]
+
+        for connection in more(slow, 256):
+            connection.sendall(HEAD % 1000 + b"\x89PNG")
+        server.wait(lambda: "hmean_reading 256.0" in server.ask("/metrics")[1])
+        (connection,) = more(slow, 1)
+        connection.sendall(HEAD.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") % 1000)
+        head, _, body = answer_of(connection).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 429 ")
+        assert b"retry-after: 1" in head
+        assert json.loads(body) == {"error": "busy", "faults": ["256 bodies are being read"]}
+        assert server.ask("/health")[0] == 200
+        with ExitStack() as stack:
+            assert answer_of(more(stack, 260)[-1]) == b""  # over all bounds
+        server.wait(lambda: "hmean_reading 0.0" in server.ask("/metrics")[1])  # slow ones end soon
+        assert server.ask("/detect", picture())[0] == 200
 
 
 # --- how it stops ---------------------------------------------------------------------------------------------------

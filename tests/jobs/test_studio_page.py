@@ -189,7 +189,11 @@ def test_wrong_requests_are_refused_in_words(client):
 def test_save_keeps_the_history_and_writes_tuned_json(client, runs, receipts):
     best, before = runs[0] / "checkpoints" / "best.ckpt", saved_of(client)
     chosen = {**before, "thresh": 0.35, "box_thresh": 0.45}
+    crossed = runs[0] / "cross_fitted" / "scores.json"
+    crossed.parent.mkdir()
+    shutil.copy(runs[0] / "scores.json", crossed)  # of a tuning before
     status, run = client.post("save", {"run": 0, "postprocess": chosen})
+    assert not crossed.exists()
     assert (status, run["saved"], run["history"][0]["postprocess"]) == (200, chosen, before)
     checkpoint = load_checkpoint(best)
     assert checkpoint.config["models"]["head"]["postprocess"] == chosen
@@ -201,6 +205,7 @@ def test_save_keeps_the_history_and_writes_tuned_json(client, runs, receipts):
         tuned["after"]["score"]["cleval"]
         == client.post("score", {"postprocess": [chosen]})[1]["runs"][0]["now"]["cleval"]
     )
+    assert (tuned["decided"], tuned["holds"]) == ("by hand", chosen)
     assert tuned["influenced_by"]["tuned"] == 0  # of the values before
     assert not list(runs[0].rglob("*.part"))
     assert client.post("save", {"run": 0, "postprocess": before})[0] == 200

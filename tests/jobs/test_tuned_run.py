@@ -11,9 +11,10 @@ from conftest import drawn_page
 from hmean.checkpoints import load_checkpoint
 from hmean.cli import main
 from hmean.drawing import save_picture
+from hmean.exported import read_about
 from hmean.files import write_json
 from hmean.jobs.figures import effects, held
-from hmean.jobs.report import rank, read_scores
+from hmean.jobs.report import open_reported, rank, read_scores
 from hmean.types import Page, Polygons
 from planted import plant_run
 
@@ -56,7 +57,7 @@ def test_a_report_of_400_pages_is_under_5_mb_however_noisy_the_pages(tuned_run):
 
 
 def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
-    (table,) = rank(read_scores(tuned_run))
+    (table,) = rank(read_scores(open_reported(tuned_run)))
     assert table["base"]["folder"] == "run"
     changes = {row["folder"]: row["change"]["macro"]["difference"] for row in table["rows"] if "change" in row}
     tuned = json.loads((tuned_run / "tuned.json").read_text())
@@ -77,6 +78,42 @@ def test_a_knob_of_the_other_growth_rule_is_drawn_under_that_rule(tuned_run):
         assert len({(row["thresh"], row["box_thresh"]) for row in rows}) == 1
     assert main(["report", str(tuned_run)]) == 0
     assert f"{other}, were growth" in (tuned_run / "report.html").read_text()
+
+
+def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(tuned_run, ink, tmp_path):
+    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+    shutil.copytree(run / "pictures", run / "exported/ink/evaluate_val/pictures")
+    shutil.copy(ink, run / "exported/ink.onnx")
+    scores = json.loads((run / "scores.json").read_text())
+    theirs = {**scores, "weights_hash": "0" * 64, "postprocess": read_about(ink)["postprocess"]}
+    write_json(run / "exported/ink/evaluate_val/scores.json", theirs)
+    notes = {
+        "run": "with values that the model does not have now",
+        "run/cross_fitted": "",
+        "run/exported/ink/evaluate_val": "of ink.onnx, other weights",
+    }
+    assert {row["folder"]: row["note"] for row in read_scores(open_reported(run))} == notes
+    assert main(["report", str(run)]) == 0
+    html = (run / "report.html").read_text()
+    assert "Worst pages of val (exported/ink/evaluate_val)" in html
+    assert "of ink.onnx, other weights" in html
+
+
+def test_the_report_of_a_tuned_exported_file_is_that_of_its_tuning(tuned_run, ink, tmp_path, capsys):
+    file, results = Path(shutil.copy(ink, tmp_path / "ink.onnx")), tmp_path / "ink"
+    assert main(["report", str(file)]) == 2
+    assert "has no scores.json yet" in capsys.readouterr().err
+    results.mkdir()
+    shutil.copy(tuned_run / "tuned.json", results)
+    shutil.copytree(tuned_run / "cross_fitted", results / "cross_fitted")
+    assert main(["report", str(file)]) == 0
+    html = (results / "report.html").read_text()
+    assert "Tuning on 400 val pages" in html
+    assert "ink/cross_fitted" in html
+    assert "with values that the model does not have now" in html
+    assert "0 epochs" not in html
+    assert main(["report", str(results)]) == 2
+    assert "neither a run folder" in capsys.readouterr().err
 
 
 def test_a_tuning_without_gain_leaves_what_an_earlier_one_wrote(tuned_run, tmp_path, capsys):
@@ -111,6 +148,6 @@ def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, tmp_path, caps
     assert main([*tune, f"tune.precision={floor}"]) == 0
     tuned = json.loads((run / "tuned.json").read_text())
     assert tuned["floors"]["lacked_before"] > tuned["floors"]["lacks"]
-    assert not tuned["kept"]
+    assert tuned["decided"] == "tuned"
     assert tuned["cross_fitted"]["gain"] < 0
     assert f"at least {100 * floor:g} and 0 were asked for" in capsys.readouterr().out

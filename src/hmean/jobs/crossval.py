@@ -184,7 +184,7 @@ def _join(folder: Path, config: Config, folds: Sequence[Fold], pages: LabelledIm
     maps = {fold.pages.name(i): fold.maps for fold in folds for i in range(len(fold.pages))}
     before = PostprocessParams(**about["postprocess"])
     tuned, held = fit(truth, lambda page: maps[page.name].read(page.name), before, config.tune)
-    chosen = PostprocessParams(**tuned["before" if tuned["kept"] else "after"]["postprocess"])
+    chosen = PostprocessParams(**tuned["before" if tuned["decided"] == "kept" else "after"]["postprocess"])
     write_json(folder / "tuned.json", {"part": about["part"], "influenced_by": about["influenced_by"], **tuned})
     crossed = score_record(held, {**about, "postprocess": chosen.to_dict()})
     write_json(folder / "cross_fitted" / "scores.json", crossed)

@@ -1,4 +1,4 @@
-"""``hmean report``: run folders in, one self-contained HTML page out."""
+"""``hmean report``: run folders or exported files in, one self-contained HTML page out."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import io
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,73 +17,115 @@ from hmean import __version__
 from hmean.data.images import read_image
 from hmean.drawing import jpeg, shrunk
 from hmean.errors import InputError
+from hmean.exported import SUFFIXES, read_about
 from hmean.files import read_json, write_text
 from hmean.jobs.compare import SCORED_WITH, Result, compare
 from hmean.jobs.figures import curves, effects, knobs
 from hmean.results import read_page_scores
-from hmean.runs import RunFolder, load_yaml
+from hmean.runs import RunFolder, load_yaml, read_record
 
-TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "kept", "searched")
+TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "decided", "searched")
 PICTURES = 12  # of the worst pages, and of the best, in all evaluations together,
 MOST_BYTES = 150_000  # of each; what is larger is shown smaller: a report stays under 5 MB
 TOP = 15  # settings, and bins of a trait, that a table shows
 SETTINGS = ("models", "transforms", "trainer", "dataloaders", "seed")
 
 
-def run(folders: Sequence[Path], target: Path | None = None) -> Path:
+@dataclass(frozen=True)
+class Reported:
+    """A run folder with its best checkpoint, or an exported file with the folder of its results."""
+
+    folder: Path
+    model: Path
+    config: Any
+    manifest: Any
+
+
+def open_reported(path: Path) -> Reported:
+    """What a path given to ``hmean report`` stands for."""
+    if path.suffix in SUFFIXES:
+        about = read_about(path)
+        return Reported(path.with_suffix(""), path, about["config"], about["provenance"])
+    manifest = read_json(path / "manifest.json") if (path / "manifest.json").exists() else {}
+    return Reported(path, RunFolder(path).best, load_yaml(path / "config.yaml"), manifest)
+
+
+def run(paths: Sequence[Path], target: Path | None = None) -> Path:
     """Draw the report of one or several runs.
 
     Args:
-        folders: run folders.
-        target: the HTML file; by default ``report.html`` in the first folder.
+        paths: run folders and exported files.
+        target: the HTML file; by default ``report.html`` in the folder of the first.
 
     Returns:
         The file written.
 
     Raises:
-        InputError: if a folder is not a run, or none has a score.
+        InputError: if a path is neither, or none has a score.
     """
-    missing = [
-        f"{folder}: is not a run folder (it has no config.yaml)"
-        for folder in folders
-        if not (folder / "config.yaml").exists()
+    neither = [
+        f"{path}: is neither a run folder (it has no config.yaml) nor an exported file"
+        for path in paths
+        if path.suffix not in SUFFIXES and not (path / "config.yaml").exists()
     ]
-    if missing or not folders:
-        raise InputError.listing("Cannot report:", missing or ["no run folder was given"])
-    scores = [entry for folder in folders for entry in read_scores(folder)]
+    if neither or not paths:
+        raise InputError.listing("Cannot report:", neither or ["no run folder or exported file was given"])
+    every = [open_reported(path) for path in paths]
+    scores = [entry for one in every for entry in read_scores(one)]
     if not scores:
-        raise InputError(f"{folders[0]}: holds no scores.json yet; run hmean evaluate first")
+        raise InputError(f"{paths[0]}: has no scores.json yet; run hmean evaluate first")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["percent"] = lambda value: f"{100 * value:.2f}"
     environment.filters["points"] = lambda value: f"{100 * value:+.2f}"
     template = environment.from_string((files("hmean.jobs") / "report.html.j2").read_text(encoding="utf-8"))
-    target = target or folders[0] / "report.html"
-    shown = PICTURES // max(1, sum(len(list(folder.glob("**/pictures.json"))) for folder in folders))
+    target = target or every[0].folder / "report.html"
+    shown = PICTURES // max(1, sum(map(drawn, (path for one in every for path in results_of(one.folder)))))
     html = template.render(
-        title=", ".join(folder.name for folder in folders),
+        title=", ".join(path.name for path in paths),
         version=__version__,
         tables=rank(scores),
-        runs=[describe(folder, max(1, shown)) for folder in folders],
+        runs=[describe(one, max(1, shown)) for one in every],
     )
     write_text(target, html)
     return target
 
 
-def read_scores(folder: Path) -> list[dict[str, Any]]:
-    """Every ``scores.json`` of a run: of its training, the base, then those of tuning and later evaluations."""
-    found = []
-    for path in [folder / "scores.json", *sorted(folder.glob("*/scores.json"))]:
-        if path.exists():
-            record = read_json(path)
-            if not isinstance(record, dict) or "data_hash" not in record or "cleval" not in record:
-                raise InputError(f"{path}: was not written by hmean evaluate")
-            record["folder"] = str(path.parent.relative_to(folder.parent))
-            config = {**load_yaml(folder / "config.yaml"), **{key: record.get(key) for key in SCORED_WITH}}
-            pages = read_page_scores(path, record)
-            characters = record["cleval"]["characters"]
-            record["result"] = Result(record["folder"], pages, characters, record["data_hash"], config)
-            found.append(record)
+def results_of(folder: Path) -> list[Path]:
+    """Every ``scores.json`` of a run: of its training, the base, then of tuning, evaluations, and exported models."""
+    return sorted(folder.glob("**/scores.json"), key=lambda path: (len(path.parts), path))
+
+
+def drawn(scores: Path) -> bool:
+    """Whether an evaluation drew its pages."""
+    return (scores.parent / "pictures" / "pictures.json").exists()
+
+
+def read_scores(of: Reported) -> list[dict[str, Any]]:
+    """What ``results_of`` a run say; ``note`` tells of what model, and whether its values are other ones by now."""
+    found: list[dict[str, Any]] = []
+    folder, own = of.folder, of.model
+    models = {folder: own, **{file.with_suffix(""): file for end in SUFFIXES for file in folder.glob(f"**/*{end}")}}
+    for path in results_of(folder):
+        record = read_json(path)
+        if not isinstance(record, dict) or "data_hash" not in record or "cleval" not in record:
+            raise InputError(f"{path}: was not written by hmean evaluate")
+        found.append(record)
+        record["folder"] = str(path.parent.relative_to(folder.parent))
+        model = next(models[parent] for parent in path.parents if parent in models)
+        same = record["weights_hash"] == found[0]["weights_hash"]
+        notes = [f"of {model.name}"] * (model != own) + ["other weights"] * (not same)
+        if model.is_file() and (same or model != own) and record["postprocess"] != postprocess_of(model):
+            notes.append("with values that the model does not have now")
+        record["note"] = ", ".join(notes)
+        config = {**of.config, **{key: record.get(key) for key in SCORED_WITH}}
+        pages = read_page_scores(path, record)
+        record["result"] = Result(record["folder"], pages, record["cleval"]["characters"], record["data_hash"], config)
     return found
+
+
+def postprocess_of(model: Path) -> Any:
+    """The values that a checkpoint or an exported file holds."""
+    return (read_about if model.suffix in SUFFIXES else read_record)(model)["postprocess"]
 
 
 def rank(scores: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -103,9 +146,9 @@ def rank(scores: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return ranked
 
 
-def describe(folder: Path, shown: int) -> dict[str, Any]:
+def describe(of: Reported, shown: int) -> dict[str, Any]:
     """What the report shows of one run."""
-    config = load_yaml(folder / "config.yaml")
+    folder, config = of.folder, of.config
     missing = [key for key in SETTINGS if not isinstance(config, dict) or key not in config]
     if missing:
         raise InputError(f"{folder / 'config.yaml'}: is no resolved config of a run (it has no {', '.join(missing)})")
@@ -129,29 +172,29 @@ def describe(folder: Path, shown: int) -> dict[str, Any]:
             "settings": len(tuned["grid"]),
             "grid": tuned["grid"][:TOP],
         },
-        "evaluations": [evaluation(path.parent, shown) for path in sorted(folder.glob("**/pictures.json"))],
+        "evaluations": [evaluation(path, folder, shown) for path in results_of(folder) if drawn(path)],
         "settings": flatten({key: config[key] for key in SETTINGS}),
-        "manifest": flatten(read_json(folder / "manifest.json")) if (folder / "manifest.json").exists() else {},
+        "manifest": flatten(of.manifest),
     }
 
 
-def evaluation(pictures: Path, shown: int) -> dict[str, Any]:
+def evaluation(path: Path, run: Path, shown: int) -> dict[str, Any]:
     """Where the errors of an evaluation are, and so many pictures of worst and of best pages, embedded."""
-    folder = pictures.parent
-    scores = read_json(folder / "scores.json") if (folder / "scores.json").exists() else {}
+    scores, folder, pictures = read_json(path), path.parent, path.parent / "pictures"
     every = read_json(pictures / "pictures.json")
     listed = [e for kind in ("worst", "best") for e in [e for e in every if e["kind"] == kind][:shown]]
     for entry in listed:
         entry["src"] = f"data:image/jpeg;base64,{base64.b64encode(small(pictures / entry['file'])).decode()}"
     errors = None
-    if scores and (folder / "errors.json").exists():
+    if (folder / "errors.json").exists():
         errors = read_json(folder / "errors.json")
         for page, scored in zip(errors["pages"], scores["pages"], strict=True):
             page.update({key: scored[key] for key in ("p", "r", "h")})
         errors["first"] = look_first(errors["by"])
         groups = sorted(errors["by"]["group"], key=lambda row: -row["recall_lost"] - row["precision_lost"])
         errors["by"] = {**errors["by"], "group": groups[:TOP] if len(groups) > 1 else []}
-    return {"part": scores.get("part", folder.name), "pictures": listed, "errors": errors}
+    part = scores["part"] if folder == run else f"{scores['part']} ({folder.relative_to(run)})"
+    return {"part": part, "pictures": listed, "errors": errors}
 
 
 def small(picture: Path) -> bytes:

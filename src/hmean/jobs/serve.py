@@ -131,11 +131,10 @@ def _bind(options: Options) -> socket.socket:
     return bound
 
 
-def _server(app: Any, options: Options) -> Any:
-    import uvicorn  # noqa: PLC0415 - an extra
+def _protocol(most: int) -> Any:
+    """For at most so many connections."""
+    import h11  # noqa: PLC0415 - an extra
     from uvicorn.protocols.http.h11_impl import H11Protocol  # noqa: PLC0415
-
-    service = app.state.service
 
     class Protocol(H11Protocol):
         """uvicorn waits for ever for the head of a request, and for the rest of a body that was refused."""
@@ -143,6 +142,8 @@ def _server(app: Any, options: Options) -> Any:
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             self._watch()
+            if len(self.connections) > most:
+                transport.abort()
 
         def connection_lost(self, exc: Exception | None) -> None:
             super().connection_lost(exc)
@@ -153,12 +154,33 @@ def _server(app: Any, options: Options) -> Any:
             self.watch.cancel()
             self._watch()
 
+        def send_400_response(self, msg: str) -> None:
+            body = json.dumps({"error": "other", "faults": [msg]}).encode()
+            headers = [
+                ("content-type", "application/json"),
+                ("content-length", str(len(body))),
+                ("connection", "close"),
+            ]
+            for event in (h11.Response(status_code=400, headers=headers), h11.Data(data=body), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event))
+            self.transport.close()
+
         def _watch(self) -> None:
             self.watch = asyncio.get_running_loop().call_later(IDLE_S, self._end_if_idle)
 
         def _end_if_idle(self) -> None:
             if self.cycle is None or self.cycle.response_complete:
                 self.transport.abort()
+
+    return Protocol
+
+
+def _server(app: Any, options: Options) -> Any:
+    import uvicorn  # noqa: PLC0415 - an extra
+
+    service = app.state.service
+    # uvicorn's own limit would refuse /health too, and in plain text: the service counts requests, this bounds memory.
+    protocol = _protocol(2 * (service.limits.places + service.limits.readers))
 
     class Server(uvicorn.Server):
         """At a signal refuses what is new, and ends when all that was accepted is answered; at a second one at once."""
@@ -170,12 +192,12 @@ def _server(app: Any, options: Options) -> Any:
             self.by, service.draining = sig, True
 
         async def on_tick(self, counter: int) -> bool:
-            return await super().on_tick(counter) or (service.draining and not service.used)
+            return await super().on_tick(counter) or (service.draining and not service.open)
 
     return Server(
         uvicorn.Config(
-            app, http=Protocol, ws="none", loop="asyncio", lifespan="on", log_config=None, access_log=False,
-            proxy_headers=False, server_header=False, limit_concurrency=4 * options.queue + 64,
+            app, http=protocol, ws="none", loop="asyncio", lifespan="on", log_config=None, access_log=False,
+            proxy_headers=False, server_header=False,
             h11_max_incomplete_event_size=16_384, timeout_graceful_shutdown=int(2 * options.timeout) + 1,
         )
     )  # fmt: skip

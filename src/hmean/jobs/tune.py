@@ -66,12 +66,13 @@ def run(config: Config, checkpoint: Trained) -> dict[str, Any]:
     truth = [pages.page(position) for position in range(len(pages))]
     fitted, scorer = fit(truth, lambda page: store.read(page.name), before, config.tune)
     record = {"part": config.evaluate_on, "influenced_by": checkpoint.influenced_by(keys), **fitted}
-    values = record["before" if record["kept"] else "after"]["postprocess"]
+    kept = record["decided"] == "kept"
+    values = record["before" if kept else "after"]["postprocess"]
     scored = {**about(config, checkpoint, pages, 0.0), "postprocess": values}
-    if not record["kept"] and values != present.to_dict():
+    if not kept and values != present.to_dict():
         why = f"tuned for {'+'.join(record['objective'])} hmean on {len(pages)} {config.evaluate_on} pages"
         checkpoint.write_postprocess(PostprocessParams(**values), why, keys)
-    record["holds"] = present.to_dict() if record["kept"] else values
+    record["holds"] = present.to_dict() if kept else values
     write_json(folder / "tuned.json", record)
     # Last: who finds it (a campaign does) finds a tuned checkpoint, wherever this was killed.
     write_json(folder / "cross_fitted" / "scores.json", score_record(scorer, scored))
@@ -111,14 +112,14 @@ def fit(
             "chosen": [part.settings[made.chosen].to_dict() for part, made in found],
         }
     # What does not gain on pages it was not chosen on is not better than what was there; but floors go first.
-    record["kept"] = crossed is None or record["cross_fitted"]["gain"] <= 0
+    kept = crossed is None or record["cross_fitted"]["gain"] <= 0
     floors = wanted.precision, wanted.recall
     if crossed is not None and any(floors):
         lacked, lacks = (float(scores.lack(*floors)[0]) for scores in (present, crossed[0]))
         record["floors"] = {"precision": floors[0], "recall": floors[1], "lacked_before": lacked, "lacks": lacks}
-        record["kept"] = lacks > lacked or (lacks == lacked and record["kept"])
-    decided = present if crossed is None or record["kept"] else crossed[0]
-    return record, decided.scorer(names, characters)
+        kept = lacks > lacked or (lacks == lacked and kept)
+    record["decided"] = "kept" if kept else "tuned"
+    return record, (present if crossed is None or kept else crossed[0]).scorer(names, characters)
 
 
 def keep(
@@ -126,6 +127,8 @@ def keep(
     characters: Characters,
 ) -> None:  # fmt: skip
     """Put the setting that a person chose, seeing the scores ``after``, into a checkpoint and ``tuned.json``.
+
+    What an earlier tuning cross-fitted goes: it is of values that the checkpoint no longer has.
 
     Raises:
         InputError: if the checkpoint has other weights, or other values than those of ``before``: then the scores are
@@ -143,14 +146,15 @@ def keep(
     keys = pages.page_keys()
     record = {
         "part": part,
-        "by_hand": True,
         "influenced_by": checkpoint.influenced_by(keys),
         **_record(both, np.array([False, True]), before, after, objective, describe_one),
         "searched": {"settings": 2, "scored": 2},
         "at_the_end": {},
-        "kept": False,
+        "decided": "by hand",
+        "holds": after.settings[0].to_dict(),
     }
     checkpoint.write_postprocess(after.settings[0], f"chosen by hand on {len(pages)} {part} pages", keys)
+    (run_of(checkpoint) / "cross_fitted" / "scores.json").unlink(missing_ok=True)
     write_json(run_of(checkpoint) / "tuned.json", record)
 
 
@@ -263,7 +267,7 @@ def summary(record: Mapping[str, Any]) -> str:
         lines.append("all pages are of one group, so nothing says what that is worth on others")
     if record["influenced_by"]["trained"]:
         lines.append(f"{record['influenced_by']['trained']} of these pages were trained on: their maps are too good")
-    if record["kept"]:
+    if record["decided"] == "kept":
         lines.append("no gain shown on pages that did not choose: the model keeps its values")
     lines += [
         f"{knob} {value:g} is an end of its list: try further ones" for knob, value in record["at_the_end"].items()
