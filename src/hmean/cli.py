@@ -133,7 +133,7 @@ HELP = {
   hmean studio outputs/b4 outputs/resnet50 port=8080   (ssh -L 8080:127.0.0.1:8080 MACHINE shows it elsewhere)""",
     "report": """Draw one self-contained HTML page of one or several runs.
 
-  reads   run folders
+  reads   run folders and exported files
   writes  report.html in the first of them, or output=FILE
 
   hmean report outputs/b4 outputs/resnet50""",
@@ -362,7 +362,7 @@ def _report(paths: Sequence[str], overrides: Sequence[str]) -> int:
     for override in overrides:
         key, _, value = override.partition("=")
         if key != "output":
-            raise InputError(f"{override}: hmean report takes run folders and output=FILE")
+            raise InputError(f"{override}: hmean report takes run folders, exported files and output=FILE")
         target = Path(value)
     print(report.run([Path(path) for path in paths], target))
     return 0
