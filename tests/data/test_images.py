@@ -4,9 +4,10 @@ import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import pytest
+from PIL import TiffImagePlugin
 
 from hmean.data.annotations import open_labels
-from hmean.data.images import decode, image_size, list_images, read_image
+from hmean.data.images import decode, image_size, list_images, page_paths, read_image
 from hmean.data.pages import LabelledImages, check_pages
 from hmean.errors import InputError
 
@@ -19,8 +20,9 @@ def picture(width=40, height=24):
     return pixels
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_is_turned_upright_once(tmp_path, orientation):
+def test_exif_is_turned_upright_once(tmp_path, orientation, suffix):
     upright = PIL.Image.fromarray(picture())
     undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[
         orientation
@@ -28,10 +30,24 @@ def test_exif_is_turned_upright_once(tmp_path, orientation):
     stored = upright if undo is None else upright.transpose(PIL.Image.Transpose(undo))
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / "photo = 사진.png"
+    path = tmp_path / f"photo = 사진.{suffix}"
     stored.save(path, exif=exif)
     assert np.array_equal(read_image(path), picture())
     assert image_size(path) == (40, 24)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_each_page_of_a_tiff_is_turned_by_its_own_mark(tmp_path, compression):
+    path = tmp_path / "book.tif"
+    with TiffImagePlugin.AppendingTiffWriter(str(path), new=True) as book:
+        for orientation, undo in ((6, 2), (1, None), (3, 3), (8, 4)):
+            page = PIL.Image.fromarray(picture())
+            page = page if undo is None else page.transpose(PIL.Image.Transpose(undo))
+            page.save(book, "TIFF", compression=compression, tiffinfo={0x0112: orientation})
+            book.newFrame()
+    for page in page_paths(path):
+        assert np.array_equal(read_image(page), picture()), page
+        assert image_size(page) == (40, 24), page
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"mode": "L"}, {"mode": "CMYK"}])

@@ -22,7 +22,8 @@ from hmean.geometry import Image
 PDF_DPI = 150  # a PDF's pages are drawn at so many dots an inch: A4 is 1240 x 1754 pixels
 PDF_LONGEST = 10_000  # pixels, whatever size a file says it is
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-_ORIENTATION = 0x0112
+_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
+_TURNED = (5, 6, 7, 8)
 _JPEG_END = b"\xff\xd9"
 # Other eighths (3, 5, 6, 7) take longer than the whole image: libjpeg-turbo has fast transforms for these only.
 _FLAGS = {
@@ -83,9 +84,10 @@ def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
             return _pdf_page(data, page)
         with PIL.Image.open(io.BytesIO(data)) as image:
             image.seek(page)
-            orientation = image.getexif().get(_ORIENTATION, 1)
-            turned, mirrored, upended = (orientation in which for which in ((5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)))
-            width, height = image.size[::-1] if turned else image.size
+            if image.format == "TIFF":
+                image.load()  # Pillow turns these itself, and takes the mark away
+            orientation, width, height = _upright(image)
+            turned, mirrored, upended = (orientation in which for which in (_TURNED, (2, 3, 6, 7), (3, 4, 7, 8)))
             while (mirrored and width % shrink) or (upended and height % shrink):
                 shrink //= 2
             # OpenCV and Pillow decode a JPEG to the same values, OpenCV in half the time; but it knows no CMYK profile,
@@ -155,19 +157,29 @@ def _pdf_page(data: bytes, page: int) -> Pixels:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) of the upright image, from the file's header alone.
+    """(width, height) of the upright image, from the file's header alone; of a TIFF's page, as ``decode`` takes it.
 
     Raises:
         InputError: if the file is missing or its header is not an image's.
     """
     try:
-        with PIL.Image.open(path) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            return (image.height, image.width) if turned else image.size
+        file, page = split_page(path)
+        with PIL.Image.open(file) as image:
+            image.seek(page)
+            return _upright(image)[1:]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image") from error
     except _DAMAGED as error:
         raise InputError(f"{path}: damaged, or not an image ({error})") from error
+
+
+def _upright(image: PIL.Image.Image) -> tuple[int, int, int]:
+    """How its pixels, as they are now, have yet to be turned; width and height after that."""
+    orientation, (width, height) = image.getexif().get(_ORIENTATION, 1), image.size
+    if orientation in _TURNED:
+        tags = getattr(image, "tag_v2", {})  # TIFF: before they are turned, some versions of Pillow say the size after
+        width, height = tags.get(_HEIGHT, height), tags.get(_WIDTH, width)
+    return orientation, width, height
 
 
 def list_images(folder: Path, *, suffixes: frozenset[str] = SUFFIXES) -> list[Path]:
