@@ -288,10 +288,14 @@ def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         overrides = [f"predict.{o}" if o.startswith("shard=") else o for o in overrides]
         if not any(o.startswith("checkpoint_path=") for o in overrides):
             overrides.append("checkpoint_path=receipts-lite")
-    if command == "ensemble" or (
-        command != "tune" and any(o.startswith("checkpoint_path=") and o.endswith(".json") for o in overrides)
-    ):
-        return _ensemble(command, paths, overrides)
+    if command == "ensemble":
+        from hmean.jobs import ensemble  # noqa: PLC0415
+
+        print(ensemble.table(ensemble.run(paths, overrides)))
+        return 0
+    model = next((Path(o.partition("=")[2]) for o in overrides if o.startswith("checkpoint_path=")), Path())
+    if command in ("predict", "evaluate") and model.suffix == ".json":
+        return _use_ensemble(command, model, paths, overrides)
     if command == "export":
         from hmean.jobs import export  # noqa: PLC0415 - torch
 
@@ -334,16 +338,15 @@ def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
     return 0
 
 
-def _ensemble(command: str, paths: Sequence[str], overrides: list[str]) -> int:
-    from hmean.jobs import ensemble, ensemble_predict  # noqa: PLC0415
+def _use_ensemble(command: str, path: Path, paths: Sequence[str], overrides: Sequence[str]) -> int:
+    from hmean.jobs import ensemble_predict, predict  # noqa: PLC0415
 
-    if command == "ensemble":
-        print(ensemble.table(ensemble.run(paths, overrides)))
-    elif command == "predict":
-        print(ensemble_predict.predict(overrides, paths))
-    else:
-        found = ensemble_predict.evaluate(overrides)
-        print(found if isinstance(found, Path) else _score_table(found))
+    if command == "predict":
+        ensemble = ensemble_predict.open_ensemble(path, overrides)
+        predict.run(ensemble.sources[0].config, ensemble, paths)
+        return 0
+    found = ensemble_predict.evaluate(path, overrides)
+    print(found if isinstance(found, Path) else _score_table(found))
     return 0
 
 

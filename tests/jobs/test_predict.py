@@ -15,7 +15,9 @@ import pytest
 from conftest import drawn_page as drawn
 from hmean.cli import main
 from hmean.data.images import page_paths, read_image
+from hmean.inference import Exported, open_model
 from hmean.jobs import predict
+from hmean.jobs.ensemble_predict import Ensemble, Source
 from hmean.postprocess import PageMap
 from hmean.results import read_predictions
 from hmean.trained import MapOrError
@@ -115,8 +117,6 @@ def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, c
     other = [*told, f"output={out}", "models.head.postprocess.thresh=0.9"]
     assert main(other) == 2
     assert "other values" in capsys.readouterr().err
-    from hmean.inference import Exported
-
     monkeypatch.setattr(Exported, "start", None)  # nothing is left for the network
     assert main([*told, f"output={out}"]) == 2
     assert "0.png" in capsys.readouterr().err
@@ -127,6 +127,32 @@ def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, c
     for wrong in ("4/3", "0/3", "x"):
         assert main([*told, f"output={out}", f"shard={wrong}"]) == 2
         assert "shard" in capsys.readouterr().err
+
+
+def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatch, capsys):
+    """In shards, with a journal, overlays and a manifest."""
+    source = Source(*open_model([f"checkpoint_path={ink}"]))
+    ensemble = Ensemble((source, source.at(source.config.transforms.long_side, True)), source.config.models.head.postprocess.params())  # fmt: skip
+    (tmp_path / "ensemble.json").write_text(json.dumps({**ensemble.record(tmp_path), "tuned_on": []}))
+    (scans / "0.png").write_bytes(b"broken")
+    told = ["predict", f"checkpoint_path={tmp_path / 'ensemble.json'}", str(scans)]
+    out = tmp_path / "out"
+    assert main([*told, f"output={out}", "shard=2/2"]) == 0
+    assert main([*told, f"output={out}", "shard=1/2"]) == 0
+    assert "5 pages" in capsys.readouterr().out
+    with monkeypatch.context() as patch:
+        patch.setattr(Exported, "start", None)  # nothing is left for the networks
+        assert main([*told, f"output={out}"]) == 2
+    assert main([*told, f"output={tmp_path / 'whole'}"]) == 2
+    assert (out / "predictions.json").read_bytes() == (tmp_path / "whole" / "predictions.json").read_bytes()
+    assert sum(found(out).values()) == 21 + 9 + 5
+    assert len(list((tmp_path / "whole" / "overlays").iterdir())) == 10
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["checkpoint"] == "../ensemble.json"
+    assert [member["flip"] for member in manifest["members"]] == [False, True]
+    assert len(manifest["skipped"]) == 1
+    assert main([*told, f"output={tmp_path / 'maps'}", "maps=true"]) == 2
+    assert "maps=true" in capsys.readouterr().err
 
 
 def test_a_killed_prediction_goes_on(ink, scans, tmp_path):
@@ -179,8 +205,6 @@ def test_memory_stays_flat_over_100_000_files(ink, tmp_path, monkeypatch):
             if position in (files // 10, files - 1):
                 resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
             yield MapOrError(position, PageMap(name, page, np.eye(3), 32, 32))
-
-    from hmean.inference import Exported
 
     monkeypatch.setattr(predict, "gather", lambda *_: asked)
     monkeypatch.setattr(Exported, "start", lambda *_: run)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from hmean.data.images import SUFFIXES, list_images, page_paths, read_image, spl
 from hmean.drawing import draw_page, save_picture
 from hmean.errors import InputError
 from hmean.files import write_json
+from hmean.jobs.ensemble_predict import Ensemble
 from hmean.jobs.evaluate import map_store
 from hmean.postprocess import detect
 from hmean.progress import track
@@ -31,14 +33,15 @@ from hmean.trained import MapOrError, Trained
 from hmean.types import Detections
 
 Asked = Sequence[tuple[str, Path]]  # name and file of each page
+Found = Iterator[tuple[Detections | str, int, int]]  # regions, or why there are none, width and height of each page
 
 
-def run(config: Config, checkpoint: Trained, inputs: Sequence[str] = ()) -> Path:
+def run(config: Config, model: Trained | Ensemble, inputs: Sequence[str] = ()) -> Path:
     """Find text on images.
 
     Args:
-        config: with the checkpoint's model (``open_model``).
-        checkpoint: the model.
+        config: with the model (``open_model``), or that of an ensemble's first member.
+        model: one, or several.
         inputs: images, PDF files, folders, globs, UFO files, or ``-`` for a list on standard input; none: the images
             of ``datasets.predict_dataset``.
 
@@ -53,14 +56,25 @@ def run(config: Config, checkpoint: Trained, inputs: Sequence[str] = ()) -> Path
         raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output or exp_name")
     if (folder / "config.yaml").exists():
         raise InputError(f"{folder}: is the run folder of a training; choose another output or exp_name")
+    if isinstance(model, Ensemble):
+        if config.maps:
+            raise InputError(f"maps=true: {model.path} has several networks, whose maps are not kept; leave it out")
+        made_by, find = model.made_by, model.run
+    else:
+        params, view = config.models.head.postprocess.params(), config.transforms
+        made_by = {"weights_hash": model.weights_hash(), "long_side": view.long_side, "pad": view.pad,
+                   "postprocess": params.to_dict()}  # fmt: skip
+        find = partial(_regions, config, model, folder)
     which, of = config.predict.share()
     asked = expand(gather(config, inputs)[which::of])
-    _find(config, checkpoint, asked, folder, f"{which + 1}-of-{of}")
+    _find(config, asked, folder, f"{which + 1}-of-{of}", made_by, find)
     if of > 1:
         print(f"shard {config.predict.shard}: {len(asked)} pages; the command without shard joins all")
         return folder
     skipped = _join(config, asked, folder)
-    write_json(folder / "manifest.json", _manifest(config, checkpoint, asked, skipped, folder))
+    made = runs.manifest(config.to_dict(), {}, config.seed)
+    about = {"checkpoint": os.path.relpath(model.path, folder), **made_by, "images": len(asked), "skipped": skipped}
+    write_json(folder / "manifest.json", {**about, **{key: made[key] for key in ("hmean", "git", "versions")}})
     shutil.rmtree(folder / "journal")
     print(f"{len(asked) - len(skipped)} of {len(asked)} images: {folder / 'predictions.json'}")
     if skipped:
@@ -68,11 +82,10 @@ def run(config: Config, checkpoint: Trained, inputs: Sequence[str] = ()) -> Path
     return folder
 
 
-def _find(config: Config, checkpoint: Trained, asked: Asked, folder: Path, share: str) -> None:
+def _find(
+    config: Config, asked: Asked, folder: Path, share: str, made_by: Mapping[str, Any], find: Callable[[Asked], Found]
+) -> None:
     """Bring the journals to where every page asked for is in one."""
-    params = config.models.head.postprocess.params()
-    made_by = {"weights_hash": checkpoint.weights_hash(), "long_side": config.transforms.long_side,
-               "pad": config.transforms.pad, "postprocess": params.to_dict()}  # fmt: skip
     path = folder / "journal" / f"{share}.jsonl"
     try:
         journal = Journal(path, made_by)
@@ -85,16 +98,15 @@ def _find(config: Config, checkpoint: Trained, asked: Asked, folder: Path, share
         left = [image for image in asked if (image[0], _bytes(image[1])) not in done]
         drawn = {name for name, _ in asked[: config.predict.overlays]} if share.endswith("-of-1") else set()
         with track("detecting", len(left)) as advance:
-            for result in _maps(config, checkpoint, left, folder):
-                name, file = left[result.position]
-                if isinstance(result.found, str):
-                    journal.skip(name, _bytes(file), result.found)
+            results = find(left) if left else ()
+            for position, ((name, file), (found, width, height)) in enumerate(zip(left, results, strict=True)):
+                if isinstance(found, str):
+                    journal.skip(name, _bytes(file), found)
                 else:
-                    found = detect(result.found, params)
                     if name in drawn:
-                        target = folder / "overlays" / f"{result.position:06d}_{Path(name).stem}.jpg"
+                        target = folder / "overlays" / f"{position:06d}_{Path(name).stem}.jpg"
                         save_picture(target, draw_page(read_image(file), found))
-                    journal.write(name, _bytes(file), found, result.found.page_width, result.found.page_height)
+                    journal.write(name, _bytes(file), found, width, height)
                 advance()
 
 
@@ -119,17 +131,12 @@ def _bytes(file: Path) -> int:
     return file.stat().st_size if file.exists() else 0
 
 
-def _manifest(config: Config, checkpoint: Trained, asked: Asked, skipped: list[str], folder: Path) -> dict[str, Any]:
-    made = runs.manifest(config.to_dict(), {}, config.seed)
-    return {
-        "checkpoint": os.path.relpath(checkpoint.path, folder),
-        "weights_hash": checkpoint.weights_hash(),
-        "postprocess": config.models.head.postprocess.model_dump(),
-        "long_side": config.transforms.long_side,
-        "images": len(asked),
-        "skipped": skipped,
-        **{key: made[key] for key in ("hmean", "git", "versions")},
-    }
+def _regions(config: Config, checkpoint: Trained, folder: Path, asked: Asked) -> Found:
+    """What one model finds."""
+    params = config.models.head.postprocess.params()
+    for result in _maps(config, checkpoint, asked, folder):
+        page = result.found
+        yield (page, 1, 1) if isinstance(page, str) else (detect(page, params), page.page_width, page.page_height)
 
 
 def _maps(config: Config, checkpoint: Trained, asked: Asked, folder: Path) -> Iterator[MapOrError]:
