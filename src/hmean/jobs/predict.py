@@ -141,7 +141,8 @@ def _regions(config: Config, checkpoint: Trained, folder: Path, asked: Asked) ->
 
 def _maps(config: Config, checkpoint: Trained, asked: Asked, folder: Path) -> Iterator[MapOrError]:
     """P of each image, in order; with ``maps`` from ``maps/``, where it is kept."""
-    store = map_store(folder / "maps", config, checkpoint, asked) if config.maps else None
+    readable = [(name, file) for name, file in asked if os.access(split_page(file)[0], os.R_OK)]
+    store = map_store(folder / "maps", config, checkpoint, readable) if config.maps else None
     missing = [image for image in asked if store is None or image[0] not in store]
     loader = config.dataloaders.predict_dataloader
     fresh = checkpoint.start(config)(missing, config, loader) if missing else iter(())
@@ -156,6 +157,8 @@ def _maps(config: Config, checkpoint: Trained, asked: Asked, folder: Path) -> It
 def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
     """(name, file) of every file asked for, in order; names are unique.
 
+    Lines of standard input are pages whether there or not: a list of many thousands is never without a stray one.
+
     Raises:
         InputError: listing inputs that are not there or hold no image.
     """
@@ -164,18 +167,18 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
         return [(pages.name(position), pages.file(position)) for position in range(len(pages))]
     asked: list[tuple[str, Path]] = []
     faults = []
-    for text in _listed(inputs):
+    for text, listed in _listed(inputs):
         path = Path(text)
         if path.is_dir():
             images = list_images(path, suffixes=SUFFIXES | {".pdf"})
             asked += [(str(image.relative_to(path)), image) for image in images]
-            if not images:
+            if not images and not listed:
                 faults.append(f"{text}: the folder holds no images")
         elif path.suffix.lower() == ".json" and path.is_file():
             source = config.datasets.predict_dataset.model_copy(update={"annotation_path": text, "split": None})
             pages = open_pages(source)
             asked += [(pages.name(position), pages.file(position)) for position in range(len(pages))]
-        elif split_page(path)[0].is_file():
+        elif listed or split_page(path)[0].is_file():
             asked.append((path.name, path))
         elif matches := sorted(glob(text, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
             asked += [(Path(match).name, Path(match)) for match in matches if Path(match).is_file()]
@@ -195,12 +198,13 @@ def _named(asked: Asked) -> list[tuple[str, Path]]:
     return [(name if len(names) == len(once) else str(file), file) for name, file in once.values()]
 
 
-def _listed(inputs: Sequence[str]) -> Iterator[str]:
+def _listed(inputs: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """Each input, and whether it stands in the list on standard input."""
     for text in inputs:
         if text == "-":
-            yield from (line for line in sys.stdin.read().splitlines() if line.strip())
+            yield from ((line, True) for line in sys.stdin.read().splitlines() if line.strip())
         else:
-            yield text
+            yield text, False
 
 
 def expand(files: Asked) -> list[tuple[str, Path]]:
