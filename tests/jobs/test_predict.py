@@ -188,6 +188,16 @@ def test_a_killed_prediction_goes_on(ink, scans, tmp_path):
     assert (out / "predictions.json").read_bytes() == (tmp_path / "whole" / "predictions.json").read_bytes()
 
 
+def test_overlays_are_numbered_by_all_that_was_asked_for(ink, scans, tmp_path):
+    told = ["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'out'}"]
+    overlays = tmp_path / "out" / "overlays"
+    assert main([*told, str(scans / "1.png"), str(scans / "2.png"), "shard=1/2"]) == 0  # as if killed after 1.png
+    assert main([*told, *(str(scans / f"{i}.png") for i in (1, 2, 3))]) == 0
+    assert sorted(p.name for p in overlays.iterdir()) == ["000001_2.jpg", "000002_3.jpg"]
+    assert main([*told, str(scans / "4.png"), "overwrite=true"]) == 0
+    assert [p.name for p in overlays.iterdir()] == ["000000_4.jpg"]
+
+
 def test_a_changed_file_is_done_again(ink, scans, tmp_path):
     told = ["predict", f"checkpoint_path={ink}", "predict.overlays=0", f"output={tmp_path / 'out'}", str(scans)]
     assert main([*told, "shard=1/1"]) == 0

@@ -87,24 +87,29 @@ def _find(
 ) -> None:
     """Bring the journals to where every page asked for is in one."""
     path = folder / "journal" / f"{share}.jsonl"
+    anew = not path.parent.exists()
     try:
         journal = Journal(path, made_by)
     except InputError:
         if not config.overwrite:
             raise
         shutil.rmtree(path.parent)
+        anew = True
         journal = Journal(path, made_by)
+    if anew and config.overwrite:
+        shutil.rmtree(folder / "overlays", ignore_errors=True)
     with closing(journal), closing(Journals(path.parent)) as done:
         left = [image for image in asked if (image[0], _bytes(image[1])) not in done]
-        drawn = {name for name, _ in asked[: config.predict.overlays]} if share.endswith("-of-1") else set()
+        pictures = config.predict.overlays if share.endswith("-of-1") else 0
+        drawn = {name: number for number, (name, _) in enumerate(asked[:pictures])}
         with track("detecting", len(left)) as advance:
             results = find(left) if left else ()
-            for position, ((name, file), (found, width, height)) in enumerate(zip(left, results, strict=True)):
+            for (name, file), (found, width, height) in zip(left, results, strict=True):
                 if isinstance(found, str):
                     journal.skip(name, _bytes(file), found)
                 else:
                     if name in drawn:
-                        target = folder / "overlays" / f"{position:06d}_{Path(name).stem}.jpg"
+                        target = folder / "overlays" / f"{drawn[name]:06d}_{Path(name).stem}.jpg"
                         save_picture(target, draw_page(read_image(file), found))
                     journal.write(name, _bytes(file), found, width, height)
                 advance()
