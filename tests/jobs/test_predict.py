@@ -188,6 +188,16 @@ def test_a_killed_prediction_goes_on(ink, scans, tmp_path):
     assert (out / "predictions.json").read_bytes() == (tmp_path / "whole" / "predictions.json").read_bytes()
 
 
+def test_nothing_to_read_is_no_success(ink, scans, tmp_path, monkeypatch, capsys):
+    os.mkfifo(tmp_path / "pipe.png")
+    told = ["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'out'}"]
+    for argument, reason in ((str(scans / "m*"), "matches files"), (str(tmp_path / "pipe.png"), "no such file"), ("-", "lists no image")):  # fmt: skip
+        monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
+        assert main([*told, argument]) == 2
+        assert reason in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_overlays_are_numbered_by_all_that_was_asked_for(ink, scans, tmp_path):
     told = ["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'out'}"]
     overlays = tmp_path / "out" / "overlays"

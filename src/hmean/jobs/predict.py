@@ -185,12 +185,14 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
             asked += [(pages.name(position), pages.file(position)) for position in range(len(pages))]
         elif listed or split_page(path)[0].is_file():
             asked.append((path.name, path))
-        elif matches := sorted(glob(text, recursive=True)):  # noqa: PTH207 - Path.glob takes no absolute pattern
-            asked += [(Path(match).name, Path(match)) for match in matches if Path(match).is_file()]
+        elif matches := [p for p in sorted(glob(text, recursive=True)) if Path(p).is_file()]:  # noqa: PTH207 - Path.glob takes no absolute pattern
+            asked += [(Path(match).name, Path(match)) for match in matches]
         else:
-            faults.append(f"{text}: no such file or folder")
+            faults.append(f"{text}: no such file or folder, and no pattern that matches files")
     if faults:
         raise InputError.listing("Some inputs cannot be used:", faults)
+    if not asked:
+        raise InputError("standard input lists no image: give one path a line")
     return _named(asked)
 
 
