@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, Protocol
@@ -68,7 +68,7 @@ class Journal:
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
         for other in path.parent.glob("*.jsonl"):
             with other.open("rb") as lines:
-                if (first := lines.readline()).endswith(b"\n") and json.loads(first) != made_by:
+                if (first := lines.readline()).endswith(b"\n") and _entry(first) != made_by:
                     raise InputError(
                         f"{path.parent.parent}: holds an unfinished prediction by another model or with other values; "
                         "set overwrite=true to drop it, or another output"
@@ -108,8 +108,7 @@ class Journals:
         for path, file in self._files.items():
             start = len(file.readline())
             for line in file:
-                if line.endswith(b"\n"):
-                    entry = json.loads(line)
+                if line.endswith(b"\n") and (entry := _entry(line)):
                     self._at[entry["name"], entry["bytes"]] = path, start
                 start += len(line)
 
@@ -131,6 +130,13 @@ class Journals:
         """Let go of the files."""
         for file in self._files.values():
             file.close()
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    """A line of a journal; empty where it is damaged, so that its page is done again."""
+    with suppress(ValueError, TypeError):
+        return dict(json.loads(line))
+    return {}
 
 
 def csv_polygons(detections: Detections) -> str:

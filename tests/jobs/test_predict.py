@@ -19,6 +19,7 @@ from hmean.inference import Exported, open_model
 from hmean.jobs import predict
 from hmean.jobs.ensemble_predict import Ensemble, Source
 from hmean.postprocess import PageMap
+from hmean.processes import locked
 from hmean.results import read_predictions
 from hmean.trained import MapOrError
 from hmean.types import Detections
@@ -186,6 +187,33 @@ def test_a_killed_prediction_goes_on(ink, scans, tmp_path):
     assert len(looked) == 310 - done  # and not one page more
     assert main([*told, f"output={tmp_path / 'whole'}"]) == 0
     assert (out / "predictions.json").read_bytes() == (tmp_path / "whole" / "predictions.json").read_bytes()
+
+
+def test_what_cannot_be_written_to_or_gone_on_with_is_told(ink, scans, tmp_path, capsys):
+    told = ["predict", f"checkpoint_path={ink}", str(scans)]
+    for output in (scans / "1.png", scans / "1.png" / "found"):
+        assert main([*told, f"output={output}"]) == 2
+        assert f"{output}: is no folder to write to" in capsys.readouterr().err
+    out = tmp_path / "out"
+    assert main([*told, f"output={out}", "shard=1/2"]) == 0
+    (journal,) = (out / "journal").iterdir()
+    whole = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"garbage\n" + b"".join(whole[1:]))
+    assert main([*told, f"output={out}"]) == 2
+    assert "set overwrite=true" in capsys.readouterr().err
+    journal.write_bytes(whole[0] + b"garbage\n" + b"".join(whole[2:]))
+    assert main([*told, f"output={out}"]) == 0
+    assert sum(found(out).values()) == 21 + 9 + 5
+
+
+def test_two_predictions_are_never_at_work_in_one_place(ink, scans, tmp_path, capsys):
+    told = ["predict", f"checkpoint_path={ink}", str(scans), f"output={tmp_path}"]
+    with locked(tmp_path, shared=True), locked(tmp_path, ".lock-1-of-2"):  # as the first shard does
+        assert main([*told, "shard=1/2"]) == 2
+        assert main(told) == 2
+        assert capsys.readouterr().err.count("another process is at work in it") == 2
+        assert main([*told, "shard=2/2"]) == 0
+    assert main(told) == 0
 
 
 def test_nothing_to_read_is_no_success(ink, scans, tmp_path, monkeypatch, capsys):

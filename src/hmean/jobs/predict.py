@@ -27,6 +27,7 @@ from hmean.files import write_json
 from hmean.jobs.ensemble_predict import Ensemble
 from hmean.jobs.evaluate import map_store
 from hmean.postprocess import detect
+from hmean.processes import locked
 from hmean.progress import track
 from hmean.results import Journal, Journals, write_predictions
 from hmean.trained import MapOrError, Trained
@@ -52,6 +53,13 @@ def run(config: Config, model: Trained | Ensemble, inputs: Sequence[str] = ()) -
         InputError: if there is nothing to do, or, at the end and with the rest written, if images could not be read.
     """
     folder = Path(config.output or Path(config.output_dir) / str(config.exp_name or "predict"))
+    which, of = config.predict.share()
+    files = gather(config, inputs)[which::of]
+    with locked(folder, shared=of > 1), locked(folder, f".lock-{which + 1}-of-{of}"):
+        return _run(config, model, files, folder)
+
+
+def _run(config: Config, model: Trained | Ensemble, files: Asked, folder: Path) -> Path:
     if (folder / "predictions.json").exists() and not config.overwrite:
         raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output or exp_name")
     if (folder / "config.yaml").exists():
@@ -66,7 +74,7 @@ def run(config: Config, model: Trained | Ensemble, inputs: Sequence[str] = ()) -
                    "postprocess": params.to_dict()}  # fmt: skip
         find = partial(_regions, config, model, folder)
     which, of = config.predict.share()
-    asked = expand(gather(config, inputs)[which::of])
+    asked = expand(files)
     _find(config, asked, folder, f"{which + 1}-of-{of}", made_by, find)
     if of > 1:
         print(f"shard {config.predict.shard}: {len(asked)} pages; the command without shard joins all")
