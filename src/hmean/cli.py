@@ -49,7 +49,7 @@ HELP = {
   hmean predict scans/ 'more/**/*.pdf' checkpoint_path=outputs/b4/checkpoints/best.ckpt output=found
       killed, the same command goes on where it was; files that cannot be read are listed at the end (exit code 2)
       shard=3/16 does the third of 16 disjoint shares; the command without shard does what is left and joins all
-  after -- every argument is a path, also one with "=" in it""",
+  an argument with "=" in it is a path where there is such a file; after -- every argument is""",
     "export": """Write a trained model as one file that runs without torch, proven equal on real pages.
 
   reads   run=FOLDER or checkpoint_path; the images given, else the validation pages of its training, else drawn ones
@@ -237,7 +237,7 @@ def _overview() -> str:
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(paths, overrides): an argument without ``=`` is a path, after ``--`` all are.
+    """(paths, overrides): an argument without ``=``, or that is a file or a page of one, is a path; after ``--`` all are.
 
     Raises:
         InputError: for an option, which jobs do not have.
@@ -250,7 +250,9 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             break
         if argument.startswith("-") and argument != "-":
             raise InputError(f"{argument}: jobs take key=value, not options (after -- everything is a path)")
-        (overrides if "=" in argument or argument.startswith("~") else paths).append(argument)
+        # os.path, since a long override is no name of a file, which Path.is_file takes for an error
+        file = any(os.path.isfile(name) for name in (argument, argument.rpartition("#page=")[0]))  # noqa: PTH113
+        (paths if file or not ("=" in argument or argument.startswith("~")) else overrides).append(argument)
     return paths, overrides
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from conftest import drawn_page as drawn
-from hmean.cli import main
+from hmean.cli import main, split_arguments
 from hmean.data.images import page_paths, read_image
 from hmean.inference import Exported, open_model
 from hmean.jobs import predict
@@ -59,11 +59,12 @@ def test_pages_of_tiff_and_pdf_files_have_names_of_their_own(ink, scans, tmp_pat
         f"checkpoint_path={ink}",
         f"output={tmp_path / 'b'}",
         "maps=true",
-        "--",
         str(scans / "more" / "book.tif#page=3"),
+        str(scans / "odd#page=2.png"),
     ]
     assert main(one) == 0
-    assert found(tmp_path / "b") == {"book.tif#page=3": 4}
+    assert found(tmp_path / "b") == {"book.tif#page=3": 4, "odd#page=2.png": 3}
+    assert split_arguments(["a=b" * 99, "~key", "--", "c=d"]) == (["c=d"], ["a=b" * 99, "~key"])
 
 
 def test_globs_and_lists(ink, scans, tmp_path, monkeypatch, capsys):
