@@ -237,7 +237,7 @@ def _overview() -> str:
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(paths, overrides): an argument without ``=``, or that is a file or a page of one, is a path; after ``--`` all are.
+    """(paths, overrides): an argument without ``=``, or that is a file or its page, is a path; after ``--`` all are.
 
     Raises:
         InputError: for an option, which jobs do not have.

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from conftest import drawn_page as drawn
@@ -100,10 +101,30 @@ def test_one_bad_file_never_ends_the_run(ink, scans, tmp_path, capsys):
     (scans / "gone.png").symlink_to(tmp_path / "nowhere")
     assert main(["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'a'}", str(scans)]) == 2
     said = capsys.readouterr().err
-    assert "4 images were skipped" in said  # the dangling link is no file
-    assert all(f"{name}: damaged" in said for name in ("empty.png", "text.pdf", "cut.tif", "bomb.png"))
+    bad = ("empty.png", "text.pdf", "cut.tif#page=1", "cut.tif#page=2", "bomb.png")
+    assert "5 images were skipped" in said  # the dangling link is no file
+    assert all(f"{name}: damaged" in said for name in bad)
     assert sum(found(tmp_path / "a").values()) == 21 + 9 + 5
-    assert len(json.loads((tmp_path / "a/manifest.json").read_text())["skipped"]) == 4
+    assert len(json.loads((tmp_path / "a/manifest.json").read_text())["skipped"]) == 5
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_a_book_that_is_cut_off_is_told(ink, tmp_path, compression):
+    """Its whole pages are read, the torn one is skipped, and nothing but that is said."""
+    book = tmp_path / "book.tif"
+    drawn(2).save(book, save_all=True, append_images=[drawn(3), drawn(4)], compression=compression)
+    with PIL.Image.open(book) as image:
+        image.seek(1)
+        start = image.tag_v2.next  # of the third page's tags
+    for end in (start - 4, start + 1, start + 30):
+        (tmp_path / "cut.tif").write_bytes(book.read_bytes()[:end])
+        told = [sys.executable, "-m", "hmean", "predict", f"checkpoint_path={ink}", f"output={tmp_path / str(end)}"]
+        ended = subprocess.run([*told, tmp_path / "cut.tif"], capture_output=True, text=True, check=False)
+        assert ended.returncode == 2
+        assert found(tmp_path / str(end)) == {f"cut.tif#page={i}": n for i, n in ((1, 2), (2, 3), (3, 0))}
+        assert "1 images were skipped" in ended.stderr
+        assert "is cut off before page 3 is whole" in ended.stderr
+        assert "Warning" not in ended.stderr
 
 
 def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, capsys, monkeypatch):

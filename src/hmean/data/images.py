@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import threading
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -36,6 +37,8 @@ _FLAGS = {
 _DAMAGED = Exception
 _PAGE = re.compile(r"(.+)#page=(\d+)")  # RFC 8118 counts from 1, too
 _PDFIUM = threading.Lock()  # it has no threads
+# What Pillow warns of is a message here, if it matters: a file that is cut off, an image of many pixels.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +86,7 @@ def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
         if data[:5] == b"%PDF-":
             return _pdf_page(data, page)
         with PIL.Image.open(io.BytesIO(data)) as image:
-            image.seek(page)
+            _seek(image, page)
             if image.format == "TIFF":
                 image.load()  # Pillow turns these itself, and takes the mark away
             orientation, width, height = _upright(image)
@@ -129,10 +132,23 @@ def page_paths(path: Path) -> list[Path]:
                 count = len(document)
         elif path.suffix.lower() in (".tif", ".tiff"):
             with PIL.Image.open(path) as image:
-                count = getattr(image, "n_frames", 1)
+                count = _frames(image)
     except _DAMAGED:
         return [path]  # reading it will tell
     return [path] if count < 2 else [path.with_name(f"{path.name}#page={n + 1}") for n in range(count)]
+
+
+def _frames(image: PIL.Image.Image) -> int:
+    """Pages of a TIFF file, and the one at which it is cut off: Pillow's own count takes the rest for the whole."""
+    count = 1
+    while True:
+        try:
+            image.seek(count)
+        except EOFError:
+            return count
+        except _DAMAGED:
+            return count + 1
+        count += 1
 
 
 def _open_pdf(data: bytes) -> Any:
@@ -165,12 +181,22 @@ def image_size(path: Path) -> tuple[int, int]:
     try:
         file, page = split_page(path)
         with PIL.Image.open(file) as image:
-            image.seek(page)
+            _seek(image, page)
             return _upright(image)[1:]
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such image") from error
     except _DAMAGED as error:
         raise InputError(f"{path}: damaged, or not an image ({error})") from error
+
+
+def _seek(image: PIL.Image.Image, page: int) -> None:
+    try:
+        image.seek(page)
+    except _DAMAGED as error:
+        what = (
+            f"has no page {page + 1}" if isinstance(error, EOFError) else f"is cut off before page {page + 1} is whole"
+        )
+        raise ValueError(f"the file {what}") from error
 
 
 def _upright(image: PIL.Image.Image) -> tuple[int, int, int]:
