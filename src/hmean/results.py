@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hmean.data.annotations import open_labels
+from hmean.data.annotations import images_of, open_labels
 from hmean.errors import InputError
 from hmean.files import atomic, read_json
 from hmean.metrics.cleval import Counts
@@ -192,8 +192,7 @@ def score_files(
     Raises:
         InputError: if the images are not the same: a score of half a set, or of another, is no score.
     """
-    beside = truth.parent / "images"
-    labels = open_labels(truth, images or (beside if beside.is_dir() else truth.parent))
+    labels = open_labels(truth, images or images_of(truth))
     pages = [page for page in (labels.page(i) for i in range(len(labels.names))) if page.words_known]
     found = read_predictions(predictions)
     missing = [page.name for page in pages if page.name not in found]

@@ -92,6 +92,22 @@ def test_globs_and_lists(ink, scans, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.count("no such file or folder") == 2
 
 
+def test_the_images_of_a_label_file_are_beside_it(ink, scans, tmp_path, monkeypatch, capsys):
+    entry = {"img_w": 120, "img_h": 200, "words": {}}
+    (scans / "labels.json").write_text(json.dumps({"images": {"1.png": entry, "3.png": entry}}))
+    told = ["predict", f"checkpoint_path={ink}", str(scans / "labels.json")]
+    assert main([*told, f"output={tmp_path / 'a'}"]) == 0
+    assert found(tmp_path / "a") == {"1.png": 1, "3.png": 3}
+    assert main(["score", str(scans / "labels.json"), str(tmp_path / "a/predictions.json")]) == 0
+    (tmp_path / "other").mkdir()
+    drawn(6).save(tmp_path / "other" / "1.png")
+    key = "datasets.predict_dataset.image_path"
+    assert main([*told, f"output={tmp_path / 'b'}", f"{key}={tmp_path / 'other'}"]) == 2  # 3.png is skipped
+    assert found(tmp_path / "b")["1.png"] == 6
+    assert main([*told, f"output={tmp_path / 'c'}", f"{key}={tmp_path}"]) == 2
+    assert f"none of its images is in {tmp_path}; set {key}=FOLDER" in capsys.readouterr().err
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_one_bad_file_never_ends_the_run(ink, scans, tmp_path, capsys):
     for name, data in {"empty.png": b"", "text.pdf": b"%PDF-1.4 nothing", "cut.tif": (scans / "more/book.tif").read_bytes()[:300],

@@ -20,6 +20,7 @@ from typing import Any
 from hmean import runs
 from hmean.builders import open_pages
 from hmean.config import Config
+from hmean.data.annotations import images_of
 from hmean.data.images import SUFFIXES, list_images, page_paths, read_image, split_page
 from hmean.drawing import draw_page, save_picture
 from hmean.errors import InputError
@@ -188,9 +189,7 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
             if not images and not listed:
                 faults.append(f"{text}: the folder holds no images")
         elif path.suffix.lower() == ".json" and path.is_file():
-            source = config.datasets.predict_dataset.model_copy(update={"annotation_path": text, "split": None})
-            pages = open_pages(source)
-            asked += [(pages.name(position), pages.file(position)) for position in range(len(pages))]
+            asked += _labelled(config, path)
         elif listed or split_page(path)[0].is_file():
             asked.append((path.name, path))
         elif matches := [p for p in sorted(glob(text, recursive=True)) if Path(p).is_file()]:  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -202,6 +201,21 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
     if not asked:
         raise InputError("standard input lists no image: give one path a line")
     return _named(asked)
+
+
+def _labelled(config: Config, labels: Path) -> list[tuple[str, Path]]:
+    """The images of a UFO file: beside it, unless the config says where they are; else where the data set's are."""
+    source = config.datasets.predict_dataset.model_copy(update={"annotation_path": str(labels), "split": None})
+    folders, ours = [Path(source.image_path)], Path(config.dataset_base_path) / "images"
+    if folders == [ours]:
+        folders = [images_of(labels), ours]
+    for folder in folders:
+        pages = open_pages(source.model_copy(update={"image_path": str(folder)}))
+        asked = [(pages.name(position), pages.file(position)) for position in range(len(pages))]
+        if any(split_page(file)[0].exists() for _, file in asked):
+            return asked
+    where = " or ".join(map(str, folders))
+    raise InputError(f"{labels}: none of its images is in {where}; set datasets.predict_dataset.image_path=FOLDER")
 
 
 def _named(asked: Asked) -> list[tuple[str, Path]]:
