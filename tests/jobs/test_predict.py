@@ -264,6 +264,22 @@ def test_nothing_to_read_is_no_success(ink, scans, tmp_path, monkeypatch, capsys
     assert not (tmp_path / "out").exists()
 
 
+def test_images_that_are_not_read_are_counted(ink, scans, tmp_path, capsys):
+    for name in ("a.heic", "b.HEIC", "c.jp2", "more/thumbs.db", ".d.heic"):
+        (scans / name).write_bytes(b"")
+    (scans / "gone.png").symlink_to(tmp_path / "nowhere")
+    drawn(6).save(scans / "e.gif")
+    told = ["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'out'}"]
+    assert main([*told, str(scans)]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert "11 of 11 images (4 files left out: .heic 2, .jp2 1, broken link 1): " in said
+    assert found(tmp_path / "out")["e.gif"] == 6
+    (tmp_path / "phone").mkdir()
+    (tmp_path / "phone" / "a.heic").write_bytes(b"")
+    assert main([*told, "overwrite=true", str(tmp_path / "phone")]) == 2
+    assert "holds no images (1 files left out: .heic 1)" in capsys.readouterr().err
+
+
 def test_overlays_are_numbered_by_all_that_was_asked_for(ink, scans, tmp_path):
     told = ["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'out'}"]
     overlays = tmp_path / "out" / "overlays"

@@ -6,7 +6,8 @@ import io
 import re
 import threading
 import warnings
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +23,9 @@ from hmean.geometry import Image
 
 PDF_DPI = 150  # a PDF's pages are drawn at so many dots an inch: A4 is 1240 x 1754 pixels
 PDF_LONGEST = 10_000  # pixels, whatever size a file says it is
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+# Images, too, but not read, or not by every installation.
+_OTHERS = frozenset({".avif", ".djvu", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jxl", ".psd", ".svg"})
 _WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
 _TURNED = (5, 6, 7, 8)
 _JPEG_END = b"\xff\xd9"
@@ -210,8 +213,17 @@ def _upright(image: PIL.Image.Image) -> tuple[int, int, int]:
 
 def list_images(folder: Path, *, suffixes: frozenset[str] = SUFFIXES) -> list[Path]:
     """All image files under a folder, sorted, hidden ones left out."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    return sorted(p for p in _visible(folder) if p.suffix.lower() in suffixes and p.is_file())
+
+
+def left_out(folder: Path) -> Counter[str]:
+    """Images under a folder that ``list_images`` does not take, by suffix, and links to nothing."""
+    kinds = ("broken link" if p.is_symlink() and not p.exists() else p.suffix.lower() for p in _visible(folder))
+    return Counter(kind for kind in kinds if kind in _OTHERS | {"broken link"})
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (p for p in folder.rglob("*") if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def to_rgb(image: PIL.Image.Image) -> Image:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from functools import partial
@@ -21,7 +22,7 @@ from hmean import runs
 from hmean.builders import open_pages
 from hmean.config import Config
 from hmean.data.annotations import images_of
-from hmean.data.images import SUFFIXES, list_images, page_paths, read_image, split_page
+from hmean.data.images import SUFFIXES, left_out, list_images, page_paths, read_image, split_page
 from hmean.drawing import draw_page, save_picture
 from hmean.errors import InputError
 from hmean.files import write_json
@@ -57,10 +58,10 @@ def run(config: Config, model: Trained | Ensemble, inputs: Sequence[str] = ()) -
     which, of = config.predict.share()
     files = gather(config, inputs)[which::of]
     with locked(folder, shared=of > 1), locked(folder, f".lock-{which + 1}-of-{of}"):
-        return _run(config, model, files, folder)
+        return _run(config, model, files, folder, _left_out(inputs))
 
 
-def _run(config: Config, model: Trained | Ensemble, files: Asked, folder: Path) -> Path:
+def _run(config: Config, model: Trained | Ensemble, files: Asked, folder: Path, others: str) -> Path:
     if (folder / "predictions.json").exists() and not config.overwrite:
         raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output or exp_name")
     if (folder / "config.yaml").exists():
@@ -85,7 +86,7 @@ def _run(config: Config, model: Trained | Ensemble, files: Asked, folder: Path) 
     about = {"checkpoint": os.path.relpath(model.path, folder), **made_by, "images": len(asked), "skipped": skipped}
     write_json(folder / "manifest.json", {**about, **{key: made[key] for key in ("hmean", "git", "versions")}})
     shutil.rmtree(folder / "journal")
-    print(f"{len(asked) - len(skipped)} of {len(asked)} images: {folder / 'predictions.json'}")
+    print(f"{len(asked) - len(skipped)} of {len(asked)} images{others}: {folder / 'predictions.json'}")
     if skipped:
         raise InputError.listing(f"{len(skipped)} images were skipped, the others are written:", skipped)
     return folder
@@ -187,7 +188,7 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
             images = list_images(path, suffixes=SUFFIXES | {".pdf"})
             asked += [(str(image.relative_to(path)), image) for image in images]
             if not images and not listed:
-                faults.append(f"{text}: the folder holds no images")
+                faults.append(f"{text}: the folder holds no images{_left_out([text])}")
         elif path.suffix.lower() == ".json" and path.is_file():
             asked += _labelled(config, path)
         elif listed or split_page(path)[0].is_file():
@@ -201,6 +202,13 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
     if not asked:
         raise InputError("standard input lists no image: give one path a line")
     return _named(asked)
+
+
+def _left_out(inputs: Sequence[str]) -> str:
+    """What the folders among inputs hold that looks like images but is not read."""
+    found = sum((left_out(Path(text)) for text in inputs if Path(text).is_dir()), Counter[str]())
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(found.items()))
+    return f" ({found.total()} files left out: {kinds})" if found else ""
 
 
 def _labelled(config: Config, labels: Path) -> list[tuple[str, Path]]:
