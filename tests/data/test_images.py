@@ -123,6 +123,41 @@ def test_every_kind_of_image_becomes_rgb(tmp_path, mode):
         )  # P: few colours
 
 
+@pytest.mark.parametrize(
+    ("brightest", "tags", "white"),
+    [
+        (4095, {}, 4095),  # a 12-bit scan in 16 bits
+        (4000, {}, 4095),
+        (900, {}, 1023),
+        (16_000, {}, 16_383),
+        (16_500, {}, 65_535),  # a dark page: as it is
+        (60_000, {}, 65_535),
+        (3000, {0x0119: 65_535}, 65_535),  # a dark page that says so
+        (3000, {0x0119: 3500}, 3500),
+        (3000, {0x0119: 255}, 4095),  # wrong: passed by the pixels
+    ],
+)
+def test_scans_of_fewer_bits_in_16_are_not_black(tmp_path, brightest, tags, white):
+    grey = np.linspace(0, brightest, 960).round().astype(np.uint16).reshape(24, 40)
+    PIL.Image.fromarray(grey).save(tmp_path / "scan.tif", tiffinfo=tags)
+    PIL.Image.fromarray(grey).save(tmp_path / "scan.png")
+    assert np.array_equal(read_image(tmp_path / "scan.tif")[:, :, 0], np.round(grey * (255 / white)))
+    if not tags:
+        assert np.array_equal(read_image(tmp_path / "scan.png"), read_image(tmp_path / "scan.tif"))
+
+
+def test_packed_12_bits_are_read(tmp_path):
+    """Pillow writes none: the tags of an 8-bit file, half as wide again, are changed."""
+    data = io.BytesIO()
+    PIL.Image.fromarray(np.full((4, 12), 0x11, np.uint8)).save(data, "TIFF")
+    raw = bytearray(data.getvalue())
+    for tag, old, new in ((256, 12, 8), (258, 8, 12)):
+        at = next(i for i in range(len(raw)) if raw[i : i + 2] == tag.to_bytes(2, "little") and raw[i + 8] == old)
+        raw[at + 8] = new
+    (tmp_path / "scan.tif").write_bytes(raw)
+    assert (read_image(tmp_path / "scan.tif") == 17).all()  # 0x111 of 0xfff: 12 bits are what the file says
+
+
 def test_cmyk_jpeg_and_transparency(tmp_path):
     PIL.Image.fromarray(picture()).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
     assert np.abs(read_image(tmp_path / "cmyk.jpg").astype(int) - picture()).mean() < 8

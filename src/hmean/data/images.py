@@ -26,7 +26,7 @@ PDF_LONGEST = 10_000  # pixels, whatever size a file says it is
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
 # Images, too, but not read, or not by every installation.
 _OTHERS = frozenset({".avif", ".djvu", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jxl", ".psd", ".svg"})
-_WIDTH, _HEIGHT, _ORIENTATION = 0x0100, 0x0101, 0x0112
+_WIDTH, _HEIGHT, _BITS, _ORIENTATION, _MOST = 0x0100, 0x0101, 0x0102, 0x0112, 0x0119  # TIFF's numbers
 _TURNED = (5, 6, 7, 8)
 _JPEG_END = b"\xff\xd9"
 # Other eighths (3, 5, 6, 7) take longer than the whole image: libjpeg-turbo has fast transforms for these only.
@@ -65,7 +65,7 @@ Decoder = Callable[[Path, int], Pixels]  # ``decode``, or a cache in front of it
 
 
 def read_image(source: Path | BinaryIO) -> Image:
-    """Decode to upright RGB, uint8 (H, W, 3): EXIF turned, 16 bits scaled to 8, transparency laid on white.
+    """Decode to upright RGB, uint8 (H, W, 3): EXIF turned, 10 to 16 bits scaled to 8, transparency laid on white.
 
     Raises:
         InputError: if the file is missing, damaged or not an image.
@@ -227,9 +227,12 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 
 def to_rgb(image: PIL.Image.Image) -> Image:
-    """uint8 RGB (H, W, 3): 16 bits scaled to 8, transparency laid on white; as it lies, not turned."""
+    """uint8 RGB (H, W, 3): 10 to 16 bits scaled to 8, transparency laid on white; as it lies, not turned."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _grey_to_rgb(np.asarray(image, dtype=np.float64))
+        tags = getattr(image, "tag_v2", {})  # TIFF
+        bits = np.max(tags.get(_BITS, 16))
+        white = np.max(tags.get(_MOST, 2**bits - 1 if bits < 16 else 0))
+        return _grey_to_rgb(np.asarray(image, dtype=np.float64), float(white))
     if "A" in image.getbands() or "transparency" in image.info:
         rgba = image.convert("RGBA")
         paper = PIL.Image.new("RGBA", rgba.size, (255, 255, 255, 255))
@@ -237,9 +240,15 @@ def to_rgb(image: PIL.Image.Image) -> Image:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _grey_to_rgb(grey: NDArray[np.float64]) -> Image:
-    """Grey values of unknown range: [0, 1] if none is above 1, else 8 bits if none is above 255, else 16."""
+def _grey_to_rgb(grey: NDArray[np.float64], white: float) -> Image:
+    """Grey values whose white the file says, or, with 0 or a value that is passed, of unknown range.
+
+    That is taken to be [0, 1], 8, 10, 12, 14 or 16 bits, the first that holds the brightest pixel. Scanners put 12 bits
+    into 16 and say nothing of it; a page has paper, so one whose brightest pixel is below a quarter of the range is
+    rather that than a dark page, which comes out brighter, and would be black to the eye and to the network otherwise.
+    """
     top = grey.max(initial=0.0)
-    scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 1 / 257
-    eight = np.clip(np.round(grey * scale), 0, 255).astype(np.uint8)
+    if not 0 < top <= white:
+        white = next((most for most in (1, 255, 1023, 4095, 16383) if top <= most), 65535)
+    eight = np.clip(np.round(grey * (255 / white)), 0, 255).astype(np.uint8)
     return np.repeat(eight[:, :, None], 3, axis=2)
