@@ -1,4 +1,6 @@
 import io
+import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
@@ -186,6 +188,18 @@ def test_damaged_missing_and_other_files_are_named(tmp_path):
             read_image(tmp_path / name)
     with pytest.raises(InputError, match=r"none\.jpg: no such image"):
         read_image(tmp_path / "none.jpg")
+
+
+def test_large_images_are_told_in_megapixels_and_not_warned_of(tmp_path):
+    for name, side in (("large.png", 10_000), ("larger.png", 14_000)):
+        PIL.Image.new("1", (side, side)).save(tmp_path / name)
+    code = "import sys, pathlib; from hmean.data.images import image_size; print(image_size(pathlib.Path(sys.argv[1])))"
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], capture_output=True, text=True, check=True)  # fmt: skip
+    assert (ended.stdout, ended.stderr) == ("(10000, 10000)\n", "")
+    with pytest.raises(InputError, match=r"larger\.png: 196\.0 megapixels, over the limit of 179\.0"):
+        image_size(tmp_path / "larger.png")
+    with pytest.raises(InputError, match=r"^the image: damaged, or not an image$"):
+        decode(io.BytesIO(b"none"))
 
 
 def test_check_lists_every_fault_at_once(tmp_path):

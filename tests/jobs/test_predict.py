@@ -118,6 +118,7 @@ def test_one_bad_file_never_ends_the_run(ink, scans, tmp_path, capsys):
     assert main(["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'a'}", str(scans)]) == 2
     said = capsys.readouterr().err
     bad = ("empty.png", "text.pdf", "cut.tif#page=1", "cut.tif#page=2", "bomb.png")
+    assert "empty.png: damaged, or not an image\n" in said  # and nothing about our buffers
     assert "5 images were skipped" in said  # the dangling link is no file
     assert all(f"{name}: damaged" in said for name in bad)
     assert sum(found(tmp_path / "a").values()) == 21 + 9 + 5

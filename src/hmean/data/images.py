@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,7 +84,7 @@ def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
     Raises:
         InputError: if the file is missing, damaged or not an image.
     """
-    try:
+    with _told(source):
         file, page = split_page(source) if isinstance(source, Path) else (source, 0)
         data = file.read_bytes() if isinstance(file, Path) else file.read()
         if data[:5] == b"%PDF-":
@@ -109,10 +110,6 @@ def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
                 pixels, shrink = to_rgb(image), 1
             else:
                 pixels = np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB, dst=stored), dtype=np.uint8)
-    except FileNotFoundError as error:
-        raise InputError(f"{source}: no such image") from error
-    except _DAMAGED as error:
-        raise InputError(f"{source}: damaged, or not an image ({error})") from error
     if turned:
         pixels = np.asarray(cv2.transpose(pixels), dtype=np.uint8)
     if mirrored or upended:
@@ -181,15 +178,28 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         InputError: if the file is missing or its header is not an image's.
     """
-    try:
+    with _told(path):
         file, page = split_page(path)
         with PIL.Image.open(file) as image:
             _seek(image, page)
             return _upright(image)[1:]
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image") from error
+
+
+@contextmanager
+def _told(source: Path | BinaryIO) -> Iterator[None]:
+    """What goes wrong with an image, as an ``InputError``."""
+    name = source if isinstance(source, Path) else "the image"
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise InputError(f"{name}: no such image") from error
+    except PIL.Image.DecompressionBombError as error:
+        count, limit = (int(number) / 1e6 for number in re.findall(r"\d+", str(error))[:2])
+        raise InputError(f"{name}: {count:.1f} megapixels, over the limit of {limit:.1f}; shrink or cut it") from error
+    except PIL.UnidentifiedImageError as error:  # whose text is about a buffer of ours
+        raise InputError(f"{name}: damaged, or not an image") from error
     except _DAMAGED as error:
-        raise InputError(f"{path}: damaged, or not an image ({error})") from error
+        raise InputError(f"{name}: damaged, or not an image ({error})") from error
 
 
 def _seek(image: PIL.Image.Image, page: int) -> None:
