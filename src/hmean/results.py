@@ -27,8 +27,8 @@ STATISTICS: tuple[Statistic, ...] = ("macro", "pooled", "iou50", "iou70")
 class PredictionWriter(Protocol):
     """Takes one page after another."""
 
-    def __call__(self, name: str, detections: Detections, width: int, height: int) -> None:
-        """Write one page's regions."""
+    def __call__(self, name: str, detections: Detections, width: int | None, height: int | None) -> None:
+        """Write one page's regions; without a size, where it could not be read."""
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def write_predictions(json_path: Path, csv_path: Path | None) -> Iterator[Predic
         out.write('{"images": {')
         count = 0
 
-        def write(name: str, detections: Detections, width: int, height: int) -> None:
+        def write(name: str, detections: Detections, width: int | None, height: int | None) -> None:
             nonlocal count
             entry = json.dumps(detections.to_ufo(width, height), ensure_ascii=False)
             out.write((",\n" if count else "\n") + f"{json.dumps(name, ensure_ascii=False)}: {entry}")

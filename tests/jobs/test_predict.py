@@ -122,6 +122,8 @@ def test_one_bad_file_never_ends_the_run(ink, scans, tmp_path, capsys):
     assert "5 images were skipped" in said  # the dangling link is no file
     assert all(f"{name}: damaged" in said for name in bad)
     assert sum(found(tmp_path / "a").values()) == 21 + 9 + 5
+    sizeless = {"img_w": None, "img_h": None, "words": {}}
+    assert json.loads((tmp_path / "a/predictions.json").read_text())["images"]["empty.png"] == sizeless
     assert len(json.loads((tmp_path / "a/manifest.json").read_text())["skipped"]) == 5
 
 

@@ -65,7 +65,7 @@ class Ensemble:
     def run(self, asked: Sequence[tuple[str, Path]]) -> Iterator[tuple[Detections | str, int, int]]:
         """Regions, width and height of each (name, file), page by page; why there are none, where there are none."""
         for maps in self.maps(asked):
-            yield (maps, 1, 1) if isinstance(maps, str) else (self.find(maps), maps[0].page_width, maps[0].page_height)
+            yield (maps, 0, 0) if isinstance(maps, str) else (self.find(maps), maps[0].page_width, maps[0].page_height)
 
     @property
     def made_by(self) -> dict[str, Any]:

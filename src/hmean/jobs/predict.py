@@ -134,7 +134,7 @@ def _join(config: Config, asked: Asked, folder: Path) -> list[str]:
             entry = done[name, _bytes(file)]
             if isinstance(entry, str):
                 skipped.append(entry)
-                write(name, Detections.empty(), 1, 1)  # a judge wants a row for every image asked for
+                write(name, Detections.empty(), None, None)  # a judge wants a row for every image asked for
             else:
                 write(name, *entry)
     return skipped
@@ -151,7 +151,7 @@ def _regions(config: Config, checkpoint: Trained, folder: Path, asked: Asked) ->
     params = config.models.head.postprocess.params()
     for result in _maps(config, checkpoint, asked, folder):
         page = result.found
-        yield (page, 1, 1) if isinstance(page, str) else (detect(page, params), page.page_width, page.page_height)
+        yield (page, 0, 0) if isinstance(page, str) else (detect(page, params), page.page_width, page.page_height)
 
 
 def _maps(config: Config, checkpoint: Trained, asked: Asked, folder: Path) -> Iterator[MapOrError]:
