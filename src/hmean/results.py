@@ -20,6 +20,7 @@ from hmean.metrics.hmean import PageScore, Scorer, bootstrap_intervals, choose_c
 from hmean.metrics.iou import MatchCounts
 from hmean.types import Characters, Detections, Points, Polygons, Statistic
 
+Key = tuple[str, int, int]  # of a page: name, size and time of its file, so that a changed one is done again
 IOUS = ("iou50", "iou70")
 STATISTICS: tuple[Statistic, ...] = ("macro", "pooled", "iou50", "iou70")
 
@@ -82,13 +83,13 @@ class Journal:
         if not whole:
             self._line(made_by)
 
-    def write(self, name: str, size: int, detections: Detections, width: int, height: int) -> None:
-        """One page: name and bytes of its file, so that a changed one is done again, and its regions."""
-        self._line({"name": name, "bytes": size, **detections.to_ufo(width, height)})
+    def write(self, page: Key, detections: Detections, width: int, height: int) -> None:
+        """One page and its regions."""
+        self._line({"page": page, **detections.to_ufo(width, height)})
 
-    def skip(self, name: str, size: int, why: str) -> None:
+    def skip(self, page: Key, why: str) -> None:
         """One page that cannot be read."""
-        self._line({"name": name, "bytes": size, "why": why})
+        self._line({"page": page, "why": why})
 
     def close(self) -> None:
         """End it."""
@@ -100,24 +101,26 @@ class Journal:
 
 
 class Journals:
-    """All journals of a folder. ``in`` asks whether a page (name, bytes) is done; only where it stands is kept."""
+    """All journals of a folder. ``in`` asks whether a page is done, not skipped; only where it stands is kept."""
 
     def __init__(self, folder: Path) -> None:
         self._files = {path: path.open("rb") for path in sorted(folder.glob("*.jsonl"))}
-        self._at: dict[tuple[str, int], tuple[Path, int]] = {}
+        self._at: dict[Key, tuple[Path, int, bool]] = {}
         for path, file in self._files.items():
             start = len(file.readline())
             for line in file:
-                if line.endswith(b"\n") and (entry := _entry(line)):
-                    self._at[entry["name"], entry["bytes"]] = path, start
+                if line.endswith(b"\n") and "page" in (entry := _entry(line)):
+                    page, read = tuple(entry["page"]), "why" not in entry
+                    if read or page not in self:
+                        self._at[page] = path, start, read
                 start += len(line)
 
-    def __contains__(self, page: tuple[str, int]) -> bool:
-        return page in self._at
+    def __contains__(self, page: Key) -> bool:
+        return page in self._at and self._at[page][2]
 
-    def __getitem__(self, page: tuple[str, int]) -> tuple[Detections, int, int] | str:
+    def __getitem__(self, page: Key) -> tuple[Detections, int, int] | str:
         """Regions, width and height of a page, or why there are none."""
-        path, start = self._at[page]
+        path, start, _ = self._at[page]
         self._files[path].seek(start)
         entry = json.loads(self._files[path].readline())
         if "why" in entry:

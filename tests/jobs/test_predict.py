@@ -155,7 +155,7 @@ def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, c
         assert main([*told, f"output={out}", f"shard={i}/3"]) == 0
     assert not (out / "predictions.json").exists()
     shards = [
-        [json.loads(line)["name"] for line in path.read_text().splitlines()[1:]]
+        [json.loads(line)["page"][0] for line in path.read_text().splitlines()[1:]]
         for path in sorted((out / "journal").iterdir())
     ]
     assert len(shards) == 3
@@ -165,8 +165,11 @@ def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, c
     other = [*told, f"output={out}", "models.head.postprocess.thresh=0.9"]
     assert main(other) == 2
     assert "other values" in capsys.readouterr().err
-    monkeypatch.setattr(Exported, "start", None)  # nothing is left for the network
+    asked = []  # what is left for the network: what could not be read
+    real = predict._maps
+    monkeypatch.setattr(predict, "_maps", lambda c, m, pages, f: asked.extend(pages) or real(c, m, pages, f))
     assert main([*told, f"output={out}"]) == 2
+    assert asked == [("0.png", scans / "0.png")]
     assert "0.png" in capsys.readouterr().err
     for name in ("predictions.json", "submission.csv"):
         assert (out / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
@@ -188,9 +191,12 @@ def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatc
     assert main([*told, f"output={out}", "shard=2/2"]) == 0
     assert main([*told, f"output={out}", "shard=1/2"]) == 0
     assert "5 pages" in capsys.readouterr().out
+    asked = []  # what is left for the networks: what could not be read
+    real = Ensemble.maps
     with monkeypatch.context() as patch:
-        patch.setattr(Exported, "start", None)  # nothing is left for the networks
+        patch.setattr(Ensemble, "maps", lambda self, pages: asked.extend(pages) or real(self, pages))
         assert main([*told, f"output={out}"]) == 2
+    assert asked == [("0.png", scans / "0.png")]
     assert main([*told, f"output={tmp_path / 'whole'}"]) == 2
     assert (out / "predictions.json").read_bytes() == (tmp_path / "whole" / "predictions.json").read_bytes()
     assert sum(found(out).values()) == 21 + 9 + 5
@@ -302,6 +308,25 @@ def test_a_changed_file_is_done_again(ink, scans, tmp_path):
     drawn(6).save(scans / "1.png")
     assert main([*told, "overwrite=true"]) == 0
     assert found(tmp_path / "out")["1.png"] == 6
+
+
+def test_what_was_skipped_or_has_changed_is_tried_again(ink, scans, tmp_path):
+    told = ["predict", f"checkpoint_path={ink}", "predict.overlays=0", f"output={tmp_path / 'out'}", str(scans)]
+    page, seconds = (scans / "1.png").read_bytes(), 1_700_000_000
+    blank = PIL.Image.new("RGB", (120, 200), "white")
+    blank.save(scans / "5.png")
+    padding = len((scans / "6.png").read_bytes()) - len((scans / "5.png").read_bytes())
+    (scans / "5.png").write_bytes((scans / "5.png").read_bytes() + bytes(padding))  # of the size of the later one
+    os.utime(scans / "5.png", (seconds, seconds))
+    (scans / "1.png").write_bytes(b"x" * len(page))
+    os.utime(scans / "1.png", (seconds, seconds))
+    for part in (1, 2):
+        assert main([*told, f"shard={part}/2"]) == 0
+    (scans / "1.png").write_bytes(page)  # the journal says that it is damaged, of this size and time
+    os.utime(scans / "1.png", (seconds, seconds))
+    drawn(6).save(scans / "5.png")
+    assert main(told) == 0
+    assert (found(tmp_path / "out")["1.png"], found(tmp_path / "out")["5.png"]) == (1, 6)
 
 
 def test_memory_stays_flat_over_100_000_files(ink, tmp_path, monkeypatch):

@@ -31,7 +31,7 @@ from hmean.jobs.evaluate import map_store
 from hmean.postprocess import detect
 from hmean.processes import locked
 from hmean.progress import track
-from hmean.results import Journal, Journals, write_predictions
+from hmean.results import Journal, Journals, Key, write_predictions
 from hmean.trained import MapOrError, Trained
 from hmean.types import Detections
 
@@ -77,11 +77,12 @@ def _run(config: Config, model: Trained | Ensemble, files: Asked, folder: Path, 
         find = partial(_regions, config, model, folder)
     which, of = config.predict.share()
     asked = expand(files)
-    _find(config, asked, folder, f"{which + 1}-of-{of}", made_by, find)
+    keys = [_key(name, file) for name, file in asked]  # once: a file may change while it is read
+    _find(config, asked, keys, folder, f"{which + 1}-of-{of}", made_by, find)
     if of > 1:
         print(f"shard {config.predict.shard}: {len(asked)} pages; the command without shard joins all")
         return folder
-    skipped = _join(config, asked, folder)
+    skipped = _join(config, keys, folder)
     made = runs.manifest(config.to_dict(), {}, config.seed)
     about = {"checkpoint": os.path.relpath(model.path, folder), **made_by, "images": len(asked), "skipped": skipped}
     write_json(folder / "manifest.json", {**about, **{key: made[key] for key in ("hmean", "git", "versions")}})
@@ -93,8 +94,9 @@ def _run(config: Config, model: Trained | Ensemble, files: Asked, folder: Path, 
 
 
 def _find(
-    config: Config, asked: Asked, folder: Path, share: str, made_by: Mapping[str, Any], find: Callable[[Asked], Found]
-) -> None:
+    config: Config, asked: Asked, keys: Sequence[Key], folder: Path, share: str, made_by: Mapping[str, Any],
+    find: Callable[[Asked], Found],
+) -> None:  # fmt: skip
     """Bring the journals to where every page asked for is in one."""
     path = folder / "journal" / f"{share}.jsonl"
     anew = not path.parent.exists()
@@ -109,41 +111,44 @@ def _find(
     if anew and config.overwrite:
         shutil.rmtree(folder / "overlays", ignore_errors=True)
     with closing(journal), closing(Journals(path.parent)) as done:
-        left = [image for image in asked if (image[0], _bytes(image[1])) not in done]
+        left = [(key, image) for key, image in zip(keys, asked, strict=True) if key not in done]
         pictures = config.predict.overlays if share.endswith("-of-1") else 0
         drawn = {name: number for number, (name, _) in enumerate(asked[:pictures])}
         with track("detecting", len(left)) as advance:
-            results = find(left) if left else ()
-            for (name, file), (found, width, height) in zip(left, results, strict=True):
+            results = find([image for _, image in left]) if left else ()
+            for (key, (name, file)), (found, width, height) in zip(left, results, strict=True):
                 if isinstance(found, str):
-                    journal.skip(name, _bytes(file), found)
+                    journal.skip(key, found)
                 else:
                     if name in drawn:
                         target = folder / "overlays" / f"{drawn[name]:06d}_{Path(name).stem}.jpg"
                         save_picture(target, draw_page(read_image(file), found))
-                    journal.write(name, _bytes(file), found, width, height)
+                    journal.write(key, found, width, height)
                 advance()
 
 
-def _join(config: Config, asked: Asked, folder: Path) -> list[str]:
+def _join(config: Config, keys: Sequence[Key], folder: Path) -> list[str]:
     """Write the files from the journals, in the order asked for; returns why pages were skipped."""
     skipped = []
     csv = folder / "submission.csv" if config.predict.csv else None
     with closing(Journals(folder / "journal")) as done, write_predictions(folder / "predictions.json", csv) as write:
-        for name, file in asked:
-            entry = done[name, _bytes(file)]
+        for key in keys:
+            entry = done[key]
             if isinstance(entry, str):
                 skipped.append(entry)
-                write(name, Detections.empty(), None, None)  # a judge wants a row for every image asked for
+                write(key[0], Detections.empty(), None, None)  # a judge wants a row for every image asked for
             else:
-                write(name, *entry)
+                write(key[0], *entry)
     return skipped
 
 
-def _bytes(file: Path) -> int:
-    """Size of a page's file; 0 where there is none."""
-    file = split_page(file)[0]
-    return file.stat().st_size if file.exists() else 0
+def _key(name: str, file: Path) -> Key:
+    """A page's name, and its file's size and time, in seconds, since copies lose their fractions."""
+    try:
+        about = split_page(file)[0].stat()
+    except OSError:
+        return name, 0, 0
+    return name, about.st_size, int(about.st_mtime)
 
 
 def _regions(config: Config, checkpoint: Trained, folder: Path, asked: Asked) -> Found:
