@@ -51,6 +51,11 @@ def test_pages_of_tiff_and_pdf_files_have_names_of_their_own(ink, scans, tmp_pat
     assert found(tmp_path / "a") == {**{f"{i}.png": i for i in range(1, 7)}, **pdf, **book, "more/one.tif": 5}
     assert read_image(scans / "letter.pdf").shape == read_image(scans / "1.png").shape  # 150 dpi
     assert np.array_equal(read_image(scans / "more" / "book.tif#page=2"), np.asarray(drawn(3)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "read_bytes", None)  # a page is read without the rest of its file
+        assert np.array_equal(read_image(scans / "letter.pdf#page=1"), read_image(scans / "letter.pdf"))
+        assert len(page_paths(scans / "letter.pdf")) == 2
+    assert read_image(io.BytesIO((scans / "letter.pdf").read_bytes())).shape == read_image(scans / "1.png").shape
     with pytest.raises(predict.InputError, match="9"):
         read_image(scans / "letter.pdf#page=9")
     (scans / "odd#page=2.png").write_bytes((scans / "3.png").read_bytes())  # a file of this name is itself

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -29,6 +29,7 @@ SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp",
 _OTHERS = frozenset({".avif", ".djvu", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jxl", ".psd", ".svg"})
 _WIDTH, _HEIGHT, _BITS, _ORIENTATION, _MOST = 0x0100, 0x0101, 0x0102, 0x0112, 0x0119  # TIFF's numbers
 _TURNED = (5, 6, 7, 8)
+_PDF = b"%PDF-"
 _JPEG_END = b"\xff\xd9"
 # Other eighths (3, 5, 6, 7) take longer than the whole image: libjpeg-turbo has fast transforms for these only.
 _FLAGS = {
@@ -86,8 +87,12 @@ def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
     """
     with _told(source):
         file, page = split_page(source) if isinstance(source, Path) else (source, 0)
-        data = file.read_bytes() if isinstance(file, Path) else file.read()
-        if data[:5] == b"%PDF-":
+        with file.open("rb") if isinstance(file, Path) else nullcontext(file) as opened:
+            data = opened.read(len(_PDF))
+            if data == _PDF and isinstance(file, Path):
+                return _pdf_page(file, page)  # which reads no more than the page: the file may be of thousands
+            data += opened.read()
+        if data[: len(_PDF)] == _PDF:
             return _pdf_page(data, page)
         with PIL.Image.open(io.BytesIO(data)) as image:
             _seek(image, page)
@@ -128,7 +133,7 @@ def page_paths(path: Path) -> list[Path]:
     count = 1
     try:
         if path.suffix.lower() == ".pdf":
-            with _PDFIUM, _open_pdf(path.read_bytes()) as document:
+            with _PDFIUM, _open_pdf(path) as document:
                 count = len(document)
         elif path.suffix.lower() in (".tif", ".tiff"):
             with PIL.Image.open(path) as image:
@@ -151,19 +156,19 @@ def _frames(image: PIL.Image.Image) -> int:
         count += 1
 
 
-def _open_pdf(data: bytes) -> Any:
+def _open_pdf(source: Path | bytes) -> Any:
     if find_spec("pypdfium2") is None:
         raise ValueError("PDF files need: pip install 'hmean[pdf]'")
     import pypdfium2  # noqa: PLC0415 - an extra
 
     try:
-        return pypdfium2.PdfDocument(data)
+        return pypdfium2.PdfDocument(source)
     except pypdfium2.PdfiumError as error:
         raise ValueError(str(error)) from error
 
 
-def _pdf_page(data: bytes, page: int) -> Pixels:
-    with _PDFIUM, _open_pdf(data) as document:
+def _pdf_page(source: Path | bytes, page: int) -> Pixels:
+    with _PDFIUM, _open_pdf(source) as document:
         if page >= len(document):
             raise ValueError(f"it has {len(document)} pages")
         scale = min(PDF_DPI / 72, PDF_LONGEST / max(document[page].get_size()))
