@@ -49,7 +49,7 @@ HELP = {
   hmean predict scans/ 'more/**/*.pdf' checkpoint_path=outputs/b4/checkpoints/best.ckpt output=found
       killed, the same command goes on where it was; files that cannot be read are listed at the end (exit code 2)
       shard=3/16 does the third of 16 disjoint shares; the command without shard does what is left and joins all
-  after -- every argument is a path, also one with "=" in it""",
+  an argument with "=" in it is a path where there is such a file; after -- every argument is""",
     "export": """Write a trained model as one file that runs without torch, proven equal on real pages.
 
   reads   run=FOLDER or checkpoint_path; the images given, else the validation pages of its training, else drawn ones
@@ -237,7 +237,7 @@ def _overview() -> str:
 
 
 def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(paths, overrides): an argument without ``=`` is a path, after ``--`` all are.
+    """(paths, overrides): an argument without ``=``, or that is a file or its page, is a path; after ``--`` all are.
 
     Raises:
         InputError: for an option, which jobs do not have.
@@ -250,7 +250,9 @@ def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
             break
         if argument.startswith("-") and argument != "-":
             raise InputError(f"{argument}: jobs take key=value, not options (after -- everything is a path)")
-        (overrides if "=" in argument or argument.startswith("~") else paths).append(argument)
+        # os.path, since a long override is no name of a file, which Path.is_file takes for an error
+        file = any(os.path.isfile(name) for name in (argument, argument.rpartition("#page=")[0]))  # noqa: PTH113
+        (paths if file or not ("=" in argument or argument.startswith("~")) else overrides).append(argument)
     return paths, overrides
 
 
@@ -288,10 +290,14 @@ def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         overrides = [f"predict.{o}" if o.startswith("shard=") else o for o in overrides]
         if not any(o.startswith("checkpoint_path=") for o in overrides):
             overrides.append("checkpoint_path=receipts-lite")
-    if command == "ensemble" or (
-        command != "tune" and any(o.startswith("checkpoint_path=") and o.endswith(".json") for o in overrides)
-    ):
-        return _ensemble(command, paths, overrides)
+    if command == "ensemble":
+        from hmean.jobs import ensemble  # noqa: PLC0415
+
+        print(ensemble.table(ensemble.run(paths, overrides)))
+        return 0
+    model = next((Path(o.partition("=")[2]) for o in overrides if o.startswith("checkpoint_path=")), Path())
+    if command in ("predict", "evaluate") and model.suffix == ".json":
+        return _use_ensemble(command, model, paths, overrides)
     if command == "export":
         from hmean.jobs import export  # noqa: PLC0415 - torch
 
@@ -334,16 +340,15 @@ def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
     return 0
 
 
-def _ensemble(command: str, paths: Sequence[str], overrides: list[str]) -> int:
-    from hmean.jobs import ensemble, ensemble_predict  # noqa: PLC0415
+def _use_ensemble(command: str, path: Path, paths: Sequence[str], overrides: Sequence[str]) -> int:
+    from hmean.jobs import ensemble_predict, predict  # noqa: PLC0415
 
-    if command == "ensemble":
-        print(ensemble.table(ensemble.run(paths, overrides)))
-    elif command == "predict":
-        print(ensemble_predict.predict(overrides, paths))
-    else:
-        found = ensemble_predict.evaluate(overrides)
-        print(found if isinstance(found, Path) else _score_table(found))
+    if command == "predict":
+        ensemble = ensemble_predict.open_ensemble(path, overrides)
+        predict.run(ensemble.sources[0].config, ensemble, paths)
+        return 0
+    found = ensemble_predict.evaluate(path, overrides)
+    print(found if isinstance(found, Path) else _score_table(found))
     return 0
 
 

@@ -50,7 +50,7 @@ class MapStore:
             self._files[name] = folder / f"{digest.hexdigest()}.map"
 
     def __contains__(self, name: str) -> bool:
-        return self._files[name].exists()
+        return name in self._files and self._files[name].exists()
 
     def add(self, page: PageMap) -> None:
         """Keep one page's map, in 8 bits."""

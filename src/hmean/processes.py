@@ -17,16 +17,24 @@ HMEAN = (sys.executable, "-m", "hmean")
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[int]:
+def locked(folder: Path, name: str = ".lock", *, shared: bool = False) -> Iterator[int]:
     """Hold a folder; the file descriptor, handed to processes, keeps it held while one of them lives.
 
+    Args:
+        folder: made if it is not there.
+        name: of the file in it that is locked.
+        shared: beside others that share it.
+
     Raises:
-        InputError: if another job, or a process that a killed one left behind, is at work in it.
+        InputError: if another job, or a process that a killed one left behind, is at work in it, or it cannot be made.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise InputError(f"{folder}: is no folder to write to ({error.strerror}); choose another output") from error
+    try:
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         yield descriptor
     except BlockingIOError:
         raise InputError(f"{folder}: another process is at work in it; wait for its end, or end it") from None

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from hmean.data.annotations import open_labels
+from hmean.data.annotations import images_of, open_labels
 from hmean.errors import InputError
 from hmean.files import atomic, read_json
 from hmean.metrics.cleval import Counts
@@ -20,6 +20,7 @@ from hmean.metrics.hmean import PageScore, Scorer, bootstrap_intervals, choose_c
 from hmean.metrics.iou import MatchCounts
 from hmean.types import Characters, Detections, Points, Polygons, Statistic
 
+Key = tuple[str, int, int]  # of a page: name, size and time of its file, so that a changed one is done again
 IOUS = ("iou50", "iou70")
 STATISTICS: tuple[Statistic, ...] = ("macro", "pooled", "iou50", "iou70")
 
@@ -27,8 +28,8 @@ STATISTICS: tuple[Statistic, ...] = ("macro", "pooled", "iou50", "iou70")
 class PredictionWriter(Protocol):
     """Takes one page after another."""
 
-    def __call__(self, name: str, detections: Detections, width: int, height: int) -> None:
-        """Write one page's regions."""
+    def __call__(self, name: str, detections: Detections, width: int | None, height: int | None) -> None:
+        """Write one page's regions; without a size, where it could not be read."""
 
 
 @contextmanager
@@ -44,7 +45,7 @@ def write_predictions(json_path: Path, csv_path: Path | None) -> Iterator[Predic
         out.write('{"images": {')
         count = 0
 
-        def write(name: str, detections: Detections, width: int, height: int) -> None:
+        def write(name: str, detections: Detections, width: int | None, height: int | None) -> None:
             nonlocal count
             entry = json.dumps(detections.to_ufo(width, height), ensure_ascii=False)
             out.write((",\n" if count else "\n") + f"{json.dumps(name, ensure_ascii=False)}: {entry}")
@@ -68,7 +69,7 @@ class Journal:
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
         for other in path.parent.glob("*.jsonl"):
             with other.open("rb") as lines:
-                if (first := lines.readline()).endswith(b"\n") and json.loads(first) != made_by:
+                if (first := lines.readline()).endswith(b"\n") and _entry(first) != made_by:
                     raise InputError(
                         f"{path.parent.parent}: holds an unfinished prediction by another model or with other values; "
                         "set overwrite=true to drop it, or another output"
@@ -82,13 +83,13 @@ class Journal:
         if not whole:
             self._line(made_by)
 
-    def write(self, name: str, size: int, detections: Detections, width: int, height: int) -> None:
-        """One page: name and bytes of its file, so that a changed one is done again, and its regions."""
-        self._line({"name": name, "bytes": size, **detections.to_ufo(width, height)})
+    def write(self, page: Key, detections: Detections, width: int, height: int) -> None:
+        """One page and its regions."""
+        self._line({"page": page, **detections.to_ufo(width, height)})
 
-    def skip(self, name: str, size: int, why: str) -> None:
+    def skip(self, page: Key, why: str) -> None:
         """One page that cannot be read."""
-        self._line({"name": name, "bytes": size, "why": why})
+        self._line({"page": page, "why": why})
 
     def close(self) -> None:
         """End it."""
@@ -100,25 +101,26 @@ class Journal:
 
 
 class Journals:
-    """All journals of a folder. ``in`` asks whether a page (name, bytes) is done; only where it stands is kept."""
+    """All journals of a folder. ``in`` asks whether a page is done, not skipped; only where it stands is kept."""
 
     def __init__(self, folder: Path) -> None:
         self._files = {path: path.open("rb") for path in sorted(folder.glob("*.jsonl"))}
-        self._at: dict[tuple[str, int], tuple[Path, int]] = {}
+        self._at: dict[Key, tuple[Path, int, bool]] = {}
         for path, file in self._files.items():
             start = len(file.readline())
             for line in file:
-                if line.endswith(b"\n"):
-                    entry = json.loads(line)
-                    self._at[entry["name"], entry["bytes"]] = path, start
+                if line.endswith(b"\n") and "page" in (entry := _entry(line)):
+                    page, read = tuple(entry["page"]), "why" not in entry
+                    if read or page not in self:
+                        self._at[page] = path, start, read
                 start += len(line)
 
-    def __contains__(self, page: tuple[str, int]) -> bool:
-        return page in self._at
+    def __contains__(self, page: Key) -> bool:
+        return page in self._at and self._at[page][2]
 
-    def __getitem__(self, page: tuple[str, int]) -> tuple[Detections, int, int] | str:
+    def __getitem__(self, page: Key) -> tuple[Detections, int, int] | str:
         """Regions, width and height of a page, or why there are none."""
-        path, start = self._at[page]
+        path, start, _ = self._at[page]
         self._files[path].seek(start)
         entry = json.loads(self._files[path].readline())
         if "why" in entry:
@@ -131,6 +133,13 @@ class Journals:
         """Let go of the files."""
         for file in self._files.values():
             file.close()
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    """A line of a journal; empty where it is damaged, so that its page is done again."""
+    with suppress(ValueError, TypeError):
+        return dict(json.loads(line))
+    return {}
 
 
 def csv_polygons(detections: Detections) -> str:
@@ -186,8 +195,7 @@ def score_files(
     Raises:
         InputError: if the images are not the same: a score of half a set, or of another, is no score.
     """
-    beside = truth.parent / "images"
-    labels = open_labels(truth, images or (beside if beside.is_dir() else truth.parent))
+    labels = open_labels(truth, images or images_of(truth))
     pages = [page for page in (labels.page(i) for i in range(len(labels.names))) if page.words_known]
     found = read_predictions(predictions)
     missing = [page.name for page in pages if page.name not in found]

@@ -163,7 +163,7 @@ class Detections:
         texts = None if self.texts is None else tuple(self.texts[int(i)] for i in index)
         return Detections(self.polygons.select(index), self.scores[index], texts)
 
-    def to_ufo(self, width: int, height: int) -> dict[str, Any]:
+    def to_ufo(self, width: int | None, height: int | None) -> dict[str, Any]:
         """The regions as the value of one UFO ``images`` entry, in falling order of score, each with its ``score``."""
         order = np.argsort(-self.scores, kind="stable")
         words: dict[str, Any] = {}

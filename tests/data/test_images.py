@@ -1,12 +1,15 @@
 import io
+import subprocess
+import sys
 
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
 import pytest
+from PIL import TiffImagePlugin
 
 from hmean.data.annotations import open_labels
-from hmean.data.images import decode, image_size, list_images, read_image
+from hmean.data.images import decode, image_size, list_images, page_paths, read_image
 from hmean.data.pages import LabelledImages, check_pages
 from hmean.errors import InputError
 
@@ -19,8 +22,9 @@ def picture(width=40, height=24):
     return pixels
 
 
+@pytest.mark.parametrize("suffix", ["png", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_is_turned_upright_once(tmp_path, orientation):
+def test_exif_is_turned_upright_once(tmp_path, orientation, suffix):
     upright = PIL.Image.fromarray(picture())
     undo = {1: None, 2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}[
         orientation
@@ -28,10 +32,24 @@ def test_exif_is_turned_upright_once(tmp_path, orientation):
     stored = upright if undo is None else upright.transpose(PIL.Image.Transpose(undo))
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
-    path = tmp_path / "photo = 사진.png"
+    path = tmp_path / f"photo = 사진.{suffix}"
     stored.save(path, exif=exif)
     assert np.array_equal(read_image(path), picture())
     assert image_size(path) == (40, 24)
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+def test_each_page_of_a_tiff_is_turned_by_its_own_mark(tmp_path, compression):
+    path = tmp_path / "book.tif"
+    with TiffImagePlugin.AppendingTiffWriter(str(path), new=True) as book:
+        for orientation, undo in ((6, 2), (1, None), (3, 3), (8, 4)):
+            page = PIL.Image.fromarray(picture())
+            page = page if undo is None else page.transpose(PIL.Image.Transpose(undo))
+            page.save(book, "TIFF", compression=compression, tiffinfo={0x0112: orientation})
+            book.newFrame()
+    for page in page_paths(path):
+        assert np.array_equal(read_image(page), picture()), page
+        assert image_size(page) == (40, 24), page
 
 
 @pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0}, {"mode": "L"}, {"mode": "CMYK"}])
@@ -107,6 +125,41 @@ def test_every_kind_of_image_becomes_rgb(tmp_path, mode):
         )  # P: few colours
 
 
+@pytest.mark.parametrize(
+    ("brightest", "tags", "white"),
+    [
+        (4095, {}, 4095),  # a 12-bit scan in 16 bits
+        (4000, {}, 4095),
+        (900, {}, 1023),
+        (16_000, {}, 16_383),
+        (16_500, {}, 65_535),  # a dark page: as it is
+        (60_000, {}, 65_535),
+        (3000, {0x0119: 65_535}, 65_535),  # a dark page that says so
+        (3000, {0x0119: 3500}, 3500),
+        (3000, {0x0119: 255}, 4095),  # wrong: passed by the pixels
+    ],
+)
+def test_scans_of_fewer_bits_in_16_are_not_black(tmp_path, brightest, tags, white):
+    grey = np.linspace(0, brightest, 960).round().astype(np.uint16).reshape(24, 40)
+    PIL.Image.fromarray(grey).save(tmp_path / "scan.tif", tiffinfo=tags)
+    PIL.Image.fromarray(grey).save(tmp_path / "scan.png")
+    assert np.array_equal(read_image(tmp_path / "scan.tif")[:, :, 0], np.round(grey * (255 / white)))
+    if not tags:
+        assert np.array_equal(read_image(tmp_path / "scan.png"), read_image(tmp_path / "scan.tif"))
+
+
+def test_packed_12_bits_are_read(tmp_path):
+    """Pillow writes none: the tags of an 8-bit file, half as wide again, are changed."""
+    data = io.BytesIO()
+    PIL.Image.fromarray(np.full((4, 12), 0x11, np.uint8)).save(data, "TIFF")
+    raw = bytearray(data.getvalue())
+    for tag, old, new in ((256, 12, 8), (258, 8, 12)):
+        at = next(i for i in range(len(raw)) if raw[i : i + 2] == tag.to_bytes(2, "little") and raw[i + 8] == old)
+        raw[at + 8] = new
+    (tmp_path / "scan.tif").write_bytes(raw)
+    assert (read_image(tmp_path / "scan.tif") == 17).all()  # 0x111 of 0xfff: 12 bits are what the file says
+
+
 def test_cmyk_jpeg_and_transparency(tmp_path):
     PIL.Image.fromarray(picture()).convert("CMYK").save(tmp_path / "cmyk.jpg", quality=95)
     assert np.abs(read_image(tmp_path / "cmyk.jpg").astype(int) - picture()).mean() < 8
@@ -135,6 +188,18 @@ def test_damaged_missing_and_other_files_are_named(tmp_path):
             read_image(tmp_path / name)
     with pytest.raises(InputError, match=r"none\.jpg: no such image"):
         read_image(tmp_path / "none.jpg")
+
+
+def test_large_images_are_told_in_megapixels_and_not_warned_of(tmp_path):
+    for name, side in (("large.png", 10_000), ("larger.png", 14_000)):
+        PIL.Image.new("1", (side, side)).save(tmp_path / name)
+    code = "import sys, pathlib; from hmean.data.images import image_size; print(image_size(pathlib.Path(sys.argv[1])))"
+    ended = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], capture_output=True, text=True, check=True)  # fmt: skip
+    assert (ended.stdout, ended.stderr) == ("(10000, 10000)\n", "")
+    with pytest.raises(InputError, match=r"larger\.png: 196\.0 megapixels, over the limit of 179\.0"):
+        image_size(tmp_path / "larger.png")
+    with pytest.raises(InputError, match=r"^the image: damaged, or not an image$"):
+        decode(io.BytesIO(b"none"))
 
 
 def test_check_lists_every_fault_at_once(tmp_path):

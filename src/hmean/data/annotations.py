@@ -68,6 +68,12 @@ def open_labels(path: Path, image_path: Path) -> Labels:
     )
 
 
+def images_of(path: Path) -> Path:
+    """Where the images of a label set are, if nothing says so: in ``images/`` beside it, or beside it."""
+    beside = path.parent / "images"
+    return beside if beside.is_dir() else path.parent
+
+
 class UfoLabels:
     """A UFO JSON file, read by byte offsets (see ``docs/reference/data.md`` for the format)."""
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import re
 import threading
-from collections.abc import Callable
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,8 +24,12 @@ from hmean.geometry import Image
 
 PDF_DPI = 150  # a PDF's pages are drawn at so many dots an inch: A4 is 1240 x 1754 pixels
 PDF_LONGEST = 10_000  # pixels, whatever size a file says it is
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
-_ORIENTATION = 0x0112
+SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif"})
+# Images, too, but not read, or not by every installation.
+_OTHERS = frozenset({".avif", ".djvu", ".heic", ".heif", ".j2k", ".jfif", ".jp2", ".jxl", ".psd", ".svg"})
+_WIDTH, _HEIGHT, _BITS, _ORIENTATION, _MOST = 0x0100, 0x0101, 0x0102, 0x0112, 0x0119  # TIFF's numbers
+_TURNED = (5, 6, 7, 8)
+_PDF = b"%PDF-"
 _JPEG_END = b"\xff\xd9"
 # Other eighths (3, 5, 6, 7) take longer than the whole image: libjpeg-turbo has fast transforms for these only.
 _FLAGS = {
@@ -35,6 +42,8 @@ _FLAGS = {
 _DAMAGED = Exception
 _PAGE = re.compile(r"(.+)#page=(\d+)")  # RFC 8118 counts from 1, too
 _PDFIUM = threading.Lock()  # it has no threads
+# What Pillow warns of is a message here, if it matters: a file that is cut off, an image of many pixels.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +67,7 @@ Decoder = Callable[[Path, int], Pixels]  # ``decode``, or a cache in front of it
 
 
 def read_image(source: Path | BinaryIO) -> Image:
-    """Decode to upright RGB, uint8 (H, W, 3): EXIF turned, 16 bits scaled to 8, transparency laid on white.
+    """Decode to upright RGB, uint8 (H, W, 3): EXIF turned, 10 to 16 bits scaled to 8, transparency laid on white.
 
     Raises:
         InputError: if the file is missing, damaged or not an image.
@@ -76,16 +85,21 @@ def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
     Raises:
         InputError: if the file is missing, damaged or not an image.
     """
-    try:
+    with _told(source):
         file, page = split_page(source) if isinstance(source, Path) else (source, 0)
-        data = file.read_bytes() if isinstance(file, Path) else file.read()
-        if data[:5] == b"%PDF-":
+        with file.open("rb") if isinstance(file, Path) else nullcontext(file) as opened:
+            data = opened.read(len(_PDF))
+            if data == _PDF and isinstance(file, Path):
+                return _pdf_page(file, page)  # which reads no more than the page: the file may be of thousands
+            data += opened.read()
+        if data[: len(_PDF)] == _PDF:
             return _pdf_page(data, page)
         with PIL.Image.open(io.BytesIO(data)) as image:
-            image.seek(page)
-            orientation = image.getexif().get(_ORIENTATION, 1)
-            turned, mirrored, upended = (orientation in which for which in ((5, 6, 7, 8), (2, 3, 6, 7), (3, 4, 7, 8)))
-            width, height = image.size[::-1] if turned else image.size
+            _seek(image, page)
+            if image.format == "TIFF":
+                image.load()  # Pillow turns these itself, and takes the mark away
+            orientation, width, height = _upright(image)
+            turned, mirrored, upended = (orientation in which for which in (_TURNED, (2, 3, 6, 7), (3, 4, 7, 8)))
             while (mirrored and width % shrink) or (upended and height % shrink):
                 shrink //= 2
             # OpenCV and Pillow decode a JPEG to the same values, OpenCV in half the time; but it knows no CMYK profile,
@@ -101,10 +115,6 @@ def decode(source: Path | BinaryIO, shrink: int = 1) -> Pixels:
                 pixels, shrink = to_rgb(image), 1
             else:
                 pixels = np.asarray(cv2.cvtColor(stored, cv2.COLOR_BGR2RGB, dst=stored), dtype=np.uint8)
-    except FileNotFoundError as error:
-        raise InputError(f"{source}: no such image") from error
-    except _DAMAGED as error:
-        raise InputError(f"{source}: damaged, or not an image ({error})") from error
     if turned:
         pixels = np.asarray(cv2.transpose(pixels), dtype=np.uint8)
     if mirrored or upended:
@@ -123,29 +133,42 @@ def page_paths(path: Path) -> list[Path]:
     count = 1
     try:
         if path.suffix.lower() == ".pdf":
-            with _PDFIUM, _open_pdf(path.read_bytes()) as document:
+            with _PDFIUM, _open_pdf(path) as document:
                 count = len(document)
         elif path.suffix.lower() in (".tif", ".tiff"):
             with PIL.Image.open(path) as image:
-                count = getattr(image, "n_frames", 1)
+                count = _frames(image)
     except _DAMAGED:
         return [path]  # reading it will tell
     return [path] if count < 2 else [path.with_name(f"{path.name}#page={n + 1}") for n in range(count)]
 
 
-def _open_pdf(data: bytes) -> Any:
+def _frames(image: PIL.Image.Image) -> int:
+    """Pages of a TIFF file, and the one at which it is cut off: Pillow's own count takes the rest for the whole."""
+    count = 1
+    while True:
+        try:
+            image.seek(count)
+        except EOFError:
+            return count
+        except _DAMAGED:
+            return count + 1
+        count += 1
+
+
+def _open_pdf(source: Path | bytes) -> Any:
     if find_spec("pypdfium2") is None:
         raise ValueError("PDF files need: pip install 'hmean[pdf]'")
     import pypdfium2  # noqa: PLC0415 - an extra
 
     try:
-        return pypdfium2.PdfDocument(data)
+        return pypdfium2.PdfDocument(source)
     except pypdfium2.PdfiumError as error:
         raise ValueError(str(error)) from error
 
 
-def _pdf_page(data: bytes, page: int) -> Pixels:
-    with _PDFIUM, _open_pdf(data) as document:
+def _pdf_page(source: Path | bytes, page: int) -> Pixels:
+    with _PDFIUM, _open_pdf(source) as document:
         if page >= len(document):
             raise ValueError(f"it has {len(document)} pages")
         scale = min(PDF_DPI / 72, PDF_LONGEST / max(document[page].get_size()))
@@ -155,31 +178,76 @@ def _pdf_page(data: bytes, page: int) -> Pixels:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """(width, height) of the upright image, from the file's header alone.
+    """(width, height) of the upright image, from the file's header alone; of a TIFF's page, as ``decode`` takes it.
 
     Raises:
         InputError: if the file is missing or its header is not an image's.
     """
+    with _told(path):
+        file, page = split_page(path)
+        with PIL.Image.open(file) as image:
+            _seek(image, page)
+            return _upright(image)[1:]
+
+
+@contextmanager
+def _told(source: Path | BinaryIO) -> Iterator[None]:
+    """What goes wrong with an image, as an ``InputError``."""
+    name = source if isinstance(source, Path) else "the image"
     try:
-        with PIL.Image.open(path) as image:
-            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-            return (image.height, image.width) if turned else image.size
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such image") from error
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise InputError(f"{name}: no such image") from error
+    except PIL.Image.DecompressionBombError as error:
+        count, limit = (int(number) / 1e6 for number in re.findall(r"\d+", str(error))[:2])
+        raise InputError(f"{name}: {count:.1f} megapixels, over the limit of {limit:.1f}; shrink or cut it") from error
+    except PIL.UnidentifiedImageError as error:  # whose text is about a buffer of ours
+        raise InputError(f"{name}: damaged, or not an image") from error
     except _DAMAGED as error:
-        raise InputError(f"{path}: damaged, or not an image ({error})") from error
+        raise InputError(f"{name}: damaged, or not an image ({error})") from error
+
+
+def _seek(image: PIL.Image.Image, page: int) -> None:
+    try:
+        image.seek(page)
+    except _DAMAGED as error:
+        what = (
+            f"has no page {page + 1}" if isinstance(error, EOFError) else f"is cut off before page {page + 1} is whole"
+        )
+        raise ValueError(f"the file {what}") from error
+
+
+def _upright(image: PIL.Image.Image) -> tuple[int, int, int]:
+    """How its pixels, as they are now, have yet to be turned; width and height after that."""
+    orientation, (width, height) = image.getexif().get(_ORIENTATION, 1), image.size
+    if orientation in _TURNED:
+        tags = getattr(image, "tag_v2", {})  # TIFF: before they are turned, some versions of Pillow say the size after
+        width, height = tags.get(_HEIGHT, height), tags.get(_WIDTH, width)
+    return orientation, width, height
 
 
 def list_images(folder: Path, *, suffixes: frozenset[str] = SUFFIXES) -> list[Path]:
     """All image files under a folder, sorted, hidden ones left out."""
-    found = (p for p in folder.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
-    return sorted(p for p in found if not any(part.startswith(".") for part in p.relative_to(folder).parts))
+    return sorted(p for p in _visible(folder) if p.suffix.lower() in suffixes and p.is_file())
+
+
+def left_out(folder: Path) -> Counter[str]:
+    """Images under a folder that ``list_images`` does not take, by suffix, and links to nothing."""
+    kinds = ("broken link" if p.is_symlink() and not p.exists() else p.suffix.lower() for p in _visible(folder))
+    return Counter(kind for kind in kinds if kind in _OTHERS | {"broken link"})
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    return (p for p in folder.rglob("*") if not any(part.startswith(".") for part in p.relative_to(folder).parts))
 
 
 def to_rgb(image: PIL.Image.Image) -> Image:
-    """uint8 RGB (H, W, 3): 16 bits scaled to 8, transparency laid on white; as it lies, not turned."""
+    """uint8 RGB (H, W, 3): 10 to 16 bits scaled to 8, transparency laid on white; as it lies, not turned."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _grey_to_rgb(np.asarray(image, dtype=np.float64))
+        tags = getattr(image, "tag_v2", {})  # TIFF
+        bits = np.max(tags.get(_BITS, 16))
+        white = np.max(tags.get(_MOST, 2**bits - 1 if bits < 16 else 0))
+        return _grey_to_rgb(np.asarray(image, dtype=np.float64), float(white))
     if "A" in image.getbands() or "transparency" in image.info:
         rgba = image.convert("RGBA")
         paper = PIL.Image.new("RGBA", rgba.size, (255, 255, 255, 255))
@@ -187,9 +255,15 @@ def to_rgb(image: PIL.Image.Image) -> Image:
     return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
-def _grey_to_rgb(grey: NDArray[np.float64]) -> Image:
-    """Grey values of unknown range: [0, 1] if none is above 1, else 8 bits if none is above 255, else 16."""
+def _grey_to_rgb(grey: NDArray[np.float64], white: float) -> Image:
+    """Grey values whose white the file says, or, with 0 or a value that is passed, of unknown range.
+
+    That is taken to be [0, 1], 8, 10, 12, 14 or 16 bits, the first that holds the brightest pixel. Scanners put 12 bits
+    into 16 and say nothing of it; a page has paper, so one whose brightest pixel is below a quarter of the range is
+    rather that than a dark page, which comes out brighter, and would be black to the eye and to the network otherwise.
+    """
     top = grey.max(initial=0.0)
-    scale = 255.0 if top <= 1 else 1.0 if top <= 255 else 1 / 257
-    eight = np.clip(np.round(grey * scale), 0, 255).astype(np.uint8)
+    if not 0 < top <= white:
+        white = next((most for most in (1, 255, 1023, 4095, 16383) if top <= most), 65535)
+    eight = np.clip(np.round(grey * (255 / white)), 0, 255).astype(np.uint8)
     return np.repeat(eight[:, :, None], 3, axis=2)

@@ -1,4 +1,4 @@
-"""``hmean predict`` and ``evaluate`` with an ``ensemble.json``: several networks, page by page, in bounded memory."""
+"""Several networks as one, page by page, in bounded memory, and ``hmean evaluate`` with an ``ensemble.json``."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from hmean.errors import InputError
 from hmean.files import read_json, write_json
 from hmean.inference import open_model
 from hmean.jobs.evaluate import require_sound
-from hmean.jobs.predict import expand, gather
 from hmean.maps import MapStore
 from hmean.metrics.hmean import Scorer, choose_characters
 from hmean.postprocess import PageMap, detect_each
@@ -57,6 +56,7 @@ class Ensemble:
     sources: tuple[Source, ...]
     params: PostprocessParams
     tuned_on: Sequence[int] = ()  # page keys
+    path: Path = Path("ensemble.json")
 
     def find(self, maps: Sequence[PageMap]) -> Detections:
         """The regions of one page."""
@@ -65,13 +65,19 @@ class Ensemble:
     def run(self, asked: Sequence[tuple[str, Path]]) -> Iterator[tuple[Detections | str, int, int]]:
         """Regions, width and height of each (name, file), page by page; why there are none, where there are none."""
         for maps in self.maps(asked):
-            yield (maps, 1, 1) if isinstance(maps, str) else (self.find(maps), maps[0].page_width, maps[0].page_height)
+            yield (maps, 0, 0) if isinstance(maps, str) else (self.find(maps), maps[0].page_width, maps[0].page_height)
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """What makes the regions, wherever its files lie."""
+        members = [{**s.about, "pad": s.config.transforms.pad} for s in self.sources]
+        voting = isinstance(self.params, VotingParams)
+        return {"members": members, "voting": voting, "postprocess": self.params.to_dict()}
 
     def record(self, folder: Path) -> dict[str, Any]:
         """What ``open_ensemble`` reads."""
         members = [{"checkpoint": os.path.relpath(s.checkpoint.path, folder), **s.about} for s in self.sources]
-        voting = isinstance(self.params, VotingParams)
-        return {"members": members, "voting": voting, "postprocess": self.params.to_dict()}
+        return {**self.made_by, "members": members}
 
     def maps(self, asked: Sequence[tuple[str, Path]]) -> Iterator[list[PageMap] | str]:
         """What each source makes of each (name, file), page by page; why there is nothing, where there is nothing."""
@@ -107,38 +113,7 @@ def open_ensemble(path: Path, overrides: Sequence[str], group: str = "members") 
     changed = [str(s.checkpoint.path) for s, m in pairs if s.about["weights_hash"] != m["weights_hash"]]
     if changed:
         raise InputError.listing(f"{path}: these members are not the models that it was made of:", changed)
-    return Ensemble(tuple(sources), params, record["tuned_on"])
-
-
-def _path(overrides: Sequence[str]) -> Path:
-    """The ensemble.json among overrides."""
-    return Path(next(o.partition("=")[2] for o in overrides if o.startswith("checkpoint_path=")))
-
-
-def _prepare(overrides: Sequence[str], name: str) -> tuple[Config, Ensemble, Path]:
-    path = _path(overrides)
-    ensemble = open_ensemble(path, overrides)
-    config = ensemble.sources[0].config
-    folder = Path(config.output) if config.output else path.parent / name
-    if (folder / "predictions.json").exists() and not config.overwrite:
-        raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output")
-    return config, ensemble, folder
-
-
-def predict(overrides: Sequence[str], inputs: Sequence[str]) -> Path:
-    """``hmean predict checkpoint_path=.../ensemble.json``: predictions.json and submission.csv."""
-    config, ensemble, folder = _prepare(overrides, "predict")
-    asked, skipped = expand(gather(config, inputs)), []
-    csv = folder / "submission.csv" if config.predict.csv else None
-    with write_predictions(folder / "predictions.json", csv) as write, track("detecting", len(asked)) as advance:
-        for (name, _), (found, width, height) in zip(asked, ensemble.run(asked), strict=True):
-            if isinstance(found, str):
-                skipped.append(found)
-            write(name, Detections.empty() if isinstance(found, str) else found, width, height)
-            advance()
-    if skipped:
-        raise InputError.listing(f"{len(skipped)} images were skipped, the others are written:", skipped)
-    return folder
+    return Ensemble(tuple(sources), params, record["tuned_on"], path)
 
 
 def _teach(teachers: Ensemble, pages: LabelledImages, folder: Path) -> None:
@@ -156,14 +131,18 @@ def _teach(teachers: Ensemble, pages: LabelledImages, folder: Path) -> None:
     write_json(folder / "seen.json", np.unique(seen).tolist())
 
 
-def evaluate(overrides: Sequence[str]) -> dict[str, Any] | Path:
+def evaluate(path: Path, overrides: Sequence[str]) -> dict[str, Any] | Path:
     """``hmean evaluate checkpoint_path=.../ensemble.json``: predictions and scores.json; with ``maps`` a teacher's."""
-    config, ensemble, folder = _prepare(overrides, "evaluate")
+    ensemble = open_ensemble(path, overrides)
+    config = ensemble.sources[0].config
+    folder = Path(config.output) if config.output else path.parent / "evaluate"
+    if (folder / "predictions.json").exists() and not config.overwrite:
+        raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output")
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     if config.maps:
         # All members, whatever was kept: that choice was made on the pages which are to judge the student, too.
-        _teach(open_ensemble(_path(overrides), overrides, "runs"), pages, folder)
+        _teach(open_ensemble(path, overrides, "runs"), pages, folder)
         return folder
     truth = [pages.page(i) for i in range(len(pages))]
     scorer, asked = Scorer(choose_characters(truth)), [(pages.name(i), pages.file(i)) for i in range(len(pages))]
