@@ -99,8 +99,13 @@ def open_ensemble(path: Path, overrides: Sequence[str], group: str = "members") 
     """Read an ``ensemble.json`` and what was kept of it (``members``), or all that was joined for it (``runs``).
 
     Raises:
-        InputError: if it is none, or a member is not the model that it was.
+        InputError: if it is none, a member is not the model that it was, or a value is given that the file decides.
     """
+    decided = [o for o in overrides if o.startswith(("models.", "transforms."))]
+    if decided:
+        raise InputError(
+            f"{path}: an ensemble's models, sizes and thresholds are its own; leave out {', '.join(decided)}"
+        )
     record = read_json(path)
     try:
         files = {m["checkpoint"]: f"checkpoint_path={path.parent / m['checkpoint']}" for m in record[group]}
