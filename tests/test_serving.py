@@ -202,6 +202,7 @@ def test_bad_files(client, fake, name):
     for said in (post(client, data), client.post("/detect", files={"image": data})):
         assert said.status_code == status, said.text
         assert said.json()["error"] in ("too_large", "invalid")
+        assert all(len(fault) > len("image: a") for fault in said.json()["faults"]), said.text
         assert "0x" not in said.text  # no repr of an object
     assert fake.calls == []
     assert post(client, picture()).status_code == 200

@@ -369,8 +369,8 @@ class Service:
                 raise
         except TimeoutError:
             raise RefusalError(503, "late", f"not done within {self.limits.timeout_s:g} s") from None
-        except InputError as error:  # "<a stream>: what is wrong"
-            raise RefusalError(422, "invalid", f"image: {str(error).partition('>: ')[2]}") from error
+        except InputError as error:  # "the image: what is wrong"
+            raise RefusalError(422, "invalid", f"image: {str(error).partition(': ')[2]}") from error
         finally:
             left = gone.done()
             gone.cancel()
