@@ -212,9 +212,9 @@ def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatc
     assert [member["flip"] for member in manifest["members"]] == [False, True]
     assert len(manifest["skipped"]) == 1
     assert main([*told, f"output={tmp_path / 'maps'}", "maps=true"]) == 2
+    assert "maps=true" in capsys.readouterr().err
     assert main([*told, f"output={tmp_path / 'other'}", "models.head.postprocess.thresh=0.1"]) == 2
     assert "are its own; leave out models.head.postprocess.thresh" in capsys.readouterr().err
-    assert "maps=true" in capsys.readouterr().err
 
 
 def test_a_killed_prediction_goes_on(ink, scans, tmp_path):
