@@ -11,6 +11,12 @@ from hmean import geometry
 angles = st.floats(-180, 180)
 
 
+def test_a_pasted_view_keeps_its_channels():
+    page = np.arange(12, dtype=np.uint8).reshape(3, 4, 1)
+    assert geometry.warp(page, np.eye(3), 6, 5, fill=(7,)).shape == (5, 6, 1)
+    assert geometry.warp(page, geometry.translation(9, 9), 6, 5, fill=(7,)).shape == (5, 6, 1)
+
+
 def test_pixel_centres_survive_a_warp():
     """A dot drawn at a known place must be where the matrix says, to a tenth of a pixel."""
     page = np.zeros((60, 80, 3), np.uint8)

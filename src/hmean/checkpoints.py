@@ -162,7 +162,7 @@ def _load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged or unsafe file
-        reason = str(error).split("\n", 1)[0][:200]
+        reason = str(error).split("\n", 1)[0].split(". ", 1)[0][:200]  # what follows is advice to trust the file
         raise InputError(
             f"{path}: is damaged, no checkpoint, or holds code, which is never run ({type(error).__name__}: {reason})"
         ) from error

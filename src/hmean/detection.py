@@ -78,8 +78,10 @@ class TextDetector:
         self.pad: Pad = preprocess["pad"]
         self.fill: tuple[int, int, int] = tuple(preprocess["fill"])
         self._network = open_network(path, threads)
-        if network_hash(path) != self.about.get("network_hash"):
-            raise InputError(f"{path}: holds another network than was exported: damaged or changed")
+        if "network_hash" not in self.about:
+            raise InputError(f"{path}: was exported by an earlier hmean; export it again: hmean export run=FOLDER")
+        if network_hash(path) != self.about["network_hash"]:
+            raise InputError(f"{path}: holds another network than was exported: damaged or changed; export it again")
 
     @overload
     def __call__(self, images: Source, **knobs: Any) -> Detections: ...

@@ -122,7 +122,8 @@ def _paste(image: NDArray[Any], dx: int, dy: int, width: int, height: int, fill:
     if x1 <= x0 or y1 <= y0:
         return np.full((height, width, *image.shape[2:]), fill, dtype=image.dtype)
     seen = image[y0 - dy : y1 - dy, x0 - dx : x1 - dx]
-    return cv2.copyMakeBorder(seen, y0, height - y1, x0, width - x1, cv2.BORDER_CONSTANT, value=fill)
+    drawn = cv2.copyMakeBorder(seen, y0, height - y1, x0, width - x1, cv2.BORDER_CONSTANT, value=fill)
+    return drawn.reshape(height, width, *image.shape[2:])
 
 
 def area(polygon: Points) -> float:

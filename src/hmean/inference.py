@@ -50,6 +50,9 @@ def read_model(path: Path) -> Trained:
     """
     if path.suffix in SUFFIXES:
         return Exported(path)
+    if path.suffix == ".json":
+        raise InputError(f"{path}: an ensemble predicts and is evaluated; all else is done with its members, or with a "
+                         "student of theirs (docs/concepts/ensembles.md)")  # fmt: skip
     missing = [name for name in ("torch", "timm", "lightning") if find_spec(name) is None]
     if missing and path.is_file():
         raise InputError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, astuple
@@ -66,38 +67,46 @@ class Journal:
         InputError: if ``made_by`` is not what made the lines that are there.
     """
 
-    def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, made_by: Mapping[str, Any], *, overwrite: bool = False) -> None:
         for other in path.parent.glob("*.jsonl"):
-            with other.open("rb") as lines:
+            with suppress(FileNotFoundError), other.open("rb") as lines:  # another shard may take it away as well
                 if (first := lines.readline()).endswith(b"\n") and _entry(first) != made_by:
+                    if overwrite:  # this one alone: other shards may have begun theirs anew
+                        other.unlink(missing_ok=True)
+                        continue
                     raise InputError(
                         f"{path.parent.parent}: holds an unfinished prediction by another model or with other values; "
                         "set overwrite=true to drop it, or another output"
                     )
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-        self._file = path.open("r+b")
-        whole = sum(len(line) for line in self._file if line.endswith(b"\n"))
-        self._file.seek(whole)
+        self._path, self._file = path, path.open("r+b")
+        lengths = array("q", (len(line) for line in self._file if line.endswith(b"\n")))
+        self._file.seek(whole := sum(lengths))
         self._file.truncate()
+        self.empty = len(lengths) < 2  # of pages
         if not whole:
-            self._line(made_by)
+            self._file.write(_line(made_by))
+            self._file.flush()
 
     def write(self, page: Key, detections: Detections, width: int, height: int) -> None:
         """One page and its regions."""
-        self._line({"page": page, **detections.to_ufo(width, height)})
+        self._add({"page": page, **detections.to_ufo(width, height)})
 
     def skip(self, page: Key, why: str) -> None:
         """One page that cannot be read."""
-        self._line({"page": page, "why": why})
+        self._add({"page": page, "why": why})
 
     def close(self) -> None:
-        """End it."""
+        """End it; without a page, as when the model cannot be started, it leaves no trace."""
         self._file.close()
+        if self.empty:
+            self._path.unlink()
 
-    def _line(self, entry: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(entry, ensure_ascii=False).encode() + b"\n")
+    def _add(self, entry: Mapping[str, Any]) -> None:
+        self._file.write(_line(entry))
         self._file.flush()
+        self.empty = False
 
 
 class Journals:
@@ -133,6 +142,10 @@ class Journals:
         """Let go of the files."""
         for file in self._files.values():
             file.close()
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    return json.dumps(entry, ensure_ascii=False).encode() + b"\n"
 
 
 def _entry(line: bytes) -> dict[str, Any]:

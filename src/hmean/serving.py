@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -224,12 +224,10 @@ def request_model(params: PostprocessParams) -> type[pydantic.BaseModel]:
     return pydantic.create_model("DetectRequest", __config__=config, image=(_Bytes, ...), **knobs)
 
 
-def params_of(asked: pydantic.BaseModel) -> PostprocessParams:
-    """The values asked for; the growth rule follows the value that was given, unless ``growth`` says otherwise."""
-    values, given = asked.model_dump(exclude={"image"}), asked.model_fields_set
-    if "growth" not in given and len({"unclip_ratio", "inverse_r"} & given) == 1:
-        values["growth"] = "ratio" if "unclip_ratio" in given else "inverse"
-    return PostprocessParams(**values)
+def params_of(asked: pydantic.BaseModel, otherwise: PostprocessParams) -> PostprocessParams:
+    """The values asked for, as ``PostprocessParams.replaced`` has it; beside ``growth`` none is refused as unread."""
+    given = asked.model_dump(include=asked.model_fields_set - {"image"})
+    return replace(otherwise, **given) if "growth" in given else otherwise.replaced(given)
 
 
 def _typed(text: str) -> object:
@@ -356,7 +354,7 @@ class Service:
 
     async def _detect(self, request: Request, asked: Any, start: float) -> dict[str, Any]:
         pixels = await asyncio.to_thread(pixels_of, asked.image, self.limits.max_pixels)
-        job = Job(asked.image, pixels, params_of(asked))
+        job = Job(asked.image, pixels, params_of(asked, self.detector.params))
         seen = request.state.seen | {"bytes": len(job.data), "pixels": pixels}
         gone = asyncio.ensure_future(request.receive())  # after a body nothing comes but that its client has gone
         gone.add_done_callback(lambda _: job.future.cancel())  # saves the work, where it has not begun

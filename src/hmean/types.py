@@ -197,7 +197,7 @@ class PostprocessParams:
             for name in ("thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
             if not _is_number(values[name], whole=name == "max_candidates")
         ]
-        if not isinstance(values["use_polygon"], bool):
+        if not isinstance(values["use_polygon"], bool | np.bool_):
             faults.append(f"use_polygon must be True or False, got {values['use_polygon']!r}")
         if faults:
             raise ValueError("; ".join(faults))

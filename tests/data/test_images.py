@@ -125,6 +125,13 @@ def test_every_kind_of_image_becomes_rgb(tmp_path, mode):
         )  # P: few colours
 
 
+def test_a_value_that_is_no_number_does_not_black_out_a_page(tmp_path):
+    grey = np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)
+    grey[0, 0], grey[0, 1] = np.nan, np.inf
+    PIL.Image.fromarray(grey).save(tmp_path / "a.tif")
+    assert read_image(tmp_path / "a.tif").max() == 255
+
+
 @pytest.mark.parametrize(
     ("brightest", "tags", "white"),
     [

@@ -17,6 +17,7 @@ from conftest import drawn_page as drawn
 from hmean import progress
 from hmean.cli import main, split_arguments
 from hmean.data.images import page_paths, read_image
+from hmean.exported import read_about, write_about
 from hmean.inference import Exported, open_model
 from hmean.jobs import predict
 from hmean.jobs.ensemble_predict import Ensemble, Source
@@ -215,6 +216,19 @@ def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatc
     assert "maps=true" in capsys.readouterr().err
     assert main([*told, f"output={tmp_path / 'other'}", "models.head.postprocess.thresh=0.1"]) == 2
     assert "are its own; leave out models.head.postprocess.thresh" in capsys.readouterr().err
+    assert main([*told, f"output={tmp_path / 'other'}", "++models.head.postprocess.thresh=0.1"]) == 2
+    assert main(["tune", f"checkpoint_path={tmp_path / 'ensemble.json'}"]) == 2
+    assert "all else is done with its members" in capsys.readouterr().err
+    # A model that cannot be started leaves nothing that stands in another's way.
+    (tmp_path / "ink.onnx").write_bytes(ink.read_bytes())
+    write_about(tmp_path / "ink.onnx", {k: v for k, v in read_about(ink).items() if k != "network_hash"})
+    again = ["predict", str(scans), f"output={tmp_path / 'again'}"]
+    assert main([*again, f"checkpoint_path={tmp_path / 'ink.onnx'}"]) == 2
+    assert "export it again" in capsys.readouterr().err
+    assert main([*again, f"checkpoint_path={ink}"]) == 2
+    assert "1 images were skipped" in capsys.readouterr().err
+    assert main(["score", str(tmp_path / "again/predictions.json"), str(tmp_path / "again/predictions.json")]) == 2
+    assert "could not be read when this was predicted" in capsys.readouterr().err
 
 
 def test_a_killed_prediction_goes_on(ink, scans, tmp_path):

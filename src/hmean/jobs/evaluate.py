@@ -111,8 +111,8 @@ def run_of(checkpoint: Trained) -> Path:
     """
     if checkpoint.folder is None:
         raise InputError(
-            f"{checkpoint.path}: lies in no run folder; say where results go with output=FOLDER (to tune it, copy "
-            "it to a folder of yours first)"
+            f"{checkpoint.path}: lies in no run folder; copy it to a folder of yours and give the copy, or say where "
+            "results go with output=FOLDER (but for hmean tune, which writes into the file)"
         )
     return checkpoint.folder
 

@@ -99,16 +99,8 @@ def _find(
 ) -> None:  # fmt: skip
     """Bring the journals to where every page asked for is in one."""
     path = folder / "journal" / f"{share}.jsonl"
-    anew = not path.parent.exists()
-    try:
-        journal = Journal(path, made_by)
-    except InputError:
-        if not config.overwrite:
-            raise
-        shutil.rmtree(path.parent)
-        anew = True
-        journal = Journal(path, made_by)
-    if anew and config.overwrite:
+    journal = Journal(path, made_by, overwrite=config.overwrite)
+    if journal.empty and config.overwrite:
         shutil.rmtree(folder / "overlays", ignore_errors=True)
     with closing(journal), closing(Journals(path.parent)) as done:
         left = [(key, image) for key, image in zip(keys, asked, strict=True) if key not in done]

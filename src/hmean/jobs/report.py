@@ -112,10 +112,13 @@ def read_scores(of: Reported) -> list[dict[str, Any]]:
         found.append(record)
         record["folder"] = str(path.parent.relative_to(folder.parent))
         model = next(models[parent] for parent in path.parents if parent in models)
-        same = record["weights_hash"] == found[0]["weights_hash"]
-        notes = [f"of {model.name}"] * (model != own) + ["other weights"] * (not same)
-        if model.is_file() and (same or model != own) and record["postprocess"] != postprocess_of(model):
-            notes.append("with values that the model does not have now")
+        same = record.get("weights_hash") == found[0].get("weights_hash")
+        if "members" in record:
+            notes = ["of an ensemble"]
+        else:
+            notes = [f"of {model.name}"] * (model != own) + ["other weights"] * (not same)
+            if model.is_file() and (same or model != own) and record["postprocess"] != postprocess_of(model):
+                notes.append("with values that the model does not have now")
         record["note"] = ", ".join(notes)
         config = {**of.config, **{key: record.get(key) for key in SCORED_WITH}}
         pages = read_page_scores(path, record)

@@ -128,8 +128,6 @@ def keep(
 ) -> None:  # fmt: skip
     """Put the setting that a person chose, seeing the scores ``after``, into a checkpoint and ``tuned.json``.
 
-    What an earlier tuning cross-fitted goes: it is of values that the checkpoint no longer has.
-
     Raises:
         InputError: if the checkpoint has other weights, or other values than those of ``before``: then the scores are
             not of what it would be.
@@ -154,7 +152,6 @@ def keep(
         "holds": after.settings[0].to_dict(),
     }
     checkpoint.write_postprocess(after.settings[0], f"chosen by hand on {len(pages)} {part} pages", keys)
-    (run_of(checkpoint) / "cross_fitted" / "scores.json").unlink(missing_ok=True)
     write_json(run_of(checkpoint) / "tuned.json", record)
 
 
