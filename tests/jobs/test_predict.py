@@ -89,12 +89,18 @@ def test_globs_and_lists(ink, scans, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{scans / '4.png'}\n\n{scans / '3.png'}\n{scans / '4.png'}\n"))
     assert main([*told, f"output={tmp_path / 'b'}", "-"]) == 0
     assert list(found(tmp_path / "b")) == ["4.png", "3.png"]
-    monkeypatch.setattr(sys, "stdin", io.StringIO(f"{scans / '4.png'}\n{scans / 'gone.png'}\n{scans / 'book.pdf'}\n"))
+    monkeypatch.setattr(
+        sys,
+        "stdin",
+        io.StringIO(f"{scans / '4.png'}\n{scans / 'gone.png'}\n{scans / 'book.pdf'}\n{tmp_path / 'bare'}\n"),
+    )
+    (tmp_path / "bare").mkdir()
     assert main([*told, f"output={tmp_path / 'd'}", "maps=true", "-"]) == 2
-    assert found(tmp_path / "d") == {"4.png": 4, "gone.png": 0, "book.pdf": 0}
+    assert found(tmp_path / "d") == {"4.png": 4, "gone.png": 0, "book.pdf": 0, "bare": 0}
     skipped = json.loads((tmp_path / "d/manifest.json").read_text())["skipped"]
-    assert skipped == [f"{scans / name}: no such image" for name in ("gone.png", "book.pdf")]
-    assert "2 images were skipped" in capsys.readouterr().err
+    assert skipped[:2] == [f"{scans / name}: no such image" for name in ("gone.png", "book.pdf")]
+    assert skipped[2:] == [f"{tmp_path / 'bare'}: is a folder that holds no images"]
+    assert "3 images were skipped" in capsys.readouterr().err
     assert main([*told, f"output={tmp_path / 'c'}", str(scans / "*.jpg"), "none"]) == 2
     assert capsys.readouterr().err.count("no such file or folder") == 2
 

@@ -196,7 +196,9 @@ def _told(source: Path | BinaryIO) -> Iterator[None]:
     name = source if isinstance(source, Path) else "the image"
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+    except IsADirectoryError as error:
+        raise InputError(f"{name}: is a folder that holds no images") from error
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise InputError(f"{name}: no such image") from error
     except PIL.Image.DecompressionBombError as error:
         count, limit = (int(number) / 1e6 for number in re.findall(r"\d+", str(error))[:2])

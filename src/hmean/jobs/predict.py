@@ -153,7 +153,7 @@ def _regions(config: Config, checkpoint: Trained, folder: Path, asked: Asked) ->
 
 def _maps(config: Config, checkpoint: Trained, asked: Asked, folder: Path) -> Iterator[MapOrError]:
     """P of each image, in order; with ``maps`` from ``maps/``, where it is kept."""
-    readable = [(name, file) for name, file in asked if os.access(split_page(file)[0], os.R_OK)]
+    readable = [(name, file) for name, file in asked if _readable(split_page(file)[0])]
     store = map_store(folder / "maps", config, checkpoint, readable) if config.maps else None
     missing = [image for image in asked if store is None or image[0] not in store]
     loader = config.dataloaders.predict_dataloader
@@ -164,6 +164,10 @@ def _maps(config: Config, checkpoint: Trained, asked: Asked, folder: Path) -> It
             store.add(found)
             found = store.read(name)  # in 8 bits, as it will be next time
         yield MapOrError(position, found)
+
+
+def _readable(file: Path) -> bool:
+    return file.is_file() and os.access(file, os.R_OK)
 
 
 def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
@@ -182,9 +186,9 @@ def gather(config: Config, inputs: Sequence[str]) -> list[tuple[str, Path]]:
     for text, listed in _listed(inputs):
         path = Path(text)
         if path.is_dir():
-            images = list_images(path, suffixes=SUFFIXES | {".pdf"})
-            asked += [(str(image.relative_to(path)), image) for image in images]
-            if not images and not listed:
+            images = list_images(path, suffixes=SUFFIXES | {".pdf"}) or [path] * listed  # skipped, with the reason
+            asked += [(str(image.relative_to(path)) if image != path else path.name, image) for image in images]
+            if not images:
                 faults.append(f"{text}: the folder holds no images{_left_out([text])}")
         elif path.suffix.lower() == ".json" and path.is_file():
             asked += _labelled(config, path)
