@@ -26,7 +26,7 @@ def run() -> Iterator[Result]:
     for inner, outer in WIDTHS:
         widths = [f"models.decoder.inner_channels={inner}", f"models.decoder.output_channels={outer}"]
         eager = build_detector(compose(["preset=receipts_lite", *widths]), pretrained=False).eval()
-        layout = copy.deepcopy(eager).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        layout = copy.deepcopy(eager).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         for height, width in SIZES:
             torch._dynamo.reset()  # noqa: SLF001 - sizes of their own, not one graph for all
             forms = {"channels_last": layout, "channels_last, compiled": torch.compile(layout, dynamic=False)}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from harness import Result, compare
-from targets import _pages, _view
+from targets import letterboxed, real_or_drawn
 from torch import Tensor
 
 from hmean import targets, targets_torch
@@ -43,7 +43,7 @@ def _steps(preset: str, side: int, size: int) -> Iterator[Result]:
     batch = _batch(side, size)
 
     def step_of(precision: str, *, compiled: bool = False, layout: torch.memory_format = torch.channels_last) -> Any:
-        own = copy.deepcopy(net).to(memory_format=layout)  # type: ignore[call-overload]
+        own = copy.deepcopy(net).to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack it
         if compiled:
             own.compile()
         optimizer = build(config.models.optimizer, "models.optimizer", params=[{"params": list(own.parameters())}])
@@ -78,7 +78,7 @@ def _steps(preset: str, side: int, size: int) -> Iterator[Result]:
 
 def _batch(side: int, size: int) -> dict[str, Tensor]:
     """Noise with the maps of real or drawn pages."""
-    views = [_view(page, side) for page in _pages()[:size]]
+    views = [letterboxed(page, side) for page in real_or_drawn()[:size]]
     maps = [targets.make_targets(*view, **RULE) for view in views]
     names = ("shrink", "threshold", "band", "valid")
     drawn = {name: torch.from_numpy(np.stack([getattr(m, name) for m in maps])).to(DEVICE) for name in names}
@@ -86,9 +86,9 @@ def _batch(side: int, size: int) -> dict[str, Tensor]:
 
 
 def _targets() -> Iterator[Result]:
-    pages = _pages()
+    pages = real_or_drawn()
     for side, size in ((384, 16), (640, 16), (960, 4)):
-        views = [_view(page, side) for page in pages[: 4 * size]]
+        views = [letterboxed(page, side) for page in pages[: 4 * size]]
         batches = [views[i : i + size] for i in range(0, len(views), size)]
 
         def in_loader(batch: list[Any]) -> None:

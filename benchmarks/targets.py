@@ -42,12 +42,12 @@ class View(NamedTuple):
 
 def run() -> Iterator[Result]:
     """Whole pages and crowded ones at both sizes."""
-    pages = _pages()
+    pages = real_or_drawn()
     crowded = sorted(pages, key=lambda page: abs(len(page.polygons) - 100))[:12]
     for name, chosen in (("", pages[:: max(1, len(pages) // 40)]), ("crowded ", crowded)):
         boxes = np.median([len(page.polygons) for page in chosen])
         for side, target in ((640, 8.0), (1024, 5.0)):
-            views = [_view(page, side) for page in chosen]
+            views = [letterboxed(page, side) for page in chosen]
             yield compare(
                 f"targets, {name}pages, {boxes:.0f} boxes, {side} px", "textbook", views,
                 lambda view: make_targets(*view, **SETTINGS), lambda view: make_targets_as_usual(*view, **SETTINGS),
@@ -55,7 +55,7 @@ def run() -> Iterator[Result]:
             )  # fmt: skip
 
 
-def _pages() -> list[Page]:
+def real_or_drawn() -> list[Page]:
     root = os.environ.get("HMEAN_DATA")
     if root:
         labels = UfoLabels(Path(root) / "sroie" / "labels.json")
@@ -66,7 +66,7 @@ def _pages() -> list[Page]:
     return [labels.page(i) for i in range(len(labels.names))]
 
 
-def _view(page: Page, side: int) -> View:
+def letterboxed(page: Page, side: int) -> View:
     view = letterbox(page.width, page.height, side, "square")
     return View(view.polygons(page.polygons), page.ignored, view.width, view.height)
 
