@@ -19,7 +19,7 @@ RUN pip install --no-cache-dir -c /wheels/constraints.txt "$(echo /wheels/hmean-
 ENV NUMBA_CACHE_DIR=/var/cache/numba PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 RUN useradd --system --uid 10001 --no-create-home hmean && install -d -o hmean /var/cache/numba
 USER 10001
-RUN python -c "from hmean.jobs.serve import compile_kernels; compile_kernels()"
+RUN python -c "from hmean.commands.serve import compile_kernels; compile_kernels()"
 VOLUME /var/cache/numba
 EXPOSE 8000
 STOPSIGNAL SIGTERM

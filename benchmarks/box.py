@@ -25,16 +25,16 @@ from rapidocr import RapidOCR
 from receipts_lite_sroie import AXES, OBJECTIVE, ROOT, maps_of, markdown, row
 
 import hmean
-from hmean.builders import open_pages
-from hmean.config import DatasetConfig
 from hmean.data.images import Pixels, read_image
 from hmean.data.transforms import View
-from hmean.detection import BOX
 from hmean.files import read_json, write_json, write_text
 from hmean.geometry import Image
-from hmean.metrics.hmean import Scorer
-from hmean.results import intervals
-from hmean.tuning import choose, crossfit, grid, score_settings
+from hmean.inference.detector import BOX
+from hmean.metrics.scorer import Scorer
+from hmean.runs.results import intervals
+from hmean.settings.build import open_pages
+from hmean.settings.config import DatasetConfig
+from hmean.tuning.grids import choose, crossfit, grid, score_settings
 from hmean.types import Detections, Page, Polygons
 
 VAL = "{k: 5, fold: 0, part: val, seed: 42}"

@@ -6,11 +6,11 @@ Usage: python benchmarks/box_data.py DATA/sroie OUT [pages=240]
 import sys
 from pathlib import Path
 
-from hmean.builders import open_pages
-from hmean.config import DatasetConfig
-from hmean.data.annotations import write_ufo
-from hmean.data.synth import write_dataset
 from hmean.files import read_json
+from hmean.labels.annotations import write_ufo
+from hmean.settings.build import open_pages
+from hmean.settings.config import DatasetConfig
+from hmean.synth.receipts import write_dataset
 
 
 def main(sroie: Path, out: Path, pages: int = 240) -> None:

@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hmean.config import compose
+from hmean.commands import crossval
 from hmean.files import write_json, write_text
-from hmean.jobs import crossval
-from hmean.results import STATISTICS
-from hmean.runs import RunFolder
+from hmean.runs.folder import RunFolder
+from hmean.runs.results import STATISTICS
+from hmean.settings.config import compose
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import harness
 
+from hmean.commands import ensemble
 from hmean.files import write_json, write_text
-from hmean.jobs import ensemble
 
 ROOT = Path(__file__).parents[1]
 

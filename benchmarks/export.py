@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from harness import Result, compare
 
-from hmean.builders import build_detector
-from hmean.checkpoints import carry, save_checkpoint
-from hmean.config import compose
+from hmean.commands import export
 from hmean.data.images import read_image
-from hmean.data.synth import write_dataset
-from hmean.detection import TextDetector, open_network
-from hmean.exported import read_about
-from hmean.jobs import export
+from hmean.inference.checkpoints import carry, save_checkpoint
+from hmean.inference.detector import TextDetector, open_network
+from hmean.inference.exported import read_about
+from hmean.settings.build import build_detector
+from hmean.settings.config import compose
+from hmean.synth.receipts import write_dataset
 
 PEERS = ("onnxruntime", "openvino")
 ABOUT = (

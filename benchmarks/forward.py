@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import torch
 from harness import Result, compare
 
-from hmean.builders import build_detector
-from hmean.config import compose
+from hmean.settings.build import build_detector
+from hmean.settings.config import compose
 
 PEERS = ("torchvision", "timm")
 ABOUT = (

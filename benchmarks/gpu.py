@@ -13,9 +13,9 @@ from harness import Result, compare
 from targets import letterboxed, real_or_drawn
 from torch import Tensor
 
-from hmean import targets, targets_torch
-from hmean.builders import build_detector
-from hmean.config import build, compose
+from hmean.data import targets, targets_torch
+from hmean.settings.build import build_detector
+from hmean.settings.config import build, compose
 
 PEERS = ("timm",)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # the processor only rehearses
@@ -24,7 +24,7 @@ ABOUT = (
     "optimizer on one batch that is there already, random weights; fp32 lets convolutions use TF32, as torch does by "
     "default. Memory is the step's peak above the weights and states of all forms. Targets: the words of a batch of views "
     "to maps on the device; the peer draws them on one core and sends them. That mixed precision learns the same is "
-    "in `tests/test_cuda.py`."
+    "in `tests/e2e/test_cuda.py`."
 )
 MODELS = (("receipts_lite", 384, 16), ("resnet50", 960, 4), ("efficientnet_b4_lr_optimized", 960, 4))
 RULE = {"shrink_ratio": 0.4, "min_side": 3.0}
@@ -107,7 +107,7 @@ def _targets() -> Iterator[Result]:
 
         yield compare(
             f"targets of {size} views, {side} px, on the device", "one core", batches, on_device, in_loader,
-            exact="`tests/test_cuda.py`", rounds=10,
+            exact="`tests/e2e/test_cuda.py`", rounds=10,
         )  # fmt: skip
 
 

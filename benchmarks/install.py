@@ -12,7 +12,7 @@ from pathlib import Path
 PEERS: tuple[str, ...] = ()
 ABOUT = (
     "The wheel, installed alone into a fresh virtual environment: files of site-packages without pip and setuptools, as "
-    "installed, before anything has run. tests/test_wheel.py runs the commands there."
+    "installed, before anything has run. tests/e2e/test_wheel.py runs the commands there."
 )
 COLUMNS = ("package", "MB")
 ROOT = Path(__file__).parents[1]

@@ -17,12 +17,12 @@ import torch
 from harness import Result, compare
 from peers import loader as peer
 
-from hmean.builders import build_train_view, open_pages
-from hmean.config import compose
-from hmean.data.annotations import write_ufo
 from hmean.data.cache import PageCache
 from hmean.data.dataset import TrainDataset
-from hmean.data.synth import write_dataset
+from hmean.labels.annotations import write_ufo
+from hmean.settings.build import build_train_view, open_pages
+from hmean.settings.config import compose
+from hmean.synth.receipts import write_dataset
 
 _EXACT = "tests/data: pixels and words agree with the matrix"
 

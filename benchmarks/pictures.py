@@ -16,8 +16,8 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from hmean.jobs import report
-from hmean.jobs.studio import Server, open_studio
+from hmean.commands import report
+from hmean.commands.studio import Server, open_studio
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",

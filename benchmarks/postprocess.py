@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from peers import postprocess as textbook
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
-from hmean.data.annotations import UfoLabels
 from hmean.data.pages import LabelledImages
-from hmean.data.synth import write_dataset
 from hmean.data.transforms import letterbox
-from hmean.metrics.hmean import score_pages
-from hmean.postprocess import PageMap, detect, detect_each, detect_pages
+from hmean.labels.annotations import UfoLabels
+from hmean.metrics.scorer import score_pages
+from hmean.postprocess.decoding import PageMap, detect, detect_each, detect_pages
+from hmean.synth.receipts import write_dataset
 from hmean.types import Detections, Page, Polygons, PostprocessParams
 
 PEERS = ("rapidocr", "python-doctr", "pyclipper", "onnxruntime")
@@ -32,7 +32,7 @@ ABOUT = (
     "the IoU70 H of their regions and ours on the same maps stands in the last column."
 )
 PARAMS = PostprocessParams(thresh=0.3, box_thresh=0.5, growth="ratio", unclip_ratio=1.6)
-TESTS = "tests/test_postprocess.py (components equal OpenCV's on random maps; sides exact to 0.01 px)"
+TESTS = "tests/unit/postprocess/test_postprocess.py (components equal OpenCV's on random maps; sides exact to 0.01 px)"
 Item = tuple[PageMap, Page]
 
 
@@ -113,7 +113,7 @@ def run() -> Iterator[Result]:
         )  # fmt: skip
     many = [replace(PARAMS, thresh=t) for t in np.linspace(0.15, 0.6, 12).tolist()]
     cached = [replace(page, probability=np.round(page.probability * 255).astype(np.uint8)) for page, _ in items]
-    same = "tests/test_postprocess.py (equal to one by one)"
+    same = "tests/unit/postprocess/test_postprocess.py (equal to one by one)"
     yield compare(
         "12 thresholds of a cached map", "12 calls", cached, lambda page: detect_each(page, many),
         lambda page: [detect(page, params) for params in many], exact=same,

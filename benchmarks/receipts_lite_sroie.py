@@ -14,14 +14,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hmean.builders import open_pages
+from hmean.commands.evaluate import make_maps
 from hmean.files import write_json, write_text
-from hmean.inference import open_model
-from hmean.jobs.evaluate import make_maps
-from hmean.maps import MapStore
-from hmean.results import intervals
-from hmean.runs import RunFolder
-from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
+from hmean.inference.opening import open_model
+from hmean.runs.folder import RunFolder
+from hmean.runs.maps import MapStore
+from hmean.runs.results import intervals
+from hmean.settings.build import open_pages
+from hmean.tuning.grids import SettingScores, choose, crossfit, grid, score_settings
 from hmean.types import Page, PostprocessParams, Statistic
 
 ROOT = Path(__file__).parents[1]

@@ -17,12 +17,12 @@ from numba import njit
 from numpy.typing import NDArray
 from peers import iou as textbook
 
-from hmean.data.annotations import UfoLabels
-from hmean.data.synth import write_dataset
-from hmean.jobs import compare as job
+from hmean.commands import compare as job
+from hmean.labels.annotations import UfoLabels
 from hmean.metrics.cleval import count_page
-from hmean.metrics.hmean import hmeans, score_pages, terms
 from hmean.metrics.iou import match_counts
+from hmean.metrics.scorer import hmeans, score_pages, terms
+from hmean.synth.receipts import write_dataset
 from hmean.types import Detections, Page, Polygons
 
 warnings.simplefilter("ignore")  # of what the official package imports
@@ -34,9 +34,7 @@ ABOUT = (
     "with corners moved by a normal error of 1.5 px (crowded, don't-care: as said). Every pair of results is compared "
     "before it is timed; one difference ends the benchmark."
 )
-SAME = (
-    "tests/metrics/test_cleval.py (every counter, 300 SROIE pages with four kinds of faults, random quads, don't-care)"
-)
+SAME = "tests/unit/metrics/test_cleval.py (every counter, 300 SROIE pages with four kinds of faults, random quads, don't-care)"
 Pair = tuple[Page, Detections]
 
 
@@ -137,7 +135,7 @@ def run() -> Iterator[Result]:
     yield compare(
         "IoU 0.5 and 0.7 in one pass, 60-276 words", "textbook of PaddleOCR's, at one threshold", words,
         lambda pair: match_counts(*pair, limits), lambda pair: textbook.evaluate(*pair, 0.5),
-        exact="tests/metrics/test_iou.py", target=200,
+        exact="tests/unit/metrics/test_iou.py", target=200,
     )  # fmt: skip
 
     pages, regions = [p for p, _ in receipts] * 14, [d for _, d in receipts] * 14
@@ -145,7 +143,7 @@ def run() -> Iterator[Result]:
         f"Both scores of {len(pages)} pages, two threads", "the same, one thread", [None],
         lambda _: score_pages(pages, regions, "transcription", threads=2),
         lambda _: score_pages(pages, regions, "transcription"),
-        exact="tests/metrics/test_hmean.py", rounds=15,
+        exact="tests/unit/metrics/test_scorer.py", rounds=15,
     )  # fmt: skip
     yield compare(
         "What the machine gives: arithmetic alone, two threads", "the same, one thread", [None],
@@ -157,14 +155,14 @@ def run() -> Iterator[Result]:
         "Both scores at 12 box_thresh", "12 times from the start", [None],
         lambda _: score_pages(pages[:100], regions[:100], "transcription", min_scores=scores),
         lambda _: [score_pages(pages[:100], [d.select(d.scores >= s) for d in regions[:100]], "transcription") for s in scores],
-        exact="tests/metrics/test_hmean.py", rounds=15,
+        exact="tests/unit/metrics/test_scorer.py", rounds=15,
     )  # fmt: skip
     scored = score_pages(pages[:400], regions[:400], "transcription", min_scores=(0.0, 0.02))
     base, fewer = (job.Result("", each, "transcription", None, None) for each in zip(*scored, strict=True))
     yield compare(
         "Differences of two results, 400 pages, 10,000 draws", "textbook, a draw at a time", [None],
         lambda _: job.compare(base, fewer), lambda _: textbook_intervals(base, fewer),
-        exact="tests/jobs/test_compare.py (intervals cover the truth)", rounds=5,
+        exact="tests/e2e/test_compare.py (intervals cover the truth)", rounds=5,
     )  # fmt: skip
 
 

@@ -31,10 +31,10 @@ from harness import environment, words
 
 import hmean
 from hmean.data.images import decode, list_images
-from hmean.data.synth import write_dataset
-from hmean.detection import BOX
-from hmean.drawing import jpeg
 from hmean.files import write_json, write_text
+from hmean.inference.detector import BOX
+from hmean.reports.drawing import jpeg
+from hmean.synth.receipts import write_dataset
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = {"model": "receipts-lite", "images": "", "threads": "2", "requests": "400", "flat": "10000"}
@@ -45,10 +45,10 @@ def random_model(folder: Path) -> Path:
     """The network of receipts_lite, random, as hmean export writes it."""
     import torch  # noqa: PLC0415 - only where there is no model
 
-    from hmean.builders import build_detector  # noqa: PLC0415
-    from hmean.checkpoints import carry, save_checkpoint  # noqa: PLC0415
-    from hmean.config import compose  # noqa: PLC0415
-    from hmean.jobs import export  # noqa: PLC0415
+    from hmean.commands import export  # noqa: PLC0415
+    from hmean.inference.checkpoints import carry, save_checkpoint  # noqa: PLC0415
+    from hmean.settings.build import build_detector  # noqa: PLC0415
+    from hmean.settings.config import compose  # noqa: PLC0415
 
     write_dataset(folder / "data", train=2, val=2, seed=3)
     config = compose(

@@ -26,11 +26,11 @@ import postprocess as peers
 import torch
 from harness import environment, words
 
-from hmean import components, offsets
-from hmean import postprocess as ours
 from hmean.data import dataset, images, photometric, transforms
 from hmean.files import write_json, write_text
-from hmean.postprocess import detect, detect_each
+from hmean.postprocess import components, offsets
+from hmean.postprocess import decoding as ours
+from hmean.postprocess.decoding import detect, detect_each
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 15

@@ -13,13 +13,13 @@ from harness import Result, compare
 PEERS: tuple[str, ...] = ()
 ABOUT = (
     "Whole processes. Kernels are compiled by numba at their first call and kept beside the installed package "
-    "(or under NUMBA_CACHE_DIR), so an installation pays once. `hmean --help` imports none of them (tests/test_structure.py)."
+    "(or under NUMBA_CACHE_DIR), so an installation pays once. `hmean --help` imports none of them (tests/unit/test_structure.py)."
 )
 WORK = """
 import numpy as np
-from hmean.metrics.hmean import score_pages
-from hmean.postprocess import PageMap, detect
-from hmean.targets import make_targets
+from hmean.metrics.scorer import score_pages
+from hmean.postprocess.decoding import PageMap, detect
+from hmean.data.targets import make_targets
 from hmean.types import Page, Polygons, PostprocessParams
 words = Polygons.of([[[10, 10], [60, 10], [60, 30], [10, 30]]])
 made = make_targets(words, np.zeros(1, bool), 96, 64, shrink_ratio=0.6, min_side=2)

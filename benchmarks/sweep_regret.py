@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import optuna
 
-from hmean.jobs.trials import make_sampler
-from hmean.search import Sweep
+from hmean.search.sweepfile import Sweep
+from hmean.search.trials import make_sampler
 
 PEERS = ("optuna", "sweeps", "scikit-learn")
 ABOUT = (

@@ -16,9 +16,9 @@ from typing import Any
 
 import harness
 
+from hmean.commands import sweep
 from hmean.files import write_json, write_text
-from hmean.jobs import sweep
-from hmean.runs import manifest
+from hmean.runs.folder import manifest
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = {

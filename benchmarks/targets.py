@@ -15,10 +15,10 @@ from harness import Result, compare
 from numpy.typing import NDArray
 from peers.targets import make_targets as make_targets_as_usual
 
-from hmean.data.annotations import UfoLabels
-from hmean.data.synth import write_dataset
+from hmean.data.targets import make_targets
 from hmean.data.transforms import letterbox
-from hmean.targets import make_targets
+from hmean.labels.annotations import UfoLabels
+from hmean.synth.receipts import write_dataset
 from hmean.types import Page, Polygons
 
 PEERS = ("pyclipper",)
@@ -90,4 +90,4 @@ def _areas(views: Sequence[View]) -> str:
                 true += inner
                 drawn += [part.sum() / 255 for part in parts]
     ours, soft, peer = drawn / true
-    return f"area of hmean's {ours:.3f}, anti-aliased {soft:.3f}, of the peer's {peer:.3f}; exact to the pixel: `tests/test_targets.py`"
+    return f"area of hmean's {ours:.3f}, anti-aliased {soft:.3f}, of the peer's {peer:.3f}; exact to the pixel: `tests/unit/data/test_targets.py`"

@@ -28,16 +28,16 @@ import rapidocr
 from peers import postprocess as textbook
 from receipts_lite_sroie import maps_of, row
 
-from hmean.builders import open_pages
-from hmean.config import compose
+from hmean.commands.tune import gain_of
+from hmean.data.targets import make_targets
 from hmean.data.transforms import letterbox
-from hmean.detection import model_path
 from hmean.files import write_json, write_text
-from hmean.inference import open_model
-from hmean.jobs.tune import gain_of
-from hmean.postprocess import PageMap
-from hmean.targets import make_targets
-from hmean.tuning import SettingScores, choose, crossfit, grid, score_settings
+from hmean.inference.detector import model_path
+from hmean.inference.opening import open_model
+from hmean.postprocess.decoding import PageMap
+from hmean.settings.build import open_pages
+from hmean.settings.config import compose
+from hmean.tuning.grids import SettingScores, choose, crossfit, grid, score_settings
 from hmean.types import Page, PostprocessParams, Statistic
 
 warnings.simplefilter("ignore")  # of what the official package imports

@@ -21,12 +21,12 @@ from typing import Any
 import torch
 from receipts_lite_sroie import maps_of
 
-from hmean.checkpoints import restore_detector
 from hmean.files import write_json, write_text
-from hmean.inference import open_model
-from hmean.metrics.hmean import PageScore, Scorer, bootstrap_interval, score_pages
-from hmean.postprocess import detect
-from hmean.runs import RunFolder
+from hmean.inference.checkpoints import restore_detector
+from hmean.inference.opening import open_model
+from hmean.metrics.scorer import PageScore, Scorer, bootstrap_interval, score_pages
+from hmean.postprocess.decoding import detect
+from hmean.runs.folder import RunFolder
 
 ROOT = Path(__file__).parents[1]
 VARIANTS = {

@@ -8,8 +8,8 @@ import numpy as np
 import shapely
 from harness import Result, compare
 
+from hmean.ensemble.voting import VotingParams, vote
 from hmean.types import Detections, Polygons
-from hmean.voting import VotingParams, vote
 
 PEERS = ()
 ABOUT = (
@@ -17,7 +17,7 @@ ABOUT = (
     "than 2 seconds for five members on 400 pages, so less than 5 ms a page."
 )
 PARAMS = VotingParams(votes=3, iou=0.5, box_thresh=0.0)
-TESTS = "tests/test_voting.py (properties; pairs of two members are those of shapely's IoU); equal number of texts here"
+TESTS = "tests/unit/ensemble/test_voting.py (properties; pairs of two members are those of shapely's IoU); equal number of texts here"
 
 
 def members(rng: np.random.Generator, points: int, words: int = 55) -> list[Detections]:

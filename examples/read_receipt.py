@@ -12,8 +12,8 @@ from pathlib import Path
 from rapidocr import RapidOCR
 
 import hmean
-from hmean.conversions import crops, reading_order
 from hmean.data.images import read_image
+from hmean.inference.conversions import crops, reading_order
 
 
 def main() -> None:

@@ -9,38 +9,10 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
-import PIL.Image
 import pytest
 
-from hmean.data.synth import write_dataset
-
-# A network small enough for a test: timm's own test models.
-TINY = [
-    "preset=receipts_lite",
-    "models.encoder.model_name=test_efficientnet",
-    "models.encoder.pretrained=false",
-    "models.encoder.freeze_bn=false",
-    "models.encoder.lr_scale=1.0",
-    "models.decoder.inner_channels=16",
-    "models.decoder.output_channels=8",
-    "transforms.long_side=160",
-    "transforms.train.crop=64",
-    "transforms.train.long_side=[128,192]",
-    "dataloaders.train_dataloader={batch_size: 2, num_workers: 0}",
-    "dataloaders.val_dataloader={batch_size: 2, num_workers: 0}",
-    "dataloaders.predict_dataloader={batch_size: 2, num_workers: 0}",
-    "trainer.max_epochs=2",
-    "trainer.check_val_every_n_epoch=1",
-    "trainer.accelerator=cpu",
-]
-
-
-def drawn_page(words: int) -> PIL.Image.Image:
-    """A white page with so many black words below each other."""
-    page = np.full((200, 120, 3), 255, np.uint8)
-    for i in range(words):
-        page[10 + 24 * i : 20 + 24 * i, 20:80] = 0
-    return PIL.Image.fromarray(page)
+from hmean.synth.receipts import write_dataset
+from support.pages import TINY
 
 
 def data_folder(name: str) -> Path:
@@ -68,8 +40,8 @@ def receipts(tmp_path_factory) -> Path:
 def ink(tmp_path_factory) -> Path:
     """An exported model that needs no training: P is high where a page is darker than what pads it, and a little beside that."""
     onnx = pytest.importorskip("onnx")
-    from hmean.config import compose
-    from hmean.exported import network_hash, write_about
+    from hmean.inference.exported import network_hash, write_about
+    from hmean.settings.config import compose
 
     node, inits = onnx.helper.make_node, onnx.numpy_helper.from_array
     nodes = [

@@ -15,14 +15,14 @@ import numpy as np
 import pyclipper
 from numpy.typing import NDArray
 
-from hmean.targets import Targets
+from hmean.data.targets import Targets
 from hmean.types import Polygons
 
 
 def make_targets(
     polygons: Polygons, ignore: NDArray[np.bool_], width: int, height: int, *, shrink_ratio: float, min_side: float
 ) -> Targets:
-    """The same maps as ``hmean.targets.make_targets``, with the errors of integer offsets and filled borders."""
+    """The same maps as ``hmean.data.targets.make_targets``, with the errors of integer offsets and filled borders."""
     shrink = np.zeros((height, width), dtype=np.uint8)
     band = np.zeros((height, width), dtype=np.uint8)
     valid = np.ones((height, width), dtype=np.uint8)

@@ -203,7 +203,7 @@ def _dispatch(arguments: list[str]) -> int:
         _need(command, *packages, extra=extra)
         from importlib import import_module  # noqa: PLC0415 - so that --help does not wait for what a job imports
 
-        if said := import_module(f"hmean.jobs.{command}").main(rest):
+        if said := import_module(f"hmean.commands.{command}").main(rest):
             print(said)
         return 0
     if command in HELP:
@@ -278,9 +278,9 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
 
 def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """A job with a trained model."""
-    from hmean.inference import open_model  # noqa: PLC0415
-    from hmean.jobs import evaluate, predict, tune  # noqa: PLC0415
-    from hmean.runs import model_of  # noqa: PLC0415
+    from hmean.commands import evaluate, predict, tune  # noqa: PLC0415
+    from hmean.inference.opening import open_model  # noqa: PLC0415
+    from hmean.runs.folder import model_of  # noqa: PLC0415
 
     run = next((o.removeprefix("run=") for o in overrides if o.startswith("run=")), None)
     if run is not None:
@@ -291,7 +291,7 @@ def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         if not any(o.startswith("checkpoint_path=") for o in overrides):
             overrides.append("checkpoint_path=receipts-lite")
     if command == "ensemble":
-        from hmean.jobs import ensemble  # noqa: PLC0415
+        from hmean.commands import ensemble  # noqa: PLC0415
 
         print(ensemble.table(ensemble.run(paths, overrides)))
         return 0
@@ -299,7 +299,7 @@ def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     if command in ("predict", "evaluate") and model.suffix == ".json":
         return _use_ensemble(command, model, paths, overrides)
     if command == "export":
-        from hmean.jobs import export  # noqa: PLC0415 - torch
+        from hmean.commands import export  # noqa: PLC0415 - torch
 
         print(export.run(paths, overrides))
         return 0
@@ -314,8 +314,8 @@ def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
 
 
 def _train(command: str, overrides: list[str]) -> int:
-    from hmean.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
-    from hmean.jobs import crossval, lr_find, train  # noqa: PLC0415
+    from hmean.commands import crossval, lr_find, train  # noqa: PLC0415
+    from hmean.settings.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
 
     if command == "train":
         train.run(compose(overrides))
@@ -328,7 +328,7 @@ def _train(command: str, overrides: list[str]) -> int:
 
 
 def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.jobs import campaign  # noqa: PLC0415
+    from hmean.commands import campaign  # noqa: PLC0415
 
     if len(paths) != 1:
         raise InputError("hmean campaign takes one file, such as configs/campaign/quickstart.yaml")
@@ -341,7 +341,8 @@ def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
 
 
 def _use_ensemble(command: str, path: Path, paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.jobs import ensemble_predict, predict  # noqa: PLC0415
+    from hmean.commands import predict  # noqa: PLC0415
+    from hmean.ensemble import members as ensemble_predict  # noqa: PLC0415
 
     if command == "predict":
         ensemble = ensemble_predict.open_ensemble(path, overrides)
@@ -361,7 +362,7 @@ def _need(command: str, *packages: str, extra: str = "train") -> None:
 
 
 def _report(paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.jobs import report  # noqa: PLC0415
+    from hmean.commands import report  # noqa: PLC0415
 
     target = None
     for override in overrides:
@@ -374,7 +375,7 @@ def _report(paths: Sequence[str], overrides: Sequence[str]) -> int:
 
 
 def _studio(paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.jobs import studio  # noqa: PLC0415
+    from hmean.commands import studio  # noqa: PLC0415
 
     studio.run(paths, overrides)
     return 0
@@ -425,7 +426,7 @@ def _score_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_score(options: argparse.Namespace) -> int:
-    from hmean.results import intervals, score_files  # noqa: PLC0415
+    from hmean.runs.results import intervals, score_files  # noqa: PLC0415
 
     scorer = score_files(options.truth, options.predictions, options.characters, options.images)
     record = scorer.compute().to_dict()
@@ -446,7 +447,7 @@ def _compare_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_compare(options: argparse.Namespace) -> int:
-    from hmean.jobs import compare  # noqa: PLC0415
+    from hmean.commands import compare  # noqa: PLC0415
 
     record = compare.run(options.results, options.truth, options.images)
     print(json.dumps(record) if options.json else compare.table(record))
@@ -488,7 +489,7 @@ def _data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_synth(options: argparse.Namespace) -> int:
-    from hmean.jobs import data  # noqa: PLC0415
+    from hmean.commands import data  # noqa: PLC0415
 
     data.synth(
         options.out, train=options.train, val=options.val, test=options.test, seed=options.seed, level=options.level,
@@ -499,7 +500,7 @@ def _run_synth(options: argparse.Namespace) -> int:
 
 
 def _run_check(options: argparse.Namespace) -> int:
-    from hmean.jobs import data  # noqa: PLC0415
+    from hmean.commands import data  # noqa: PLC0415
 
     pages, faults = data.check(options.labels, options.images)
     for fault in faults:
@@ -509,7 +510,7 @@ def _run_check(options: argparse.Namespace) -> int:
 
 
 def _run_split(options: argparse.Namespace) -> int:
-    from hmean.jobs import data  # noqa: PLC0415
+    from hmean.commands import data  # noqa: PLC0415
 
     *folds, held = data.split(
         options.labels, options.out, k=options.k, holdout=options.holdout, seed=options.seed,

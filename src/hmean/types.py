@@ -179,7 +179,7 @@ class Detections:
 
 @dataclass(frozen=True)
 class PostprocessParams:
-    """Every knob between a probability map and the regions; the README of ``hmean.postprocess`` says what each does."""
+    """Every parameter between a probability map and the text polygons."""
 
     thresh: float = 0.3
     box_thresh: float = 0.6

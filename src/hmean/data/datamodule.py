@@ -12,7 +12,7 @@ import torch
 from torch.utils.data import DataLoader, Subset
 
 from hmean.data.dataset import EpochSampler, EvalDataset, TrainDataset, collate_eval, collate_train, mix
-from hmean.targets_torch import make_targets
+from hmean.data.targets_torch import make_targets
 
 # OpenCV's threads do not survive a fork: a loader process forked after their first use would wait for them for ever.
 cv2.setNumThreads(0)

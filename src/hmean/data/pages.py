@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.data.annotations import Labels
 from hmean.data.images import Decoder, Pixels, decode, image_size, read_image
 from hmean.errors import InputError
+from hmean.labels.annotations import Labels
 from hmean.types import Page
 
 

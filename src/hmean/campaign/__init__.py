@@ -1,0 +1,1 @@
+"""The phases and gates of a campaign."""

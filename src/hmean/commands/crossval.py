@@ -1,0 +1,220 @@
+"""``hmean crossval``: one recipe trained without each fold of the pages; out-of-fold predictions and scores out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmean.commands.data import split
+from hmean.commands.evaluate import require_sound, run_maps
+from hmean.commands.tune import fit
+from hmean.data.folds import HOLDOUT, read_splits
+from hmean.data.pages import LabelledImages
+from hmean.errors import InputError
+from hmean.execute.processes import HMEAN, locked, run_one
+from hmean.files import read_json, write_json
+from hmean.inference.opening import open_model
+from hmean.inference.trained import Trained
+from hmean.metrics.scorer import Scorer, choose_characters, score_pages
+from hmean.runs.folder import MAY_CHANGE, RunFolder, differences, load_yaml
+from hmean.runs.maps import MapStore
+from hmean.runs.results import STATISTICS, hmean_of, read_predictions, score_record, write_predictions
+from hmean.settings.build import open_pages
+from hmean.settings.config import Config, check_components
+from hmean.types import PostprocessParams
+
+# Of a fold's config: what a resumed run may change too, but for what decides which epoch is kept; and where its pages
+# lie, which are compared themselves.
+NO_OTHER_FOLD = (
+    *(key for key in MAY_CHANGE if key not in ("trainer.max_epochs", "trainer.check_val_every_n_epoch")),
+    "exp_name", "maps", "dataset_base_path", "datasets.val_dataset",
+    *(f"datasets.train_dataset.{key}" for key in ("annotation_path", "image_path", "split")),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A trained fold: its run, its model, the pages it did not see and their maps."""
+
+    run: RunFolder
+    checkpoint: Trained
+    pages: LabelledImages
+    maps: MapStore
+
+
+def run(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
+    """Train the folds that are not trained yet, then score and tune on the pages that each did not see.
+
+    Args:
+        config: of every fold, but for its data sets.
+        overrides: that ``config`` was composed of, for ``hmean train``.
+
+    Returns:
+        The content of ``crossval.json``.
+
+    Raises:
+        InputError: if data or config are wrong, a fold failed, or members are one model or saw pages of their own fold.
+    """
+    check_components(config)
+    folder = Path(config.output_dir) / str(config.exp_name)
+    source, wanted = config.datasets.train_dataset, config.crossval
+    if source.split is not None:
+        raise InputError("datasets.train_dataset.split: crossval deals the pages itself; give it all of them")
+    every = open_pages(source)
+    require_sound(every)
+    with locked(folder) as hold:
+        splits = folder / "splits.json"
+        if not splits.exists():
+            labels = Path(source.annotation_path)
+            split(labels, splits, k=wanted.k, holdout=wanted.holdout, seed=wanted.seed, overwrite=False)
+        dealt = read_splits(splits, every.labels.names)
+        if set(dealt.tolist()) - {HOLDOUT} != set(range(wanted.k)):
+            raise InputError(f"{splits}: was dealt with another k than {wanted.k}; choose another exp_name, or that k")
+        runs = [RunFolder(folder / f"fold_{i}") for i in range(wanted.k)]
+        todo = [i for i, fold in enumerate(runs) if not _is_trained(fold, config.trainer.max_epochs)]
+        others = [
+            f"{run.path}: {difference}"
+            for run in (run for i, run in enumerate(runs) if i not in todo)
+            for difference in differences(load_yaml(run.path / "config.yaml"), config.to_dict(), NO_OTHER_FOLD)
+        ]
+        if others:
+            raise InputError.listing("These folds were trained with other values; choose another exp_name:", others)
+        print(f"{folder}: {wanted.k} folds, {wanted.k - len(todo)} of them trained already")
+        commands = {runs[i].path.name: [*HMEAN, "train", *fold_overrides(config, overrides, splits, i)] for i in todo}
+        failed = _train(commands, folder, wanted.agents, hold)
+        if failed:
+            raise InputError.listing("Some folds are not trained; the same command goes on with them:", failed)
+        folds = [_open(fold, fold_overrides(config, overrides, splits, i)) for i, fold in enumerate(runs)]
+        _check_members(folds)
+        return _join(folder, config, folds, replace(every, indices=np.flatnonzero(dealt != HOLDOUT).tolist()))
+
+
+def _train(commands: dict[str, list[str]], folder: Path, agents: int, hold: int) -> list[str]:
+    """Run each fold's command; what is said of those that failed, which end no other."""
+    if agents == 1:
+        codes = {name: run_one(command, hold) for name, command in commands.items()}
+        if 130 in codes.values():
+            raise KeyboardInterrupt(f"stopped; the same command goes on in {folder}")
+        return [f"{folder / name}: ended with {code}" for name, code in codes.items() if code]
+    from hmean.execute.slots import run_commands  # noqa: PLC0415 - the queue's database only where it is needed
+
+    (folder / "slots.db").unlink(missing_ok=True)  # what is finished is known by the folders themselves
+    slots = run_commands(commands, folder, agents=agents) if commands else {}
+    return [f"{folder / name}: {slot.result['reason']}" for name, slot in slots.items() if slot.state != "done"]
+
+
+def fold_overrides(config: Config, overrides: Sequence[str], splits: Path, fold: int) -> list[str]:
+    """What ``hmean train`` is told for one fold: the same labels, cut in two."""
+    source, own = config.datasets.train_dataset, ("crossval.", "exp_name=", "output_dir=", "resume=", "overwrite=")
+    cut = f"split={{file: {json.dumps(str(splits))}, fold: {fold}, part: "
+    return [
+        *(o for o in overrides if not o.startswith(own)),
+        *(f"output_dir={splits.parent}", f"exp_name=fold_{fold}", "resume=auto"),
+        f"datasets.val_dataset.annotation_path={source.annotation_path}",
+        f"datasets.val_dataset.image_path={source.image_path}",
+        *(f"datasets.{part}_dataset.{cut}{part}}}" for part in ("train", "val")),
+    ]
+
+
+def _is_trained(run: RunFolder, epochs: int) -> bool:
+    rows = run.read_metrics()
+    return (run.path / "scores.json").exists() and bool(rows) and rows[-1]["epoch"] + 1 >= epochs
+
+
+def _open(run: RunFolder, overrides: Sequence[str]) -> Fold:
+    data = [o for o in overrides if not o.startswith(("models", "transforms"))]  # the checkpoint brings these
+    config, checkpoint = open_model([*data, "evaluate_on=val", f"checkpoint_path={run.best}"])
+    pages = open_pages(config.datasets.val_dataset)
+    return Fold(run, checkpoint, pages, run_maps(config, checkpoint, pages, run.path))
+
+
+def _check_members(folds: Sequence[Fold]) -> None:
+    """Refuse members that are one model, saw the same pages, other labels, or pages that they are scored on."""
+    faults, first = [], dict[str, Path]()
+    own = [fold.pages.page_keys() for fold in folds]
+    for i, (fold, keys) in enumerate(zip(folds, own, strict=True)):
+        path, seen = fold.run.path, fold.checkpoint.pages
+        trained = np.sort(seen["train"])
+        for what, value in (("weights", fold.checkpoint.weights_hash()), ("training pages", trained.tobytes().hex())):
+            if first.setdefault(value, path) != path:
+                faults.append(f"{path}: has the {what} of {first[value]}")
+        leaked = int(np.isin(keys, trained).sum())
+        if leaked:
+            faults.append(f"{path}: was trained on {leaked} of the {len(keys)} pages that it is scored on")
+        if not np.array_equal(trained, np.sort(np.concatenate(own[:i] + own[i + 1 :]))):
+            faults.append(f"{path}: was trained on other pages, or other labels, than those of the other folds now")
+        if not np.array_equal(np.sort(keys), np.sort(seen["val"])):
+            faults.append(f"{path}: was validated on other pages, or other labels, than splits.json gives it now")
+    if faults:
+        raise InputError.listing("These runs cannot stand for folds:", faults)
+
+
+def _join(folder: Path, config: Config, folds: Sequence[Fold], pages: LabelledImages) -> dict[str, Any]:
+    """Out-of-fold predictions, scores and values, as files."""
+    scores = [read_json(fold.run.path / "scores.json") for fold in folds]
+    about = {
+        "exp_name": folder.name,
+        "part": "out of fold",
+        "data_hash": pages.fingerprint(),
+        "weights_hash": [fold.checkpoint.weights_hash() for fold in folds],
+        "influenced_by": {"trained": 0, "epoch_chosen": len(pages), "tuned": 0},
+        "long_side": scores[0]["long_side"],
+        "postprocess": scores[0]["postprocess"],
+    }
+    made_of = {**about, "tune": config.tune.model_dump()}
+    known = folder / "crossval.json"
+    if known.exists() and (record := read_json(known))["made_of"] == made_of:
+        return dict(record)
+    truth = [pages.page(i) for i in range(len(pages))]
+    found = {
+        name: regions for f in folds for name, regions in read_predictions(f.run.path / "predictions.json").items()
+    }
+    scorer = Scorer(choose_characters(truth))
+    scorer.pages = [p for (p,) in score_pages(truth, [found[page.name] for page in truth], scorer.characters)]
+    with write_predictions(folder / "predictions.json", None) as write:
+        for page in truth:
+            write(page.name, found[page.name], page.width, page.height)
+    write_json(folder / "scores.json", out_of_fold := score_record(scorer, about))
+
+    maps = {fold.pages.name(i): fold.maps for fold in folds for i in range(len(fold.pages))}
+    before = PostprocessParams(**about["postprocess"])
+    tuned, held = fit(truth, lambda page: maps[page.name].read(page.name), before, config.tune)
+    chosen = PostprocessParams(**tuned["before" if tuned["decided"] == "kept" else "after"]["postprocess"])
+    write_json(folder / "tuned.json", {"part": about["part"], "influenced_by": about["influenced_by"], **tuned})
+    crossed = score_record(held, {**about, "postprocess": chosen.to_dict()})
+    write_json(folder / "cross_fitted" / "scores.json", crossed)
+    for fold in folds:
+        if fold.checkpoint.config["models"]["head"]["postprocess"] != chosen.to_dict():
+            why = f"tuned for {'+'.join(tuned['objective'])} hmean on {len(pages)} out-of-fold pages"
+            fold.checkpoint.write_postprocess(chosen, why, pages.page_keys())
+    each = np.array([[hmean_of(score, s) for s in STATISTICS] for score in scores])
+    record = {
+        "made_of": made_of,
+        "folds": [{"pages": s["images"], **{n: hmean_of(s, n) for n in STATISTICS}} for s in scores],
+        "mean": dict(zip(STATISTICS, each.mean(axis=0).tolist(), strict=True)),
+        "sd": dict(zip(STATISTICS, each.std(axis=0, ddof=1).tolist(), strict=True)),
+        "out_of_fold": {k: v for k, v in out_of_fold.items() if k != "pages"},
+        "cross_fitted": {k: v for k, v in crossed.items() if k != "pages"},
+    }
+    write_json(known, record)
+    return record
+
+
+def summary(record: dict[str, Any]) -> str:
+    """What the command prints."""
+    rows = [("", *STATISTICS)]
+    rows += [(f"fold {i}", *(f"{100 * f[s]:.2f}" for s in STATISTICS)) for i, f in enumerate(record["folds"])]
+    rows.append(("mean ± sd", *(f"{100 * record['mean'][s]:.2f} ± {100 * record['sd'][s]:.2f}" for s in STATISTICS)))
+    for name in ("out_of_fold", "cross_fitted"):
+        part = record[name]
+        low_high = [[100 * v for v in part["interval95"][s]] for s in STATISTICS]
+        cells = [
+            f"{100 * hmean_of(part, s):.2f} [{a:.2f}, {b:.2f}]" for s, (a, b) in zip(STATISTICS, low_high, strict=True)
+        ]
+        rows.append((name.replace("_", " "), *cells))
+    return "\n".join("\t".join(row) for row in rows)

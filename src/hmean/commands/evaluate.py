@@ -1,0 +1,195 @@
+"""``hmean evaluate``: a trained model and labelled pages in; maps, predictions, scores, errors and pictures out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hmean.data.images import read_image
+from hmean.data.pages import LabelledImages, check_pages
+from hmean.errors import InputError
+from hmean.files import write_json
+from hmean.inference.trained import Trained
+from hmean.metrics.breakdown import break_down
+from hmean.metrics.scorer import Scorer, choose_characters
+from hmean.postprocess.decoding import detect
+from hmean.progress import track
+from hmean.reports.drawing import draw_faults, save_picture
+from hmean.runs.maps import MapStore, map_settings
+from hmean.runs.results import score_record, write_predictions
+from hmean.settings.build import open_pages
+from hmean.settings.config import Config
+from hmean.types import Detections
+
+PICTURES = 6  # worst pages, and best ones, that are drawn
+
+
+def run(config: Config, checkpoint: Trained, folder: Path | None = None) -> dict[str, Any]:
+    """Score a model on the pages of ``evaluate_on``.
+
+    Args:
+        config: with the checkpoint's model (``open_model``).
+        checkpoint: the model.
+        folder: where to write; by default ``output``, or ``evaluate_<part>`` beside the run's checkpoints.
+
+    Returns:
+        The content of ``scores.json``.
+    """
+    folder = folder or output_folder(config, checkpoint)
+    pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
+    require_sound(pages)
+    started = time.monotonic()
+    store = run_maps(config, checkpoint, pages, folder)
+    seconds = time.monotonic() - started
+
+    params = config.models.head.postprocess.params()
+    scorer = Scorer(choose_characters(pages.page(i) for i in range(len(pages))))
+    found: list[Detections] = []
+    with (
+        write_predictions(folder / "predictions.json", None) as write,
+        track("scoring", len(pages)) as advance,
+    ):
+        for position in range(len(pages)):
+            page = pages.page(position)
+            detections = detect(store.read(page.name), params)
+            scorer.update(page, detections)
+            write(page.name, detections, page.width, page.height)
+            found.append(detections)
+            advance()
+    truth = [pages.page(position) for position in range(len(pages))]
+    errors = break_down(truth, found, scorer.characters, config.transforms.long_side)
+    write_json(folder / "errors.json", errors, indent=None)
+    record = score_record(scorer, about(config, checkpoint, pages, seconds))
+    write_json(folder / "scores.json", record)
+    draw_extremes(folder / "pictures", pages, scorer, found)
+    return record
+
+
+def require_sound(pages: LabelledImages) -> None:
+    """Check labels and images before any long work.
+
+    Raises:
+        InputError: listing every fault.
+    """
+    faults = label_faults(pages)
+    if faults:
+        raise InputError.listing("The data set has faults (hmean data check lists all of them):", faults)
+
+
+def label_faults(pages: LabelledImages) -> list[str]:
+    """Every fault of the pages, unlabelled ones among them."""
+    with track("checking labels", len(pages)) as advance:
+        faults = check_pages(pages, on_page=advance)
+    blank = [i for i in range(len(pages)) if not pages.page(i, []).words_known]
+    if blank:
+        first = pages.name(blank[0])
+        faults.append(f"{pages.labels.source}: {len(blank)} images are unlabelled (no words), first {first}")
+    return faults
+
+
+def output_folder(config: Config, checkpoint: Trained) -> Path:
+    """Where an evaluation is written; it must not hold another one.
+
+    Raises:
+        InputError: if there is one and ``overwrite`` is not set.
+    """
+    folder = Path(config.output) if config.output else run_of(checkpoint) / f"evaluate_{config.evaluate_on}"
+    if (folder / "scores.json").exists() and not config.overwrite:
+        raise InputError(f"{folder}: holds an evaluation already; set output=ANOTHER_FOLDER or overwrite=true")
+    return folder
+
+
+def run_of(checkpoint: Trained) -> Path:
+    """Where results with this model belong.
+
+    Raises:
+        InputError: if they have no natural place: the checkpoint lies in no run folder.
+    """
+    if checkpoint.folder is None:
+        raise InputError(
+            f"{checkpoint.path}: lies in no run folder; copy it to a folder of yours and give the copy, or say where "
+            "results go with output=FOLDER (but for hmean tune, which writes into the file)"
+        )
+    return checkpoint.folder
+
+
+def about(config: Config, checkpoint: Trained, pages: LabelledImages, seconds: float) -> dict[str, Any]:
+    """What was scored, with what: enough to refuse a comparison of different pages."""
+    return {
+        "exp_name": checkpoint.config["exp_name"],
+        "part": config.evaluate_on,
+        "data_hash": pages.fingerprint(),
+        "weights_hash": checkpoint.weights_hash(),
+        "epoch": checkpoint.epoch,
+        "influenced_by": checkpoint.influenced_by(pages.page_keys()),
+        "long_side": config.transforms.long_side,
+        "postprocess": config.models.head.postprocess.model_dump(),
+        "tuned": [entry["why"] for entry in checkpoint.history],
+        "seconds": round(seconds, 2),
+        "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
+    }
+
+
+def run_maps(config: Config, checkpoint: Trained, pages: LabelledImages, otherwise: Path) -> MapStore:
+    """Maps of all pages in the run's ``maps/``, which its jobs share, or in that of the folder ``otherwise``.
+
+    Once all are there, those of earlier weights of the same checkpoint file are removed.
+    """
+    kind = checkpoint.path.stem
+    folder = (checkpoint.folder or otherwise) / "maps"
+    folder /= f"{kind}-{checkpoint.weights_hash()[:12]}"
+    store = make_maps(config, checkpoint, pages, folder)
+    for old in set(folder.parent.glob(f"{kind}-{'[0-9a-f]' * 12}")) - {folder}:
+        shutil.rmtree(old)
+    return store
+
+
+def make_maps(
+    config: Config, checkpoint: Trained, pages: LabelledImages, folder: Path, *, flip: bool = False
+) -> MapStore:
+    """Maps of all pages (``flip``: of the mirrored ones), made by the network only where they are not there yet.
+
+    Raises:
+        InputError: if an image cannot be read.
+    """
+    images = [(pages.name(i), pages.file(i)) for i in range(len(pages))]
+    store = map_store(folder, config, checkpoint, images, flip=flip)
+    missing = [position for position in range(len(pages)) if pages.name(position) not in store]
+    if not missing:
+        return store
+    run = checkpoint.start(config)
+    files = [(pages.name(position), pages.file(position)) for position in missing]
+    loader = getattr(config.dataloaders, f"{config.evaluate_on}_dataloader")
+    with track("detecting", len(files)) as advance:
+        for result in run(files, config, loader, flip=flip):
+            if isinstance(result.found, str):
+                raise InputError(result.found)
+            store.add(result.found)  # what is done need not be done again
+            advance()
+    return store
+
+
+def map_store(
+    folder: Path, config: Config, checkpoint: Trained, images: Sequence[tuple[str, Path]], *, flip: bool = False
+) -> MapStore:
+    """Where the maps are that these weights and this preprocessing make of the (mirrored) images."""
+    view = config.transforms
+    settings = map_settings(checkpoint.weights_hash(), view.long_side, view.pad, flip=flip)
+    return MapStore(folder, settings, dict(images))
+
+
+def draw_extremes(folder: Path, pages: LabelledImages, scorer: Scorer, found: list[Detections]) -> None:
+    """Pictures of the worst and the best pages by CLEval H, worst first, with their faults."""
+    order = sorted(range(len(pages)), key=lambda i: scorer.pages[i].prh.h)
+    chosen = [("worst", i) for i in order[:PICTURES]] + [("best", i) for i in order[: -PICTURES - 1 : -1]]
+    listing = []
+    for rank, (kind, i) in enumerate(chosen):
+        file = f"{kind}_{rank % PICTURES + 1}.jpg"
+        image = read_image(pages.file(i))
+        save_picture(folder / file, draw_faults(image, found[i], pages.page(i), scorer.characters))
+        listing.append({"file": file, "kind": kind, "page": pages.name(i), "h": scorer.pages[i].prh.h})
+    write_json(folder / "pictures.json", listing)

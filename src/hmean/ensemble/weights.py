@@ -1,0 +1,58 @@
+"""One model from several: the mean of weights that were trained from one initialisation (Wortsman et al. 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hmean.errors import InputError
+from hmean.inference.checkpoints import Checkpoint
+
+
+def soup(members: Sequence[Checkpoint], path: Path) -> Checkpoint:
+    """Mean of all weights, BatchNorm statistics too, as a checkpoint that has seen what any member has seen.
+
+    The mean of the members' statistics is not what the averaged network would measure: it is exact only where they
+    were frozen at one value.
+
+    Raises:
+        InputError: listing members of another architecture or initialisation (other ``models`` values, seed or start).
+    """
+    first, *others = members
+    faults = [fault for other in others for fault in _differences(first, other)]
+    if faults:
+        raise InputError.listing("Only weights of one architecture and initialisation have a mean of use:", faults)
+    weights = {
+        name: torch.stack([m.weights[name].double() for m in members]).mean(dim=0).to(tensor.dtype)
+        if tensor.is_floating_point() else tensor
+        for name, tensor in first.weights.items()
+    }  # fmt: skip
+    pages = {part: np.unique(np.concatenate([m.pages[part] for m in members])) for part in first.pages}
+    history = [entry for m in members for entry in m.history]
+    return Checkpoint(path, first.config, max(m.epoch for m in members), history, pages, weights)
+
+
+def _differences(a: Checkpoint, b: Checkpoint) -> list[str]:
+    if {k: v.shape for k, v in a.weights.items()} != {k: v.shape for k, v in b.weights.items()}:
+        return [f"{b.path}: has another architecture than {a.path}"]
+    parts = ("encoder", "decoder", "head")
+    made = [
+        {p: {**c.config["models"][p], "postprocess": None} for p in parts}
+        | {"": [c.config.get(k) for k in ("seed", "checkpoint_path")]}
+        for c in (a, b)
+    ]
+    return [] if made[0] == made[1] else [f"{b.path}: was initialised otherwise (models, seed or start) than {a.path}"]
+
+
+def greedy(order: Sequence[int], score: Callable[[tuple[int, ...]], float]) -> tuple[int, ...]:
+    """Members of the greedy soup: best first, each is added where the soup's score does not fall."""
+    chosen: tuple[int, ...] = (order[0],)
+    best = score(chosen)
+    for member in order[1:]:
+        value = score((*chosen, member))
+        if value >= best:
+            chosen, best = (*chosen, member), value
+    return chosen

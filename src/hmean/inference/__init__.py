@@ -1,0 +1,1 @@
+"""Trained models, from checkpoints or exported files, and what they find."""

@@ -1,0 +1,1 @@
+"""Label files: one reader and one writer for each format."""

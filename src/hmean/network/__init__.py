@@ -1,0 +1,1 @@
+"""The network: encoders, decoders, heads and their loss."""

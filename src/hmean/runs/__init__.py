@@ -1,0 +1,1 @@
+"""What lies in a run folder: every file is one record."""

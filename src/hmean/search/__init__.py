@@ -1,0 +1,1 @@
+"""Sweeps: the sweep file, proposals and trials."""

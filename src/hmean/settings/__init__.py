@@ -1,0 +1,1 @@
+"""The schema of the config, and how it is composed."""

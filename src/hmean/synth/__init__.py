@@ -1,0 +1,1 @@
+"""Drawn receipts with exact labels."""

@@ -1,0 +1,1 @@
+"""Tuning of post-processing parameters on cached maps."""

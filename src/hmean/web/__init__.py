@@ -1,0 +1,1 @@
+"""The web server: the detection service and the studio."""

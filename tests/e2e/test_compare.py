@@ -1,0 +1,131 @@
+"""hmean compare: which of two results is better, and whether that can be said."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmean.cli import main
+from hmean.commands.compare import COMPARED, compare, open_result
+from hmean.errors import InputError
+from hmean.labels.annotations import open_labels
+from hmean.metrics.cleval import Counts
+from hmean.metrics.iou import MatchCounts
+from hmean.metrics.scorer import PageScore, Scorer, bootstrap_interval
+from hmean.runs.results import score_record, write_predictions
+from hmean.types import Detections
+
+
+def predictions(receipts: Path, path: Path, *, drop: int) -> Path:
+    """The labels of the training pages as found regions, every drop-th left out."""
+    labels = open_labels(receipts / "jsons/train.json", receipts / "images")
+    with write_predictions(path, None) as write:
+        for page in map(labels.page, range(len(labels.names))):
+            kept = np.arange(len(page.polygons)) % drop != 0
+            found = page.polygons.select(kept)
+            write(page.name, Detections(found, np.ones(len(found), np.float32)), page.width, page.height)
+    return path
+
+
+def test_prediction_files(receipts, tmp_path, capsys):
+    good, bad = (predictions(receipts, tmp_path / f"{n}.json", drop=n) for n in (40, 3))
+    command = ["compare", str(bad), str(good), str(bad), "--truth", str(receipts / "jsons/train.json")]
+    assert main([*command, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    better, same = record["comparisons"]
+    recall = [result["macro"]["r"] for result in record["results"]]
+    assert better["macro_r"]["difference"] == pytest.approx(recall[1] - recall[0])
+    assert better["macro_r"]["verdict"] == "better"
+    assert better["macro_p"]["interval95"][0] >= 0  # neither finds anything false
+    for statistic in ("macro", "pooled", "iou50", "iou70"):
+        assert better[statistic]["verdict"] == "better"
+        low, high = better[statistic]["interval95"]
+        assert 0 < low < better[statistic]["difference"] < high
+        h = [result[statistic]["h"] for result in record["results"]]
+        assert better[statistic]["difference"] == pytest.approx(h[1] - h[0])
+        assert same[statistic] == {"difference": 0.0, "interval95": [0.0, 0.0], "verdict": "not distinguishable"}
+    assert main(command) == 0
+    out = capsys.readouterr().out
+    assert "minus" in out
+    assert "\tbetter" in out
+
+
+def scored(folder: Path, scorer: Scorer, **about) -> Path:
+    folder.mkdir()
+    (folder / "scores.json").write_text(json.dumps(score_record(scorer, {"data_hash": "a", **about})))
+    return folder
+
+
+def scorer_of(names, characters="transcription"):
+    scorer = Scorer(characters)
+    scorer.pages = [PageScore(name, Counts(10, 9), MatchCounts(1, 2, 3), MatchCounts(1, 2, 3)) for name in names]
+    return scorer
+
+
+def test_results_of_other_pages_are_refused(tmp_path, capsys):
+    a = scored(tmp_path / "a", scorer_of("xyz"))
+    others = {
+        "b": (scored(tmp_path / "b", scorer_of("xy")), "first z"),
+        "c": (scored(tmp_path / "c", scorer_of("zyx")), "in another order"),
+        "d": (scored(tmp_path / "d", scorer_of("xyz"), data_hash="b"), "other labels or images"),
+        "e": (scored(tmp_path / "e", scorer_of("xyz", "aspect")), "counts characters by"),
+    }
+    for other, message in others.values():
+        assert main(["compare", str(a), str(other)]) == 2
+        assert message in capsys.readouterr().err
+        with pytest.raises(InputError, match=message):  # for the jobs that compare by themselves, too
+            compare(open_result(a, None), open_result(other, None))
+    assert main(["compare", str(a)]) == 2
+    assert main(["compare", str(a), str(tmp_path)]) == 2
+    assert "scores.json" in capsys.readouterr().err
+    (a / "scores.json").write_text('{"pages": [{}], "cleval": {"characters": "aspect"}}')
+    assert main(["compare", str(a), str(a)]) == 2
+    assert "run hmean evaluate again" in capsys.readouterr().err
+
+
+def test_configs_are_told_apart(tmp_path, capsys):
+    a = scored(tmp_path / "a", scorer_of("xyz"))
+    b = Path(shutil.copytree(a, tmp_path / "b"))
+    (a / "config.yaml").write_text("models: {optimizer: {lr: 0.1}}")
+    (b / "config.yaml").write_text("models: {optimizer: {lr: 0.2}}")
+    assert main(["compare", str(a), str(b)]) == 0
+    assert "config\tmodels.optimizer.lr: was 0.1, now 0.2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("statistic", COMPARED)
+def test_intervals_cover_the_truth(statistic):
+    """200 draws of 60 pages of two systems whose true difference is known from a very large draw."""
+    rng = np.random.default_rng(0)
+
+    def draw(pages):
+        size = rng.integers(20, 200, pages)
+        shift = rng.normal(0, 0.03, pages)  # a hard page is hard for both
+        out = []
+        for quality in (0.90, 0.92):
+            tp = rng.binomial(size, np.clip(quality + shift, 0.5, 1))
+            fp = rng.binomial(size, 0.05)
+            out.append(np.stack([size, tp, fp], axis=1))
+        return out
+
+    def score(rows):
+        return [
+            PageScore(str(i), Counts(gt=g, tp=t, fp=f), MatchCounts(t, g, t + f), MatchCounts(t, g, t + f))
+            for i, (g, t, f) in enumerate(rows.tolist())
+        ]
+
+    def h(pages):
+        scorer = Scorer()
+        scorer.pages = pages
+        of, part = COMPARED[statistic]
+        return getattr(getattr(scorer.compute(), of), part)
+
+    a, b = draw(20_000)
+    truth = h(score(b)) - h(score(a))
+    covered = 0
+    for _ in range(200):
+        a, b = draw(60)
+        low, high = bootstrap_interval(score(b), statistic, minus=score(a), draws=1000)
+        covered += low <= truth <= high
+    assert 180 <= covered <= 196

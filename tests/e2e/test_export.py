@@ -1,0 +1,278 @@
+"""Export: the file finds what the checkpoint finds or is not written, and goes where a checkpoint goes."""
+
+import json
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx")
+import torch
+
+import hmean
+from hmean.cli import main
+from hmean.commands import export
+from hmean.data.images import read_image
+from hmean.errors import InputError
+from hmean.inference.checkpoints import carry, load_checkpoint, save_checkpoint
+from hmean.inference.detector import open_network
+from hmean.inference.exported import network_bytes, read_about, write_about
+from hmean.inference.opening import Exported
+from hmean.runs.results import read_predictions
+from hmean.settings.build import build_detector
+from hmean.settings.config import compose
+from hmean.types import PostprocessParams
+from support.pages import TINY
+
+# Of random weights P lies near one half everywhere: these thresholds give components of many sizes.
+LOOSE = ["models.head.postprocess.box_thresh=0.0", "models.head.postprocess.min_size=1"]
+
+
+@pytest.fixture(scope="module")
+def run(receipts, tmp_path_factory) -> Path:
+    """A run folder with a checkpoint of random weights whose P crosses thresh on every page."""
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("runs") / "tiny"
+    config = compose([*TINY, *LOOSE, f"dataset_base_path={receipts}", "exp_name=tiny"])
+    detector = build_detector(config, pretrained=False).train()
+    pages = torch.from_numpy(
+        np.stack([np.resize(read_image(p), (128, 96, 3)) for p in sorted((receipts / "images").glob("*.jpg"))[:4]])
+    )
+    with torch.no_grad():
+        for _ in range(30):  # BatchNorm's statistics become those of pages
+            detector(pages.permute(0, 3, 1, 2))
+        logits = detector.eval()(pages.permute(0, 3, 1, 2))[0]
+        last = detector.head.probability[-1]
+        scale = 3 / logits.std()
+        last.weight *= scale
+        last.bias[:] = (last.bias - logits.mean()) * scale - 1
+    keys = {"train": np.array([1, 2]), "val": np.array([3])}
+    raw = {
+        "state_dict": {f"detector.{k}": v for k, v in detector.state_dict().items()},
+        "hmean": {"epoch": 3, **carry(config, keys)},
+    }
+    save_checkpoint(folder / "checkpoints" / "best.ckpt", raw)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(run) -> Path:
+    assert main(["export", f"run={run}"]) == 0
+    return run / "exported" / "tiny_fp32.onnx"
+
+
+def test_the_file_finds_what_the_checkpoint_finds_and_says_so(run, exported, receipts, tmp_path):
+    about = read_about(exported)
+    assert about["check"]["pages"] == 3  # the validation pages of the training
+    assert about["check"]["boxes"] > 20
+    assert about["check"]["same_boxes"] >= 0.995
+    assert about["check"]["max_difference"] < 1e-3
+    checkpoint = load_checkpoint(run / "checkpoints/best.ckpt")
+    assert about["weights_hash"] == about["provenance"]["checkpoint_hash"] == checkpoint.weights_hash()
+    assert about["postprocess"] == checkpoint.config["models"]["head"]["postprocess"]
+    assert about["pages"] == {"train": [1, 2], "val": [3]}
+    assert {"hmean", "config_hash", "git", "versions"} <= set(about["provenance"])
+    assert [path.name for path in exported.parent.iterdir()] == [exported.name]  # nothing else is left
+    images = str(receipts / "images")
+    for name, model in (("a", f"run={run}"), ("b", f"checkpoint_path={exported}")):
+        assert main(["predict", model, f"output={tmp_path / name}", "predict.overlays=0", images]) == 0
+    a, b = (read_predictions(tmp_path / name / "predictions.json") for name in "ab")
+    same = sum(len(a[n]) == len(b[n]) and np.allclose(a[n].scores, b[n].scores, atol=1e-3) for n in a)
+    assert len(a) == 11
+    assert same >= 10
+
+
+def test_any_size_and_batch_is_the_same_network(run, exported):
+    detector, config = hmean.load(exported, threads=1), compose([*TINY, *LOOSE])
+    from hmean.inference.checkpoints import restore_detector
+
+    network = restore_detector(config, load_checkpoint(run / "checkpoints/best.ckpt"))
+    rng = np.random.default_rng(5)
+    for shape in ((1, 32, 32), (3, 160, 64), (2, 64, 320)):
+        pages = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
+        with torch.inference_mode():
+            p = network(torch.from_numpy(pages).permute(0, 3, 1, 2))[0].sigmoid().numpy()
+        assert np.abs(detector._network(pages) - p).max() < 1e-4
+
+
+@pytest.mark.parametrize("precision", ["fp16", "int8"])
+def test_other_precisions_state_their_loss(run, receipts, precision, capsys):
+    assert main(["export", f"run={run}", f"precision={precision}"]) == 0
+    printed = capsys.readouterr().out
+    about = read_about(run / "exported" / f"tiny_{precision}.onnx")
+    assert about["weights_hash"] != about["provenance"]["checkpoint_hash"]  # another network: maps are not shared
+    assert "boxes are the same" in printed
+    if precision == "int8":
+        assert about["loss"]["pages"] == 3
+        low, high = about["loss"]["macro"]["interval95"]
+        assert low <= about["loss"]["macro"]["difference"] <= high
+        assert "against fp32" in printed
+        assert (
+            main(["export", f"run={run}", "precision=int8", f"dataset_base_path={run}", f"output={run / 'x.onnx'}"])
+            == 2
+        )
+        assert "labelled pages" in capsys.readouterr().err
+
+
+def test_openvino_runs_the_same_network(run, exported, receipts, tmp_path):
+    pytest.importorskip("openvino")
+    target = tmp_path / "ov" / "model.xml"
+    assert main(["export", f"run={run}", "format=openvino", f"output={target}"]) == 0
+    assert sorted(p.name for p in target.parent.iterdir()) == ["model.bin", "model.xml"]
+    page = min((receipts / "images").glob("*.jpg"))
+    a, b = hmean.load(target, threads=1)(page), hmean.load(exported)(page)
+    assert len(a) == len(b)
+    assert np.allclose(a.scores, b.scores, atol=1e-3)
+    detector = hmean.load(target, threads=1)
+    pages = [read_image(p) for p in sorted((receipts / "images").glob("*.jpg"))] * 3
+    alone = [detector(page) for page in pages]
+    with ThreadPoolExecutor(4) as pool:  # each request has its own answer
+        for one, found in zip(alone, pool.map(detector, pages), strict=True):
+            assert np.array_equal(one.polygons.points, found.polygons.points)
+    target.with_suffix(".bin").unlink()
+    with pytest.raises(InputError, match=r"model\.bin must lie beside it"):
+        hmean.load(target)
+
+
+def test_padding_is_inside_the_convolutions(tmp_path):
+    """timm's "same" padding depends on the page's size, and a runtime would copy the largest features to pad them."""
+    torch.manual_seed(0)
+    detector = build_detector(compose([*TINY, "models.encoder.model_name=tf_efficientnet_lite0"]), pretrained=False)
+    export._write_onnx(detector.eval(), tmp_path / "net.onnx")
+    assert "Pad" not in {node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node}
+    pages = np.random.default_rng(0).integers(0, 256, (2, 96, 160, 3), dtype=np.uint8)
+    with torch.inference_mode():
+        p = detector(torch.from_numpy(pages).permute(0, 3, 1, 2))[0].sigmoid().numpy()
+    assert np.abs(open_network(tmp_path / "net.onnx", 1)(pages) - p).max() < 1e-4
+
+
+def test_scores_travel_only_with_the_values_they_are_of(run, receipts, tmp_path):
+    """A file says what its own thresholds score: of chosen ones the cross-fitted score, of others nothing."""
+    copied = Path(shutil.copytree(run, tmp_path / "run"))
+    assert main(["evaluate", f"run={copied}", f"dataset_base_path={receipts}"]) == 0
+    plain = json.loads((copied / "evaluate_val" / "scores.json").read_text())
+    shutil.copy(copied / "evaluate_val" / "scores.json", copied / "scores.json")
+
+    def told(name, *more):
+        assert (
+            main(["export", f"run={copied}", f"dataset_base_path={receipts}", f"output={tmp_path / name}", *more]) == 0
+        )
+        return read_about(tmp_path / name)
+
+    about = told("a.onnx")
+    assert about["provenance"]["scores"]["cleval"] == plain["cleval"]
+    assert about["check"]["postprocess"] == about["postprocess"] == plain["postprocess"]
+    assert told("b.onnx", "models.head.postprocess.thresh=0.2")["provenance"]["scores"] is None
+    eight = told("c.onnx", "precision=int8")
+    assert eight["provenance"]["scores"] is None
+    assert eight["loss"]["postprocess"] == eight["postprocess"]
+    Exported(tmp_path / "a.onnx").write_postprocess(PostprocessParams(thresh=0.4), "because", np.array([1]))
+    assert read_about(tmp_path / "a.onnx")["provenance"]["scores"] is None
+
+
+def test_no_precision_is_written_unchecked(run, receipts, tmp_path, capsys):
+    (tmp_path / "no.jpg").write_text("no image")
+    assert main(["export", f"run={run}", "precision=int8", f"dataset_base_path={receipts}", f"output={tmp_path / 'x.onnx'}",
+                 str(tmp_path / "no.jpg")]) == 2  # fmt: skip
+    assert "no page could be read" in capsys.readouterr().err
+
+
+def test_what_differs_is_not_written(run, tmp_path, monkeypatch, capsys):
+    class Wrong(export._Graph):
+        def forward(self, image):
+            return super().forward(255 - image)
+
+    monkeypatch.setattr(export, "_Graph", Wrong)
+    target = tmp_path / "wrong.onnx"
+    assert main(["export", f"run={run}", f"output={target}"]) == 2
+    assert "not written" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_wrong_asks_are_one_message(run, exported, capsys, tmp_path):
+    for arguments, said in (
+        (["precision=int4"], "fp32, fp16, int8"),
+        ([], "is there already"),
+        ([f"output={tmp_path / 'a.pt'}"], "must end in .onnx"),
+        ([f"checkpoint_path={exported}"], "is exported already"),
+    ):
+        model = [] if any(a.startswith("checkpoint_path") for a in arguments) else [f"run={run}"]
+        assert main(["export", *model, *arguments]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_without_labels_drawn_pages_are_the_check(run, tmp_path, capsys):
+    assert main(["export", f"run={run}", f"output={tmp_path / 'm.onnx'}", f"dataset_base_path={tmp_path}"]) == 0
+    assert "drawn receipts" in capsys.readouterr().out
+    assert read_about(tmp_path / "m.onnx")["check"]["pages"] == 6
+
+
+def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_path, monkeypatch):
+    path = tmp_path / "model.onnx"
+    shutil.copy(exported, path)
+    labels = json.loads((receipts / "jsons/val.json").read_text())
+    for page in labels["images"].values():
+        page.pop("group", None)  # each page its own
+    (tmp_path / "val.json").write_text(json.dumps(labels))
+    before = read_about(path)
+    tune = ["tune", f"checkpoint_path={path}", f"dataset_base_path={receipts}", f"datasets.val_dataset.annotation_path={tmp_path / 'val.json'}",
+            "tune.thresh=[0.1,0.3,0.5,0.7]", "tune.box_thresh=[0.0,0.3]", "tune.inverse_r=[]", "tune.objective=pooled"]  # fmt: skip
+    assert main(tune) == 0
+    tuned = json.loads((tmp_path / "model" / "tuned.json").read_text())
+    after = read_about(path)
+    assert after["postprocess"] == tuned["holds"]
+    assert b"".join(network_bytes(path)) == b"".join(network_bytes(exported))
+    # Whatever this network gains by chance, a value that is written leaves a trace and holds in every use of the file.
+    keys = np.array([7, 2**62])
+    Exported(path).write_postprocess(PostprocessParams(thresh=0.77), "because", keys)
+    assert len(read_about(path)["history"]) == len(after["history"]) + 1
+    assert read_about(path)["history"][-1]["postprocess"] == after["postprocess"]
+    assert Exported(path).influenced_by(keys)["tuned"] == 2
+    assert hmean.load(path).params.thresh == 0.77
+    assert read_about(path)["check"] == before["check"]
+    assert main(["evaluate", f"checkpoint_path={path}", f"dataset_base_path={receipts}"]) == 0
+    scores = json.loads((tmp_path / "model" / "evaluate_val" / "scores.json").read_text())
+    assert scores["postprocess"]["thresh"] == 0.77
+    assert scores["tuned"][-1] == "because"
+    assert len(list((tmp_path / "model" / "maps").rglob("*.map"))) == 3  # made once, by the tuning
+    assert main(["report", str(path)]) == 0
+    assert "Tuning on 3 val pages" in (tmp_path / "model" / "report.html").read_text()
+
+
+def test_exported_members_make_an_ensemble(exported, run, receipts, tmp_path):
+    """ensemble.json may name exported files, which predict without torch; their maps are joined as checkpoints' are."""
+    from hmean.ensemble.members import Ensemble, Source
+    from hmean.inference.opening import open_model
+
+    source = Source(*open_model([f"checkpoint_path={exported}"]))
+    ensemble = Ensemble((source, source.at(160, True)), source.config.models.head.postprocess.params())
+    (tmp_path / "ensemble.json").write_text(json.dumps({**ensemble.record(tmp_path), "tuned_on": []}))
+    out = tmp_path / "found"
+    assert (
+        main(["predict", f"checkpoint_path={tmp_path / 'ensemble.json'}", f"output={out}", str(receipts / "images")])
+        == 0
+    )
+    assert len(read_predictions(out / "predictions.json")) == 11
+
+
+def test_exported_files_are_judged_as_an_ensemble(ink, receipts, tmp_path):
+    """All ways but those that average weights, which exported files do not hold."""
+    members = []
+    for i in range(2):
+        members.append(tmp_path / f"{i}.onnx")
+        shutil.copy(ink, members[-1])
+        write_about(members[-1], {**read_about(ink), "weights_hash": str(i) * 64, "pages": {"train": [i], "val": []}})
+    labels = json.loads((receipts / "jsons/val.json").read_text())
+    for i, page in enumerate(labels["images"].values()):
+        page["group"] = str(i)
+    (tmp_path / "val.json").write_text(json.dumps(labels))
+    told = [f"dataset_base_path={receipts}", f"datasets.val_dataset.annotation_path={tmp_path / 'val.json'}", f"output={tmp_path / 'out'}",
+            "tune.thresh=[0.3,0.5]", "tune.box_thresh=[]", "tune.unclip_ratio=[]", "tune.inverse_r=[]"]  # fmt: skip
+    assert main(["ensemble", *map(str, members), *told]) == 0
+    record = json.loads((tmp_path / "out" / "ensemble.json").read_text())
+    skipped = {row["candidate"]: row["skipped"] for row in record["candidates"] if "skipped" in row}
+    assert set(skipped) == {"weight average", "greedy soup"}
+    assert "no weights" in skipped["greedy soup"]
+    assert all(row["mb"] > 0 for row in record["candidates"] if "skipped" not in row)

@@ -1,0 +1,157 @@
+"""A run tuned on 400 pages: its report, and what tuning it again does."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmean.cli import main
+from hmean.commands.report import open_reported, rank, read_scores
+from hmean.files import write_json
+from hmean.inference.checkpoints import load_checkpoint
+from hmean.inference.exported import read_about
+from hmean.reports.drawing import save_picture
+from hmean.reports.figures import effects, held
+from hmean.types import Page, Polygons
+from support.pages import drawn_page
+from support.planted import plant_run
+
+
+@pytest.fixture(scope="module")
+def tuned_run(tmp_path_factory) -> Path:
+    """A tuned run on 400 pages."""
+    folder = tmp_path_factory.mktemp("report")
+    data = folder / "data"
+    (data / "images").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    pages = []
+    for i in range(401):
+        words = rng.integers(3, 8)
+        drawn_page(words).save(data / "images" / f"{i:03d}.png")
+        right = 80 + i / 1000  # two copies of a page would be refused
+        quads = [np.array([[20, y], [right, y], [right, y + 10], [20, y + 10]]) for y in 10.0 + 24 * np.arange(words)]
+        pages.append(Page(f"{i:03d}.png", 120, 200, Polygons.of(quads), group=f"shop {i % 40}"))
+    for part, some in (("train", pages[:1]), ("val", pages[1:])):
+        write_json(data / "jsons" / f"{part}.json", {"images": {page.name: page.to_ufo() for page in some}})
+    run = plant_run(folder / "run", data, 0, 0.3)
+    lists = ["tune.thresh=[0.2,0.3,0.4]", "tune.box_thresh=[0.3,0.45,0.6]", "tune.growth=[ratio,inverse]",
+             "tune.unclip_ratio=[0.8,1.2,1.6]", "tune.inverse_r=[0.4,0.5,0.6]"]  # fmt: skip
+    assert main(["tune", f"checkpoint_path={run}/checkpoints/best.ckpt", f"dataset_base_path={data}", *lists]) == 0
+    return run
+
+
+def test_a_report_of_400_pages_is_under_5_mb_however_noisy_the_pages(tuned_run):
+    pictures = json.loads((tuned_run / "pictures/pictures.json").read_text())
+    assert len(pictures) == 12
+    noise = np.random.default_rng(0).integers(0, 256, (1280, 1280, 3)).astype(np.uint8)
+    for entry in pictures:
+        save_picture(tuned_run / "pictures" / entry["file"], noise)
+    assert sum((tuned_run / "pictures" / e["file"]).stat().st_size for e in pictures) > 10_000_000
+    assert main(["report", str(tuned_run)]) == 0
+    html = (tuned_run / "report.html").read_text()
+    assert html.count("data:image/jpeg") == 12
+    assert html.count("</td></tr>") > 400  # every page has its row
+    assert len(html.encode()) < 5_000_000
+
+
+def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
+    (table,) = rank(read_scores(open_reported(tuned_run)))
+    assert table["base"]["folder"] == "run"
+    changes = {row["folder"]: row["change"]["macro"]["difference"] for row in table["rows"] if "change" in row}
+    tuned = json.loads((tuned_run / "tuned.json").read_text())
+    assert changes == {"run/cross_fitted": pytest.approx(tuned["cross_fitted"]["gain"])}
+
+
+def test_a_knob_of_the_other_growth_rule_is_drawn_under_that_rule(tuned_run):
+    tuned = json.loads((tuned_run / "tuned.json").read_text())
+    used = {"ratio": "unclip_ratio", "inverse": "inverse_r"}[tuned["after"]["postprocess"]["growth"]]
+    other = ({"unclip_ratio", "inverse_r"} - {used}).pop()
+    by_axis = {entry["axis"]: entry for entry in effects(tuned)}
+    assert by_axis[used]["chosen"] == tuned["after"]["postprocess"][used]
+    assert by_axis[other]["chosen"] is None
+    for axis, rule in (("unclip_ratio", "ratio"), ("inverse_r", "inverse")):
+        rows = [row["postprocess"] for row in held(tuned, axis)]
+        assert {row["growth"] for row in rows} == {rule}
+        assert len({row[axis] for row in rows}) == len(rows) >= 3
+        assert len({(row["thresh"], row["box_thresh"]) for row in rows}) == 1
+    assert main(["report", str(tuned_run)]) == 0
+    assert f"{other}, were growth" in (tuned_run / "report.html").read_text()
+
+
+def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(tuned_run, ink, tmp_path):
+    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+    shutil.copytree(run / "pictures", run / "exported/ink/evaluate_val/pictures")
+    shutil.copy(ink, run / "exported/ink.onnx")
+    scores = json.loads((run / "scores.json").read_text())
+    theirs = {**scores, "weights_hash": "0" * 64, "postprocess": read_about(ink)["postprocess"]}
+    write_json(run / "exported/ink/evaluate_val/scores.json", theirs)
+    voted = {k: v for k, v in scores.items() if k != "weights_hash"} | {"members": []}
+    (run / "joined/evaluate_val").mkdir(parents=True)
+    write_json(run / "joined/evaluate_val/scores.json", voted)
+    notes = {
+        "run/joined/evaluate_val": "of an ensemble",
+        "run": "with values that the model does not have now",
+        "run/cross_fitted": "",
+        "run/exported/ink/evaluate_val": "of ink.onnx, other weights",
+    }
+    assert {row["folder"]: row["note"] for row in read_scores(open_reported(run))} == notes
+    assert main(["report", str(run)]) == 0
+    html = (run / "report.html").read_text()
+    assert "Worst pages of val (exported/ink/evaluate_val)" in html
+    assert "of ink.onnx, other weights" in html
+
+
+def test_the_report_of_a_tuned_exported_file_is_that_of_its_tuning(tuned_run, ink, tmp_path, capsys):
+    file, results = Path(shutil.copy(ink, tmp_path / "ink.onnx")), tmp_path / "ink"
+    assert main(["report", str(file)]) == 2
+    assert "has no scores.json yet" in capsys.readouterr().err
+    results.mkdir()
+    shutil.copy(tuned_run / "tuned.json", results)
+    shutil.copytree(tuned_run / "cross_fitted", results / "cross_fitted")
+    assert main(["report", str(file)]) == 0
+    html = (results / "report.html").read_text()
+    assert "Tuning on 400 val pages" in html
+    assert "ink/cross_fitted" in html
+    assert "with values that the model does not have now" in html
+    assert "0 epochs" not in html
+    assert main(["report", str(results)]) == 2
+    assert "neither a run folder" in capsys.readouterr().err
+
+
+def test_a_tuning_without_gain_leaves_what_an_earlier_one_wrote(tuned_run, tmp_path, capsys):
+    """Though it is measured against the values from before these pages chose."""
+    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+    file, data = run / "checkpoints/best.ckpt", tuned_run.parent / "data"
+    held, weights = load_checkpoint(file), file.read_bytes()
+    assert len(held.history) == 1
+    tune = [
+        "tune",
+        f"checkpoint_path={file}",
+        f"dataset_base_path={data}",
+        "tune.inverse_r=[]",
+        "tune.unclip_ratio=[0.1]",
+    ]
+    capsys.readouterr()
+    assert main([*tune, "tune.thresh=[0.9]", "tune.box_thresh=[0.9]", "tune.growth=[ratio]"]) == 0
+    said = capsys.readouterr().out
+    assert "the model keeps its values" in said
+    assert f"thresh={held.config['models']['head']['postprocess']['thresh']} " in said.splitlines()[-1]
+    assert file.read_bytes() == weights
+    assert json.loads((run / "tuned.json").read_text())["before"]["postprocess"] == held.history[0]["postprocess"]
+
+
+def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, tmp_path, capsys):
+    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+    before = json.loads((run / "tuned.json").read_text())["before"]["score"]["cleval"]["macro"]["p"]
+    floor = round(before + 0.005, 3)
+    tune = ["tune", f"checkpoint_path={run}/checkpoints/best.ckpt", f"dataset_base_path={tuned_run.parent / 'data'}",
+            "tune.thresh=[0.3,0.4,0.5]", "tune.box_thresh=[0.5,0.6,0.65,0.7]", "tune.inverse_r=[]", "tune.unclip_ratio=[]"]  # fmt: skip
+    capsys.readouterr()
+    assert main([*tune, f"tune.precision={floor}"]) == 0
+    tuned = json.loads((run / "tuned.json").read_text())
+    assert tuned["floors"]["lacked_before"] > tuned["floors"]["lacks"]
+    assert tuned["decided"] == "tuned"
+    assert tuned["cross_fitted"]["gain"] < 0
+    assert f"at least {100 * floor:g} and 0 were asked for" in capsys.readouterr().out

@@ -1,0 +1,166 @@
+"""A detector without torch: everything that is an image goes in, the batch plays no part, knobs are checked."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import hmean
+from hmean.cli import main
+from hmean.data.images import read_image
+from hmean.errors import InputError
+from hmean.inference.detector import BOX
+from hmean.inference.exported import network_bytes, read_about, write_about
+from hmean.labels.annotations import open_labels
+from hmean.metrics.scorer import Scorer
+from hmean.synth.receipts import write_dataset
+from support.pages import drawn_page
+
+
+@pytest.fixture(scope="module")
+def detector(ink):
+    return hmean.load(ink, threads=1)
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("photo") / "page.png"
+    drawn_page(7).save(path)
+    return path
+
+
+def same(a, b) -> bool:
+    return np.array_equal(a.polygons.points, b.polygons.points) and np.array_equal(a.scores, b.scores)
+
+
+def test_whatever_is_an_image_gives_the_same_regions(detector, photo):
+    pixels = read_image(photo)
+    found = detector(photo)
+    assert len(found) == 7
+    for source in (str(photo), photo.read_bytes(), PIL.Image.fromarray(pixels), pixels):
+        assert same(detector(source), found)
+    listed = detector([photo, pixels])
+    assert isinstance(listed, list)
+    assert all(same(one, found) for one in listed)
+    assert detector([]) == []
+    grey = pixels[..., 1]
+    assert same(detector(grey), detector(np.repeat(grey[..., None], 3, axis=2)))
+    for wrong in (pixels.astype(np.float32), pixels[..., :2], 7, b"nothing", "missing.jpg", pixels[:0]):
+        with pytest.raises(InputError):
+            detector(wrong)
+
+
+def test_regions_do_not_depend_on_the_batch(detector, receipts, rng):
+    pages = [read_image(file) for file in sorted((receipts / "images").glob("*.jpg"))]
+    pages += [np.ascontiguousarray(page[: rng.integers(40, 150), : rng.integers(40, 150)]) for page in pages]
+    assert len({(m.probability.shape) for m in detector.maps(pages)}) > 3  # canvases of different size
+    together = detector.detect(pages)
+    assert sum(map(len, together)) > 10
+    for page, found in zip(pages, together, strict=True):
+        assert same(detector.detect([page])[0], found)
+
+
+def test_knobs_hold_for_one_call_and_are_checked(detector, photo):
+    before = detector(photo)
+    few = detector(photo, max_candidates=2)
+    assert len(few) == 2
+    assert same(few, before.select(np.arange(2)))
+    assert same(detector(photo), before)
+    with pytest.raises(InputError, match="tresh: no such"):
+        detector(photo, tresh=0.2)
+    with pytest.raises(InputError, match="box_thresh must lie"):
+        detector(photo, box_thresh=2)
+    for wrong in ({"use_polygon": "false"}, {"max_candidates": 2.5}, {"unclip_ratio": float("inf")}, {"thresh": True}):
+        with pytest.raises(InputError, match=f"{next(iter(wrong))} must be"):
+            detector(photo, **wrong)
+
+
+def test_the_growth_rule_follows_its_value(detector, photo):
+    """unclip_ratio and inverse_r belong to one rule each; a value that is not read would be obeyed by nobody."""
+    assert detector.params.growth == "inverse"
+    assert same(detector(photo, unclip_ratio=2.0), detector(photo, growth="ratio", unclip_ratio=2.0))
+    assert not same(detector(photo, unclip_ratio=2.0), detector(photo))
+    assert same(detector(photo, **detector.params.to_dict()), detector(photo))
+    with pytest.raises(InputError, match="unclip_ratio is not read with growth=inverse"):
+        detector(photo, growth="inverse", unclip_ratio=2.0)
+
+
+def test_a_changed_network_is_refused(ink, tmp_path):
+    path = tmp_path / "flipped.onnx"
+    data = bytearray(ink.read_bytes())
+    at = data.index(np.float32(115).tobytes())
+    data[at : at + 4] = np.float32(116).tobytes()
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="damaged or changed"):
+        hmean.load(path)
+
+
+def test_the_mirrored_page_gives_maps_that_lead_back(detector, photo):
+    page = read_image(photo)
+    straight, flipped = detector.maps([page])[0], detector.maps([page], flip=True)[0]
+    assert np.abs(flipped.probability[:, ::-1] - straight.probability).max() < 1e-6
+    assert np.allclose(flipped.to_page @ [0, 5, 1], straight.to_page @ [straight.probability.shape[1], 5, 1])
+
+
+def test_metadata_is_replaced_and_the_network_is_not_touched(ink, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path / "a b.onnx"
+    path.write_bytes(ink.read_bytes())
+    about, network = read_about(path), b"".join(network_bytes(path))
+    about["postprocess"]["thresh"] = 0.41
+    about["classes"] = ["글자" * 100]
+    for _ in range(2):
+        write_about(path, about)
+    assert read_about(path) == about
+    assert hmean.load(path).params.thresh == 0.41
+    model = onnx.load(path)  # the library reads what we wrote
+    onnx.checker.check_model(model)
+    assert [json.loads(p.value) for p in model.metadata_props] == [about]
+    assert b"".join(network_bytes(path)) == network
+    assert b"".join(network_bytes(ink)) == network
+
+
+def test_what_is_no_model_of_ours_is_told_in_one_message(ink, tmp_path):
+    cut, strange = tmp_path / "cut.onnx", tmp_path / "strange.onnx"
+    cut.write_bytes(ink.read_bytes()[:-40])
+    strange.write_bytes(b"\x08\x08\x12\x01x")
+    for path, message in ((cut, "damaged"), (strange, "hmean export"), (tmp_path / "none.onnx", "no such model")):
+        with pytest.raises(InputError, match=message):
+            hmean.load(path)
+    write_about(strange, read_about(ink))
+    with pytest.raises(InputError, match="ONNX Runtime cannot use it"):
+        hmean.load(strange)
+
+
+def test_what_is_no_export_says_what_to_do(tmp_path):
+    (tmp_path / "best.ckpt").touch()
+    with pytest.raises(InputError, match=r"best.ckpt: is no exported model .* hmean export checkpoint_path="):
+        hmean.load(tmp_path / "best.ckpt")
+    with pytest.raises(InputError, match="receipts-lite"):
+        hmean.load("receipts_lite")
+    with pytest.raises(InputError, match="threads"):
+        hmean.load("receipts-lite", threads=0)
+
+
+def test_importing_hmean_is_free():
+    code = "import sys, hmean; assert not {'numpy', 'onnxruntime', 'cv2', 'numba', 'torch'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_model_in_the_box_finds_what_was_drawn_and_is_never_written_to(receipts, tmp_path, capsys):
+    file = BOX["receipts-lite"]
+    before = file.read_bytes()
+    assert len(before) < 10_000_000
+    write_dataset(tmp_path / "drawn", train=0, val=0, test=3, seed=11, level="line", long_side=(800, 1000))
+    pages = open_labels(tmp_path / "drawn" / "jsons" / "test.json", tmp_path / "drawn" / "images")
+    scorer = Scorer("transcription")
+    for i, name in enumerate(pages.names):
+        scorer.update(pages.page(i), hmean.load("receipts-lite", threads=1)(tmp_path / "drawn" / "images" / name))
+    assert scorer.compute().macro.h > 0.9
+    assert main(["tune", "checkpoint_path=receipts-lite", f"dataset_base_path={receipts}", "evaluate_on=test"]) == 2
+    assert "copy" in capsys.readouterr().err
+    assert file.read_bytes() == before

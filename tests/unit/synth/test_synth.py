@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import re
+
+import cv2
+import numpy as np
+import pytest
+
+from hmean import geometry
+from hmean.synth import receipts as synth
+from hmean.synth.receipts import draw_receipt, font_files, write_dataset
+from hmean.types import Polygons
+from support import plane
+
+
+def _scene(seed):
+    """Sheet and view of a receipt, as ``draw_receipt`` makes them."""
+    rng = np.random.default_rng(seed)
+    sheet = synth._Receipt(rng, np.random.default_rng(seed + 1), ())
+    return sheet, synth._place(rng, sheet, synth._pick(rng, synth._KINDS), 800)
+
+
+def _alone(sheet, mark):
+    """The sheet with the ink of one word and nothing else."""
+    ink = np.zeros((sheet.height, sheet.width), dtype=np.uint8)
+    x0, y0, x1, y1 = mark.box
+    ink[y0:y1, x0:x1] = mark.ink
+    return ink
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_same_seed_same_bytes(seed):
+    image, page = draw_receipt(seed, long_side=480)
+    draw_receipt(seed + 100, long_side=320)  # what was drawn between must not matter
+    again, same = draw_receipt(seed, long_side=480)
+    assert image.tobytes() == again.tobytes()
+    assert page.polygons.points.tobytes() == same.polygons.points.tobytes()
+    assert page.texts == same.texts
+    assert image.dtype == np.uint8
+    assert image.shape == (page.height, page.width, 3)
+    assert max(image.shape) == 480
+
+
+def test_seeds_differ():
+    first, second = (draw_receipt(seed, long_side=320) for seed in (1, 2))
+    assert first[1].texts != second[1].texts
+
+
+@pytest.mark.parametrize("level", ["word", "line"])
+def test_labels_lie_on_the_page_in_order(level):
+    for seed in range(25):
+        page = draw_receipt(seed, level=level, long_side=400)[1]
+        assert len(page.polygons) > 3
+        assert all(text and text.strip() == text for text in page.texts)
+        low, high = page.polygons.points.min(axis=0), page.polygons.points.max(axis=0)
+        assert (low >= 0).all()
+        assert (high <= (page.width, page.height)).all()
+        for quad in page.polygons:
+            assert quad.shape == (4, 2)
+            assert np.array_equal(plane.order_quad(quad), quad)
+
+
+def test_line_polygons_hold_their_words():
+    words, lines = (draw_receipt(3, level=level, long_side=600) for level in ("word", "line"))
+    assert np.array_equal(words[0], lines[0])
+    assert " ".join(map(str, words[1].texts)) == " ".join(map(str, lines[1].texts))
+    assert len(lines[1].polygons) < len(words[1].polygons)
+    at = 0
+    for line, text in zip(lines[1].polygons, lines[1].texts, strict=True):
+        for _ in text.split(" "):
+            for corner in words[1].polygons[at]:
+                assert cv2.pointPolygonTest(line.astype(np.float32), corner.tolist(), True) > -0.01
+            at += 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_polygons_are_tight_around_the_ink(seed):
+    """Each word alone, warped at 3 x the size of the picture, measured in the word's own frame: within 1 px."""
+    sheet, scene = _scene(seed)
+    quads = scene.polygons(sheet.labels("word")[0])
+    words = [mark for mark in sheet.marks if mark.text is not None]
+    zoom = geometry.scaling(3, 3)
+    for k in np.linspace(0, len(words) - 1, 6).astype(int):
+        ink = np.repeat(_alone(sheet, words[k])[..., None], 3, axis=2)
+        seen = geometry.warp(ink, zoom @ scene.matrix, 3 * scene.width, 3 * scene.height)[..., 0]
+        found = np.argwhere(seen > 40)[:, ::-1] / 3 + 0.5 / 3
+        box = words[k].box
+        size = np.array([box[2] - box[0], box[3] - box[1]]) + 2 * synth.MARGIN
+        rect = np.array([[0, 0], [size[0], 0], size, [0, size[1]]], dtype=np.float32)
+        upright = cv2.getPerspectiveTransform(quads[k].astype(np.float32), rect)
+        inside = geometry.transform(upright, found)
+        scale = np.sqrt(geometry.area(quads[k]) / size.prod())  # pixels a dot
+        gaps = np.concatenate([inside.min(axis=0), size - inside.max(axis=0)]) * scale
+        assert gaps.min() > 0, words[k].text
+        assert np.abs(gaps - synth.MARGIN * scale).max() < 1, words[k].text
+
+
+def test_separators_and_barcodes_have_no_label():
+    apart = 0
+    for seed in range(40):
+        sheet, _ = _scene(seed)
+        polygons, texts = sheet.labels("word")
+        boxes = polygons.points.reshape(-1, 4, 2)
+        assert not any(re.fullmatch(r"[-=*._:]+", text) for text in texts)
+        inner = np.concatenate([boxes[:, 0] + synth.MARGIN, boxes[:, 2] - synth.MARGIN], axis=1)
+        for mark in sheet.marks:
+            assert min(mark.box) >= 0
+            assert mark.box[2] <= sheet.width
+            assert mark.box[3] <= sheet.height
+            if mark.text is None:  # a block or a frame holds whole words, everything else none
+                x0, y0, x1, y1 = mark.box
+                away = (inner[:, 2] <= x0) | (inner[:, 0] >= x1) | (inner[:, 3] <= y0) | (inner[:, 1] >= y1)
+                held = (inner[:, :2] >= (x0, y0)).all(axis=1) & (inner[:, 2:] <= (x1, y1)).all(axis=1)
+                assert (away | held).all()
+                apart += away.all()
+    assert apart > 80
+
+
+def test_labels_are_where_the_print_is():
+    """In the finished picture the polygons differ from what lies between them."""
+    darker = 0
+    for seed in range(20):
+        image, page = draw_receipt(seed, long_side=700)
+        mask = np.zeros(image.shape[:2], dtype=np.uint8)
+        for quad in page.polygons:
+            cv2.fillConvexPoly(mask, np.round(quad).astype(np.int32), 1)
+        ring = cv2.dilate(mask, np.ones((7, 7))) - mask
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        darker += gray[mask > 0].mean() < gray[ring > 0].mean() - 5
+    assert darker >= 18
+
+
+def test_fonts_of_ones_own(tmp_path):
+    own = tmp_path / "fonts" / "My.ttf"
+    own.parent.mkdir()
+    shipped = synth.Path(synth.mpl.get_data_path()) / "fonts" / "ttf"
+    own.write_bytes((shipped / "DejaVuSerif-Bold.ttf").read_bytes())
+    (own.parent / "symbols.ttf").write_bytes((shipped / "cmex10.ttf").read_bytes())  # no letters: left out
+    (own.parent / "LICENSE").write_text("not a font")
+    fonts = font_files(own.parent)
+    assert own in fonts
+    pages = [draw_receipt(seed, long_side=320, fonts=fonts)[1] for seed in range(4)]
+    assert all(len(page.polygons) for page in pages)
+
+
+def test_dataset(tmp_path):
+    seen = []
+    splits = write_dataset(
+        tmp_path / "a", train=5, val=2, test=1, seed=7, long_side=(300, 400), on_page=lambda i, n: seen.append((i, n))
+    )
+    assert seen == [(i, 8) for i in range(1, 9)]
+    groups = {}
+    for split, size in {"train": 5, "val": 2, "test": 1}.items():
+        images = json.loads((tmp_path / "a" / "jsons" / f"{split}.json").read_text())["images"]
+        assert len(images) == size == len(splits[split])
+        groups[split] = {entry["group"] for entry in images.values()}
+        for name, entry in images.items():
+            picture = cv2.imread(str(tmp_path / "a" / "images" / name))
+            assert picture.shape[:2] == (entry["img_h"], entry["img_w"])
+            assert 300 <= max(picture.shape) <= 400
+            quads = Polygons.of([word["points"] for word in entry["words"].values()])
+            assert len(quads) == len(entry["words"]) > 3
+            assert all(word["transcription"] for word in entry["words"].values())
+    assert len(groups["train"]) == 2
+    assert not groups["train"] & groups["val"]
+    assert not groups["val"] & groups["test"]
+
+
+def test_page_does_not_depend_on_the_count(tmp_path):
+    write_dataset(tmp_path / "a", train=2, seed=7, long_side=(300, 400))
+    write_dataset(tmp_path / "b", train=4, seed=7, long_side=(300, 400))
+    for name in ("00000.jpg", "00001.jpg"):
+        assert (tmp_path / "a" / "images" / name).read_bytes() == (tmp_path / "b" / "images" / name).read_bytes()
+    a, b = (json.loads((tmp_path / k / "jsons" / "train.json").read_text())["images"] for k in "ab")
+    assert a == {name: b[name] for name in a}
+
+
+def test_refuses_a_folder_that_is_not_its_own(tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    with pytest.raises(FileExistsError, match="not empty"):
+        write_dataset(tmp_path, train=1, long_side=(300, 300))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+    write_dataset(tmp_path, train=2, long_side=(300, 300), overwrite=True)
+    (tmp_path / "images" / "holiday.jpg").write_text("mine too")
+    write_dataset(tmp_path, train=1, long_side=(300, 300))  # now it is: and the larger set is gone
+    assert {path.name for path in (tmp_path / "images").iterdir()} == {"00000.jpg", "holiday.jpg"}
+    assert (tmp_path / "thesis.txt").read_text() == "mine"
