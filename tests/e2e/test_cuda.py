@@ -10,13 +10,12 @@ torch = pytest.importorskip("torch")
 if not torch.cuda.is_available():
     pytest.skip("no CUDA device", allow_module_level=True)
 
-from test_targets_torch import RULE, random_words
-
 from hmean.cli import main
 from hmean.data import targets, targets_torch
 from hmean.files import read_json
 from hmean.runs.maps import find_maps, read_map
 from support.pages import TINY
+from support.words import RULE, random_words
 
 ON_GPU = [*TINY, "trainer.accelerator=gpu"]
 

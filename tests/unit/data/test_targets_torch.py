@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from support import plane
+from support.words import RULE, random_words
 
 torch = pytest.importorskip("torch")
 
@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 
 from hmean.data import targets, targets_torch
 from hmean.types import Polygons
-
-RULE = {"shrink_ratio": 0.4, "min_side": 2.0}
 
 
 def on_device(views, width, height, antialias):
@@ -36,18 +34,6 @@ def assert_same(views, width, height, antialias):
                 assert difference.max() <= 1  # of 255
             else:
                 assert (difference > 0).sum() <= 2, name  # a centre may lie on an edge to float32's last bit
-
-
-def random_words(rng, count, width, height):
-    """Rectangles at all angles, within the view, across its border and outside, and some random outlines."""
-    words = [
-        plane.rect_corners(
-            *rng.uniform(-20, (width + 20, height + 20)), *rng.uniform(3, (90, 25)), rng.uniform(-90, 90)
-        )
-        for _ in range(count)
-    ]
-    words += [rng.uniform(0, (width, height), (n, 2)) for n in rng.integers(3, 9, count // 4)]
-    return Polygons.of(words), rng.random(len(words)) < 0.2
 
 
 @settings(max_examples=25, deadline=None)

@@ -4,12 +4,12 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from test_cleval import detections_of, rect, rotated, texts_for
 
 from hmean.metrics.breakdown import COLUMNS, OF_REGIONS, OF_WORDS, break_down, page_faults
 from hmean.metrics.cleval import Counts, count_page
 from hmean.reports.drawing import FALSE, MERGED, MISSED, SPLIT, draw_faults
 from hmean.types import Detections, Page, Polygons
+from support.cleval import detections_of, rect, rotated, texts_for
 
 KINDS = ["quads", "polygons"]
 

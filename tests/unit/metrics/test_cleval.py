@@ -18,6 +18,7 @@ from hmean.metrics.cleval import Counts, count_page
 from hmean.metrics.shapes import Shapes
 from hmean.types import PRH, Detections, Page, Polygons
 from support import textbook_cleval as textbook
+from support.cleval import SIZE, detections_of, page_of, rect, rotated, texts_for
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of the packages that the official one imports
@@ -35,7 +36,6 @@ OPTIONS = SimpleNamespace(
     VERTICAL_ASPECT_RATIO_THRESH=0.5,
     AREA_PRECISION_CONSTRAINT=0.3,
 )
-SIZE = 120
 
 
 class FixedPoly(POLY):
@@ -84,29 +84,6 @@ def assert_equal(ours, stats):
     assert ours.tp == core.num_char_tp_precision
     prh = ours.prh
     np.testing.assert_allclose([prh.p, prh.r, prh.h], [core.precision, core.recall, core.hmean], rtol=0, atol=1e-9)
-
-
-def page_of(polygons, texts=None, ignore=None, size=SIZE):
-    return Page("page", size, size, Polygons.of(polygons), texts=tuple(texts or ()), ignore=ignore)
-
-
-def detections_of(polygons):
-    return Detections(Polygons.of(polygons), np.ones(len(polygons), dtype=np.float32))
-
-
-def rect(x, y, w, h):
-    return np.array([[x, y], [x + w, y], [x + w, y + h], [x, y + h]], dtype=np.float64)
-
-
-def rotated(rng, size=SIZE):
-    w, h = rng.uniform(4, 50), rng.uniform(4, 20)
-    angle = rng.uniform(0, 2 * np.pi) if rng.random() < 0.5 else rng.normal(0, 0.1)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    return (rect(-w / 2, -h / 2, w, h) @ turn) + rng.uniform(0, size, 2)
-
-
-def texts_for(rng, count):
-    return ["x" * int(n) for n in rng.integers(1, 12, count)]
 
 
 def jittered(polygons, rng):
