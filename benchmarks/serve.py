@@ -33,7 +33,7 @@ import hmean
 from hmean.data.images import decode, list_images
 from hmean.files import write_json, write_text
 from hmean.inference.detector import BOX
-from hmean.reports.drawing import jpeg
+from hmean.runs.pictures import jpeg
 from hmean.synth.receipts import write_dataset
 
 ROOT = Path(__file__).parents[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 # Tiny networks are fastest on one thread, and the tests run side by side. Set before torch is imported.
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from hmean.synth.receipts import write_dataset
+from support.once import made_once
 from support.pages import TINY
 
 
@@ -30,10 +32,31 @@ def sroie() -> Path:
 
 @pytest.fixture(scope="session")
 def receipts(tmp_path_factory) -> Path:
-    """A small data set in the layout of a user's: 6 training, 3 validation, 2 test pages."""
-    folder = tmp_path_factory.mktemp("data") / "receipts"
-    write_dataset(folder, train=6, val=3, test=2, seed=7, long_side=(160, 200))
-    return folder
+    """A small data set in the layout of a user's: 6 training, 3 validation, 2 test pages. Only read it."""
+
+    def make(folder: Path) -> None:
+        write_dataset(folder, train=6, val=3, test=2, seed=7, long_side=(160, 200))
+
+    return made_once(tmp_path_factory, "receipts", make)
+
+
+@pytest.fixture(scope="session")
+def trained_run(receipts, tmp_path_factory) -> Path:
+    """The folder of a finished training of the tiny network on ``receipts``. Only read it; ``copy_of_run`` is a copy."""
+    pytest.importorskip("torch")
+    from hmean.cli import main
+
+    def make(outputs: Path) -> None:
+        command = ["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={outputs}", "exp_name=tiny"]
+        assert main(command) == 0
+
+    return made_once(tmp_path_factory, "trained", make) / "tiny"
+
+
+@pytest.fixture
+def copy_of_run(trained_run, tmp_path) -> Path:
+    """A copy of ``trained_run`` that a test may change."""
+    return Path(shutil.copytree(trained_run, tmp_path / "tiny"))
 
 
 @pytest.fixture(scope="session")

@@ -27,63 +27,48 @@ def rows(run: Path) -> list[dict]:
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.fixture(scope="module")
-def trained(receipts, tmp_path_factory) -> Path:
-    """A finished run, made once; tests copy it or only read it."""
-    outputs = tmp_path_factory.mktemp("outputs")
-    assert main(["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={outputs}", "exp_name=tiny"]) == 0
-    return outputs / "tiny"
-
-
-@pytest.fixture
-def copy_of_run(trained, tmp_path) -> Path:
-    import shutil
-
-    return Path(shutil.copytree(trained, tmp_path / "tiny"))
-
-
-def test_a_run_leaves_what_was_promised(trained):
+def test_a_run_leaves_what_was_promised(trained_run):
     for name in ("checkpoints/best.ckpt", "checkpoints/last.ckpt", "config.yaml", "manifest.json", "metrics.jsonl", "scores.json",
                  "predictions.json", "report.html", "pictures/worst_1.jpg"):  # fmt: skip
-        assert (trained / name).stat().st_size > 0, name
-    assert len(list((trained / "maps").rglob("*.map"))) == 3
-    assert [row["epoch"] for row in rows(trained)] == [0, 1]
-    assert {"train/loss", "val/hmean", "val/precision", "val/recall", "lr", "seconds"} <= set(rows(trained)[0])
-    manifest = json.loads((trained / "manifest.json").read_text())
+        assert (trained_run / name).stat().st_size > 0, name
+    assert len(list((trained_run / "maps").rglob("*.map"))) == 3
+    assert [row["epoch"] for row in rows(trained_run)] == [0, 1]
+    assert {"train/loss", "val/hmean", "val/precision", "val/recall", "lr", "seconds"} <= set(rows(trained_run)[0])
+    manifest = json.loads((trained_run / "manifest.json").read_text())
     assert {"config_hash", "data_hash", "git", "seed", "versions", "machine"} <= set(manifest)
-    assert "=" not in "".join(p.name for p in trained.rglob("*"))
-    scores = json.loads((trained / "scores.json").read_text())
+    assert "=" not in "".join(p.name for p in trained_run.rglob("*"))
+    scores = json.loads((trained_run / "scores.json").read_text())
     assert scores["images"] == 3
     assert scores["influenced_by"] == {"trained": 0, "epoch_chosen": 3, "tuned": 0}
     assert scores["interval95"]["macro"][0] <= scores["cleval"]["macro"]["h"] <= scores["interval95"]["macro"][1]
 
 
-def test_the_score_in_training_is_the_score_of_the_files(trained, receipts, capsys):
+def test_the_score_in_training_is_the_score_of_the_files(trained_run, receipts, capsys):
     """val/hmean, scores.json and ``hmean score`` on predictions.json are one number (maps on disk have 8 bits)."""
-    best = max(row["val/hmean"] for row in rows(trained))
-    scores = json.loads((trained / "scores.json").read_text())
-    assert main(["score", str(receipts / "jsons/val.json"), str(trained / "predictions.json"), "--json"]) == 0
+    best = max(row["val/hmean"] for row in rows(trained_run))
+    scores = json.loads((trained_run / "scores.json").read_text())
+    assert main(["score", str(receipts / "jsons/val.json"), str(trained_run / "predictions.json"), "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["cleval"] == scores["cleval"]
     assert printed["cleval"]["macro"]["h"] == pytest.approx(best, abs=0.02)
 
 
-def test_same_seed_same_losses(trained, tiny, tmp_path):
+def test_same_seed_same_losses(trained_run, tiny, tmp_path):
     assert main(["train", *tiny]) == 0
     again = rows(tmp_path / "outputs" / "tiny")
-    assert [r["train/loss"] for r in again] == pytest.approx([r["train/loss"] for r in rows(trained)], rel=1e-5)
+    assert [r["train/loss"] for r in again] == pytest.approx([r["train/loss"] for r in rows(trained_run)], rel=1e-5)
 
 
-def test_targets_made_on_the_device_teach_the_same(trained, tiny, tmp_path):
+def test_targets_made_on_the_device_teach_the_same(trained_run, tiny, tmp_path):
     assert main(["train", *tiny, "models.targets.device=true"]) == 0
     again = rows(tmp_path / "outputs" / "tiny")
-    assert [r["train/loss"] for r in again] == pytest.approx([r["train/loss"] for r in rows(trained)], rel=1e-3)
+    assert [r["train/loss"] for r in again] == pytest.approx([r["train/loss"] for r in rows(trained_run)], rel=1e-3)
 
 
-def test_one_override_makes_targets_soft(trained, tiny, tmp_path):
+def test_one_override_makes_targets_soft(trained_run, tiny, tmp_path):
     assert main(["train", *tiny, "models.targets.antialias=true", "trainer.max_epochs=1"]) == 0
     soft = rows(tmp_path / "outputs" / "tiny")[0]["train/loss"]
-    assert soft != pytest.approx(rows(trained)[0]["train/loss"], rel=1e-3)
+    assert soft != pytest.approx(rows(trained_run)[0]["train/loss"], rel=1e-3)
     assert np.isfinite(soft)
 
 
@@ -405,8 +390,8 @@ def test_data_check_and_synth(tmp_path, receipts, capsys):
     assert "--long-side" in capsys.readouterr().err
 
 
-def test_score_refuses_other_images(receipts, trained, capsys):
-    assert main(["score", str(receipts / "jsons/test.json"), str(trained / "predictions.json")]) == 2
+def test_score_refuses_other_images(receipts, trained_run, capsys):
+    assert main(["score", str(receipts / "jsons/test.json"), str(trained_run / "predictions.json")]) == 2
     assert "has labels but no predictions" in capsys.readouterr().err
 
 
@@ -474,8 +459,8 @@ def test_a_run_is_not_resumed_with_other_pages(copy_of_run, receipts, tmp_path, 
     assert "its train pages were others" in capsys.readouterr().err
 
 
-def test_a_run_starts_from_the_weights_of_another_and_owns_up_to_its_pages(trained, tiny, tmp_path, capsys):
-    start = f"checkpoint_path={trained / 'checkpoints/best.ckpt'}"
+def test_a_run_starts_from_the_weights_of_another_and_owns_up_to_its_pages(trained_run, tiny, tmp_path, capsys):
+    start = f"checkpoint_path={trained_run / 'checkpoints/best.ckpt'}"
     assert main(["train", *tiny, start]) == 2  # its epoch was chosen on these validation pages
     assert "of the 3 validation pages, 0 trained it, 3 chose its epoch" in capsys.readouterr().err
     assert main(["train", *tiny, start, "preset/models/decoder=dbnetpp"]) == 2
@@ -483,7 +468,7 @@ def test_a_run_starts_from_the_weights_of_another_and_owns_up_to_its_pages(train
     assert not (tmp_path / "outputs").exists()
     others = ["datasets.val_dataset.annotation_path=${dataset_base_path}/jsons/test.json", "trainer.max_epochs=1"]
     assert main(["train", *tiny, start, *others, "models.optimizer.lr=1e-9", "trainer.ema_decay=null"]) == 0
-    before, after = (load_checkpoint(run / "checkpoints/best.ckpt") for run in (trained, tmp_path / "outputs/tiny"))
+    before, after = (load_checkpoint(run / "checkpoints/best.ckpt") for run in (trained_run, tmp_path / "outputs/tiny"))
     learned = [name for name in after.weights if "running" not in name and "num_batches" not in name]
     assert max(float((before.weights[n] - after.weights[n]).abs().max()) for n in learned) < 1e-5
     assert {*before.pages["train"].tolist(), *before.pages["val"].tolist()} == set(after.pages["train"].tolist())

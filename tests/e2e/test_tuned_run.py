@@ -12,8 +12,8 @@ from hmean.commands.report import open_reported, rank, read_scores
 from hmean.files import write_json
 from hmean.inference.checkpoints import load_checkpoint
 from hmean.inference.exported import read_about
-from hmean.reports.drawing import save_picture
 from hmean.reports.figures import effects, held
+from hmean.runs.pictures import save_picture
 from hmean.types import Page, Polygons
 from support.pages import drawn_page
 from support.planted import plant_run

@@ -54,7 +54,7 @@ WITHOUT_TORCH = [
     "settings.config",
     "web.service",
     "web.studio_scores",
-    "reports.drawing",
+    "runs.pictures",
     "reports.sweep",
     "reports.figures",
     "commands.data",

@@ -18,8 +18,8 @@ from hmean.metrics.breakdown import break_down
 from hmean.metrics.scorer import Scorer, choose_characters
 from hmean.postprocess.decoding import detect
 from hmean.progress import track
-from hmean.reports.drawing import draw_faults, save_picture
 from hmean.runs.maps import MapStore, map_settings
+from hmean.runs.pictures import draw_faults, save_picture
 from hmean.runs.results import score_record, write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config

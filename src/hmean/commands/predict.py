@@ -28,8 +28,8 @@ from hmean.inference.trained import MapOrError, Trained
 from hmean.labels.annotations import images_of
 from hmean.postprocess.decoding import detect
 from hmean.progress import track
-from hmean.reports.drawing import draw_page, save_picture
 from hmean.runs import folder as runs
+from hmean.runs.pictures import draw_page, save_picture
 from hmean.runs.results import Journal, Journals, Key, write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config

@@ -19,9 +19,9 @@ from hmean.data.images import read_image
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
 from hmean.inference.exported import SUFFIXES, read_about
-from hmean.reports.drawing import jpeg, shrunk
 from hmean.reports.figures import curves, effects, knobs
 from hmean.runs.folder import RunFolder, load_yaml, read_record
+from hmean.runs.pictures import jpeg, shrunk
 from hmean.runs.results import read_page_scores
 
 TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "decided", "searched")

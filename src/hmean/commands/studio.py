@@ -28,9 +28,9 @@ from hmean.errors import InputError
 from hmean.files import read_json
 from hmean.metrics.breakdown import EDGES
 from hmean.metrics.scorer import choose_characters
-from hmean.reports.drawing import jpeg, shrunk
 from hmean.runs.folder import RunFolder, load_yaml, model_of, read_record
 from hmean.runs.maps import MapStore, map_settings
+from hmean.runs.pictures import jpeg, shrunk
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, PostprocessConfig, _Strict, _word
 from hmean.tuning.grids import SettingScores, gain_of

@@ -7,7 +7,7 @@ import pytest
 
 from hmean.metrics.breakdown import COLUMNS, OF_REGIONS, OF_WORDS, break_down, page_faults
 from hmean.metrics.cleval import Counts, count_page
-from hmean.reports.drawing import FALSE, MERGED, MISSED, SPLIT, draw_faults
+from hmean.runs.pictures import FALSE, MERGED, MISSED, SPLIT, draw_faults
 from hmean.types import Detections, Page, Polygons
 from support.cleval import detections_of, rect, rotated, texts_for
 
