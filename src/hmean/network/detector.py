@@ -1,29 +1,31 @@
-"""Encoder, decoder and head in a row."""
+"""The network: encoder, decoder and head in a row."""
 
 from __future__ import annotations
-
-from typing import Protocol
 
 from torch import Tensor, nn
 
 from hmean.network.encoder import TimmEncoder
 
 
-class Head(Protocol):
-    """What the detector asks of its head (see ``DBHead``)."""
-
-    def __call__(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Logits of P and, in training, of T."""
-
-
 class Detector(nn.Module):
-    """Images (N, 3, H, W), 0..255, H and W multiples of 32, to logits (N, H, W) of P and, in training, of T."""
+    """Finds text: images in, logits of the probability map P and, in training, of the threshold map T out.
+
+    Args:
+        encoder: images (N, 3, H, W) to four feature maps of stride 4, 8, 16 and 32. Beside ``forward`` it has
+            ``channels`` (of each map), ``fill`` (the colour that pads a page) and ``lr_scale``.
+        decoder: the four feature maps to one of stride 4 with ``channels`` channels.
+        head: that map to a pair of logits, each (N, H, W): of P, and of T, which is None outside of training.
+    """
 
     def __init__(self, encoder: TimmEncoder, decoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
-        self.encoder, self.decoder, self.head = encoder, decoder, head
+        self.encoder = encoder
+        self.decoder = decoder
+        self.head = head
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See the class."""
-        out: tuple[Tensor, Tensor | None] = self.head(self.decoder(self.encoder(images)))
-        return out
+        """Images (N, 3, H, W), 0..255, H and W multiples of 32, to logits of P and, in training, of T: (N, H, W)."""
+        levels = self.encoder(images)
+        features = self.decoder(levels)
+        probability, threshold = self.head(features)
+        return probability, threshold

@@ -9,8 +9,8 @@ class DBHead(nn.Module):
     """Twin branches of a 3x3 convolution and two x2 upsamplings (Liao et al. 2020, fig. 3).
 
     Args:
-        in_channels: of the decoder's output.
-        inner_channels: of the branches; by default a quarter of ``in_channels``.
+        in_channels: channels of the decoder's output.
+        inner_channels: channels of the branches; by default a quarter of ``in_channels``.
     """
 
     def __init__(self, in_channels: int, inner_channels: int | None = None) -> None:
@@ -24,7 +24,10 @@ class DBHead(nn.Module):
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
         """(N, C, H/4, W/4) to logits of P and, in training only, of T: each (N, H, W)."""
         probability = self.probability(features)[:, 0]
-        return probability, self.threshold(features)[:, 0] if self.training else None
+        if not self.training:
+            return probability, None
+        threshold = self.threshold(features)[:, 0]
+        return probability, threshold
 
 
 def _branch(in_channels: int, inner: int) -> nn.Sequential:

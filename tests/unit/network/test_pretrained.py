@@ -1,46 +1,10 @@
-import numpy as np
 import pytest
 import timm
 import torch
-from torch import nn
 
 from hmean.errors import InputError
-from hmean.network.decoder import DBNetPP, UNet
-from hmean.network.detector import Detector
-from hmean.network.encoder import TimmEncoder, load_backbone_weights, read_backbone_weights
-from hmean.network.head import DBHead
-
-
-@pytest.mark.parametrize("name", ["test_efficientnet", "test_resnet", "mobilenetv3_small_050"])
-def test_any_timm_encoder_gives_strides_4_to_32(name):
-    encoder = TimmEncoder(name, pretrained=False)
-    features = encoder(torch.zeros(1, 3, 64, 96))
-    assert [tuple(f.shape[2:]) for f in features] == [(16, 24), (8, 12), (4, 6), (2, 3)]
-    assert [f.shape[1] for f in features] == encoder.channels
-
-
-@pytest.mark.parametrize("decoder_class", [UNet, DBNetPP])
-def test_shapes_and_the_threshold_branch(decoder_class):
-    encoder = TimmEncoder("test_resnet", pretrained=False)
-    decoder = decoder_class(encoder.channels, inner_channels=12, output_channels=4)
-    detector = Detector(encoder, decoder, DBHead(decoder.channels))
-    images = torch.zeros(2, 3, 64, 96, dtype=torch.uint8)
-    probability, threshold = detector(images)
-    assert probability.shape == threshold.shape == (2, 64, 96)
-    with torch.no_grad():
-        assert detector.eval()(images)[1] is None
-
-
-def test_unknown_encoders_are_named():
-    with pytest.raises(InputError, match=r"model_name=efficientnet_b44.*timm has no such model"):
-        TimmEncoder("efficientnet_b44", pretrained=False)
-    with pytest.raises(InputError, match="stride 4 to 32"):
-        TimmEncoder("vit_tiny_patch16_224", pretrained=False)
-
-
-def test_frozen_batchnorm_stays_in_evaluation_mode():
-    encoder = TimmEncoder("test_resnet", pretrained=False, freeze_bn=True).train()
-    assert not any(m.training for m in encoder.modules() if isinstance(m, nn.BatchNorm2d))
+from hmean.network.encoder import TimmEncoder
+from hmean.network.pretrained import load_backbone_weights, read_backbone_weights
 
 
 def test_weights_of_a_wheel_are_the_networks():
@@ -100,9 +64,3 @@ def test_code_in_a_weights_file_is_not_run(tmp_path, capsys):
     with pytest.raises(InputError, match="not a plain weights file"):
         TimmEncoder("test_resnet", pretrained=str(tmp_path / "evil.pth"))
     assert "code ran" not in capsys.readouterr().out
-
-
-def test_padding_colour_normalises_to_nothing():
-    encoder = TimmEncoder("test_resnet", pretrained=False)
-    fill = torch.tensor(encoder.fill, dtype=torch.float32).view(1, 3, 1, 1)
-    assert np.abs(((fill - encoder.mean) / encoder.std).numpy()).max() < 0.01
