@@ -10,10 +10,9 @@ import torch
 from hmean.data.datamodule import eval_loader
 from hmean.data.dataset import EvalDataset
 from hmean.inference.trained import MapOrError
-from hmean.network.detector import Detector
+from hmean.network.detector import Detector, probability_maps
 from hmean.postprocess.decoding import PageMap
 from hmean.settings.config import Config, Dataloader
-from hmean.training.module import probability_maps
 
 
 def run_detector(

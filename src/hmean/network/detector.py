@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hmean.data.transforms import View
 from hmean.network.encoder import TimmEncoder
 
 
@@ -29,3 +34,13 @@ class Detector(nn.Module):
         features = self.decoder(levels)
         probability, threshold = self.head(features)
         return probability, threshold
+
+
+def probability_maps(detector: Detector, images: Tensor, views: Sequence[View]) -> list[NDArray[np.float32]]:
+    """P of each page, (height, width) of its view, from a batch of images (N, 3, H, W) padded to one size."""
+    logits, _ = detector(images)
+    batch = logits.float().sigmoid().cpu().numpy()
+    maps = []
+    for probability, view in zip(batch, views, strict=True):
+        maps.append(np.ascontiguousarray(probability[: view.height, : view.width]))
+    return maps

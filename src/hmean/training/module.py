@@ -11,15 +11,13 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from hmean.data.pages import LabelledImages
-from hmean.data.transforms import View
 from hmean.errors import InputError
 from hmean.metrics.scorer import PageScore, Scorer
-from hmean.network.detector import Detector
+from hmean.network.detector import Detector, probability_maps
 from hmean.postprocess.decoding import PageMap, detect
 from hmean.types import Characters, PostprocessParams
 
@@ -155,10 +153,3 @@ class DetectorModule(pl.LightningModule):
     def _layout(self) -> torch.memory_format:
         channels_last = bool(self.carried["config"]["trainer"]["channels_last"])
         return torch.channels_last if channels_last else torch.contiguous_format
-
-
-def probability_maps(detector: Detector, images: Tensor, views: list[View]) -> list[NDArray[np.float32]]:
-    """P of each page (its view's height, width), from a padded batch of images (N, 3, H, W)."""
-    logits, _ = detector(images)
-    maps = logits.float().sigmoid().cpu().numpy()
-    return [np.ascontiguousarray(p[: view.height, : view.width]) for p, view in zip(maps, views, strict=True)]
