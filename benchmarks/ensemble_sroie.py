@@ -35,7 +35,9 @@ def main() -> None:
     del record["tuned_on"]
     for group in ("members", "runs"):  # paths of the machine
         for member in record[group]:
-            member["checkpoint"] = Path(member["checkpoint"]).parts[-3:][0]  # the run's name; of a soup: checkpoints
+            member["checkpoint"] = Path(member["checkpoint"]).parts[-3:][
+                0
+            ]  # the run's name; of a weight average: checkpoints
     shown = [*(os.path.basename(p) for p in (data, splits)), "FOLDER", *(os.path.basename(r) for r in runs), *more]  # noqa: PTH119
     command = "python benchmarks/ensemble_sroie.py " + " ".join(shown)
     environment = harness.environment("torch", "numpy", "opencv-python-headless", "shapely")

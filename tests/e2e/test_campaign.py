@@ -207,10 +207,10 @@ def test_a_dry_run_says_what_time_and_disk_it_takes(tmp_path, receipts, capsys):
     assert float(lines["left at most"][3]) == pytest.approx(6 * hours, abs=0.02)
     assert ran(tmp_path) == []
     assert not (tmp_path / "outputs/camp/base").exists()
-    # Half of the 6 pages are held out of both folds, and each of these judges six views of each of them.
+    # Half of the 6 pages are held out of both folds, and each of these judges four views of each of them.
     dealt = read_campaign(Path(path), ["phases.folds.args=[crossval.k=2,crossval.holdout=0.5]"])
     runner = campaign.Runner(dealt, tmp_path, 0)
-    assert runner.work(dealt.phases["ensemble"]) == (0, 3 * 2 * 6)
+    assert runner.work(dealt.phases["ensemble"]) == (0, 3 * 2 * 4)
     assert runner.work(dealt.phases["test"]) == (0, 2 * (1 + 2))  # 2 pages, through one model and through both folds
     assert main(["campaign", path, "--dry-run", "reset=base"]) == 2
     assert "a dry run changes nothing" in capsys.readouterr().err
@@ -427,14 +427,14 @@ def test_the_report_says_what_was_left_out_and_how_the_pages_were_made(tmp_path)
     )
     rows = [
         {"candidate": "single", "h": 0.5, "gain": 0.0, "interval95": [0.0, 0.0], "verdict": "base", "ms_a_page": 1.0, "mb": 1.0},
-        {"candidate": "soup", "skipped": "its members are of two architectures"},
+        {"candidate": "weight average", "skipped": "its members are of two architectures"},
     ]  # fmt: skip
     (tmp_path / "ens").mkdir()
     (tmp_path / "ens/ensemble.json").write_text(json.dumps({"kind": "single", "candidates": rows}))
     campaign_report.run(tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "best: base. The interval cannot tell; the file says what then." in text
-    assert "soup was left out: its members are of two architectures" in text
+    assert "weight average was left out: its members are of two architectures" in text
     assert text.index("hmean data synth pages") < text.index("hmean train x=1")
     assert re.match(r"# .*\n\n\S", text)
 

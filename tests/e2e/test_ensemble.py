@@ -14,7 +14,7 @@ from hmean.data.pages import LabelledImages
 from hmean.ensemble import members as ensemble_predict
 from hmean.ensemble.detect import mean_map
 from hmean.ensemble.members import Source, open_ensemble
-from hmean.ensemble.weights import greedy, soup
+from hmean.ensemble.weights import average
 from hmean.errors import InputError
 from hmean.files import read_json
 from hmean.inference import checkpoints
@@ -74,7 +74,7 @@ def test_every_kind_is_judged_and_the_record_says_with_what(judged, receipts):
     output, record = judged
     assert record == read_json(output / "ensemble.json")
     names = [row["candidate"] for row in record["candidates"]]
-    assert names == ["single", "flip", "scales", "map mean", "voting", "weight average", "greedy soup"]
+    assert names == ["single", "scales", "map mean", "voting", "weight average"]
     assert record["pages"] == 3
     assert len({run["weights_hash"] for run in record["runs"]}) == 3
     for row in record["candidates"]:
@@ -85,7 +85,7 @@ def test_every_kind_is_judged_and_the_record_says_with_what(judged, receipts):
     assert by_name["single"]["gain"] == 0
     assert by_name["single"]["times_single"] == 1.0
     assert by_name["map mean"]["mb"] == pytest.approx(3 * by_name["single"]["mb"])
-    assert [m["flip"] for m in by_name["flip"]["members"]] == [False, True]
+    assert [m["long_side"] for m in by_name["scales"]["members"]] == [160, 128, 200]
     assert record["kind"] in names
     assert not any(str(output.parent) in json.dumps(value) for value in (record["members"], record["runs"]))
     assert set(read_predictions(output / "predictions.json")) == set(
@@ -118,7 +118,7 @@ def only(monkeypatch, kind):
     monkeypatch.setattr(ensemble, "winner", lambda rows: next(r for r in rows if r["candidate"] == kind))
 
 
-@pytest.mark.parametrize("kind", ["map mean", "voting", "flip", "scales"])
+@pytest.mark.parametrize("kind", ["map mean", "voting", "scales"])
 def test_the_record_predicts_what_was_judged(judged, runs, receipts, tmp_path, monkeypatch, capsys, kind):
     """Written as the winner, each kind gives through predict and evaluate what its cached maps gave."""
     output = tmp_path / "out"
@@ -215,11 +215,11 @@ def test_the_same_training_twice_is_told_though_its_weights_differ(runs, receipt
 def test_members_without_a_shared_architecture_have_no_weight_average(runs, receipts, tmp_path):
     record = ensemble.run([runs[0], runs[3]], overrides(receipts, tmp_path / "out"))
     skipped = {row["candidate"]: row["skipped"] for row in record["candidates"] if "skipped" in row}
-    assert list(skipped) == ["weight average", "greedy soup"]
+    assert list(skipped) == ["weight average"]
     assert "another architecture" in skipped["weight average"]
 
 
-def test_a_soup_is_an_ordinary_checkpoint_that_has_seen_what_its_members_saw(runs, receipts, tmp_path, monkeypatch):
+def test_an_average_is_an_ordinary_checkpoint_that_has_seen_what_its_members_saw(runs, receipts, tmp_path, monkeypatch):
     only(monkeypatch, "weight average")
     output = tmp_path / "out"
     ensemble.run(runs[:2], overrides(receipts, output))
@@ -240,23 +240,11 @@ def test_a_soup_is_an_ordinary_checkpoint_that_has_seen_what_its_members_saw(run
     assert open_ensemble(output / "ensemble.json", []).sources[0].checkpoint.weights_hash() == made.weights_hash()
 
 
-def test_other_seeds_are_refused_by_a_soup(runs):
+def test_other_seeds_are_refused_by_an_average(runs):
     one, other = (open_model([f"checkpoint_path={run}/checkpoints/best.ckpt"])[1] for run in runs[:2])
     other.config["seed"] = 7
     with pytest.raises(InputError, match="initialised otherwise"):
-        soup([one, other], one.path)
-
-
-def test_the_greedy_soup_takes_what_does_not_harm():
-    worth = {(0,): 0.8, (1,): 0.9, (2,): 0.7, (1, 0): 0.91, (1, 0, 2): 0.85}
-    tried = []
-
-    def score(numbers):
-        tried.append(numbers)
-        return worth[numbers]
-
-    assert greedy([1, 0, 2], score) == (1, 0)
-    assert tried == [(1,), (1, 0), (1, 0, 2)]
+        average([one, other], one.path)
 
 
 def test_a_member_that_was_changed_is_told(judged, runs, tmp_path):
@@ -266,6 +254,10 @@ def test_a_member_that_was_changed_is_told(judged, runs, tmp_path):
     ]
     (tmp_path / "ensemble.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match="not the models that it was made of"):
+        open_ensemble(tmp_path / "ensemble.json", [])
+    mirrored = {**judged[1], "members": [{**m, "flip": True} for m in judged[1]["members"]]}
+    (tmp_path / "ensemble.json").write_text(json.dumps(mirrored))
+    with pytest.raises(InputError, match=r"mirrored page \(flip\), which is no longer supported; run hmean ensemble"):
         open_ensemble(tmp_path / "ensemble.json", [])
     (tmp_path / "ensemble.json").write_text("{}")
     with pytest.raises(InputError, match=r"is no ensemble\.json"):
@@ -278,8 +270,8 @@ def test_the_simplest_of_those_that_cannot_be_told_from_the_best_wins():
 
     single = row("single", 1)
     assert ensemble.winner([single, row("mean", 5)])["candidate"] == "single"
-    rows = [single, row("mean", 5, among_the_best=True), row("flip", 2, among_the_best=True), row("x", 1, among_the_best=False)]  # fmt: skip
-    assert ensemble.winner(rows)["candidate"] == "flip"
+    rows = [single, row("mean", 5, among_the_best=True), row("scales", 2, among_the_best=True), row("x", 1, among_the_best=False)]  # fmt: skip
+    assert ensemble.winner(rows)["candidate"] == "scales"
 
 
 def test_no_page_is_scored_with_a_choice_it_took_part_in(runs, receipts, tmp_path):

@@ -247,7 +247,7 @@ def test_exported_members_make_an_ensemble(exported, run, receipts, tmp_path):
     from hmean.inference.opening import open_model
 
     source = Source(*open_model([f"checkpoint_path={exported}"]))
-    ensemble = Ensemble((source, source.at(160, True)), source.config.models.head.postprocess.params())
+    ensemble = Ensemble((source, source.at(192)), source.config.models.head.postprocess.params())
     (tmp_path / "ensemble.json").write_text(json.dumps({**ensemble.record(tmp_path), "tuned_on": []}))
     out = tmp_path / "found"
     assert (
@@ -273,6 +273,6 @@ def test_exported_files_are_judged_as_an_ensemble(ink, receipts, tmp_path):
     assert main(["ensemble", *map(str, members), *told]) == 0
     record = json.loads((tmp_path / "out" / "ensemble.json").read_text())
     skipped = {row["candidate"]: row["skipped"] for row in record["candidates"] if "skipped" in row}
-    assert set(skipped) == {"weight average", "greedy soup"}
-    assert "no weights" in skipped["greedy soup"]
+    assert set(skipped) == {"weight average"}
+    assert "no weights" in skipped["weight average"]
     assert all(row["mb"] > 0 for row in record["candidates"] if "skipped" not in row)

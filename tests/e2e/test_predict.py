@@ -196,7 +196,7 @@ def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, c
 def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatch, capsys):
     """In shards, with a journal, overlays and a manifest."""
     source = Source(*open_model([f"checkpoint_path={ink}"]))
-    ensemble = Ensemble((source, source.at(source.config.transforms.long_side, True)), source.config.models.head.postprocess.params())  # fmt: skip
+    ensemble = Ensemble((source, source.at(192)), source.config.models.head.postprocess.params())  # fmt: skip
     (tmp_path / "ensemble.json").write_text(json.dumps({**ensemble.record(tmp_path), "tuned_on": []}))
     (scans / "0.png").write_bytes(b"broken")
     told = ["predict", f"checkpoint_path={tmp_path / 'ensemble.json'}", str(scans)]
@@ -216,7 +216,7 @@ def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatc
     assert len(list((tmp_path / "whole" / "overlays").iterdir())) == 10
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["checkpoint"] == "../ensemble.json"
-    assert [member["flip"] for member in manifest["members"]] == [False, True]
+    assert [member["long_side"] for member in manifest["members"]] == [160, 192]
     assert len(manifest["skipped"]) == 1
     assert main([*told, f"output={tmp_path / 'maps'}", "maps=true"]) == 2
     assert "maps=true" in capsys.readouterr().err
@@ -376,7 +376,7 @@ def test_memory_stays_flat_over_100_000_files(ink, tmp_path, monkeypatch):
     page = np.zeros((32, 32), np.uint8)
     resident: list[int] = []
 
-    def run(images, _config, _loader, *, flip=False):
+    def run(images, _config, _loader):
         for position, (name, _) in enumerate(images):
             if position in (files // 10, files - 1):
                 resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))

@@ -89,7 +89,7 @@ def run(words, pause=0.0):
                             "ms_a_page": 9.0,
                             "mb": 4.0,
                         },
-                        {"candidate": "soup", "skipped": "no"},
+                        {"candidate": "weight average", "skipped": "no"},
                     ],
                     "kind": "map mean",
                 }

@@ -28,7 +28,7 @@ DATA = ("preset=", "dataset", "tune.", "trainer.accelerator=")
 ENDS = {"train": "scores.json", "tune": "cross_fitted/scores.json", "ensemble": "ensemble.json"}
 PROBE = 4  # batches of an epoch that are measured
 NO_PRICE = ("models.optimizer.", "models.scheduler.", "models.loss", "tune.", "crossval.", "seed=")
-VIEWS = 6  # that an ensemble judges of each member at most: its own, mirrored, two scales, two weight averages
+VIEWS = 4  # that an ensemble judges of each member at most: its own, two scales, the weight average
 
 
 def run(path: Path, overrides: Sequence[str] = (), *, dry_run: bool = False, lang: str = "en", reset: str = "") -> str:

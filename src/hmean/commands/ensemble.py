@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -71,9 +70,7 @@ class Bench:
         """What every setting scores."""
         key = f"{voting} {[source.about for source in sources]}"
         if key not in self._scores:
-            stores: list[MapStore] = [
-                make_maps(s.config, s.checkpoint, self.pages, self.folder, flip=s.flip) for s in sources
-            ]
+            stores: list[MapStore] = [make_maps(s.config, s.checkpoint, self.pages, self.folder) for s in sources]
             settings: list[Any] = self.settings
             if voting:
                 floor = min(setting.box_thresh for setting in settings)
@@ -115,10 +112,10 @@ def candidates(bench: Bench, members: Sequence[Source]) -> dict[str, Callable[[F
     def single(which: Flags) -> Choice:
         return bench.best([option for m in members for option in joined(m)], which)
 
-    def views(which: Flags, scales: Sequence[float], flips: Sequence[bool]) -> Choice:
+    def scales(which: Flags) -> Choice:
         best = single(which)[0][0]
-        sides = [round(best.config.transforms.long_side * scale) for scale in scales]
-        return bench.best(joined(*(best.at(side, flip) for side in sides for flip in flips)), which)
+        sides = [round(best.config.transforms.long_side * scale) for scale in (1.0, *SCALES)]
+        return bench.best(joined(*map(best.at, sides)), which)
 
     def voted(which: Flags) -> Choice:
         scores = bench.scores(members, voting=True)
@@ -127,32 +124,18 @@ def candidates(bench: Bench, members: Sequence[Source]) -> dict[str, Callable[[F
             by_rule.setdefault((s.votes, s.iou, s.geometry, s.soft), []).append(i)  # type: ignore[attr-defined]
         return bench.best([(tuple(members), scores.setting(*rule)) for rule in by_rule.values()], which)
 
-    def averaged(numbers: Sequence[int]) -> Source:
-        if len(numbers) == 1:
-            return members[numbers[0]]
-        mean = _averaging(members).soup(
-            [members[i].checkpoint for i in sorted(numbers)], bench.folder.parent / "checkpoints" / "best.ckpt"
+    def averaged() -> Source:
+        mean = _averaging(members).average(
+            [m.checkpoint for m in members], bench.folder.parent / "checkpoints" / "best.ckpt"
         )
         return replace(members[0], checkpoint=mean)
 
-    def value(numbers: Sequence[int], which: Flags) -> float:
-        _, scores, setting = bench.best(joined(averaged(numbers)), which)
-        return float(scores.pages(which).score(bench.objective)[setting])
-
-    def greedily(which: Flags) -> Choice:
-        order = sorted(range(len(members)), key=lambda i: -value([i], which))
-        return bench.best(
-            joined(averaged(_averaging(members).greedy(order, lambda numbers: value(numbers, which)))), which
-        )
-
     return {
         "single": single,
-        "flip": partial(views, scales=(1.0,), flips=(False, True)),
-        "scales": partial(views, scales=(1.0, *SCALES), flips=(False,)),
+        "scales": scales,
         "map mean": lambda which: bench.best(joined(*members), which),
         "voting": voted,
-        "weight average": lambda which: bench.best(joined(averaged(range(len(members)))), which),
-        "greedy soup": greedily,
+        "weight average": lambda which: bench.best(joined(averaged()), which),
     }
 
 
@@ -197,7 +180,7 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
         import_module("hmean.inference.checkpoints").write_checkpoint(made, [m.about["weights_hash"] for m in members])
     ensemble = Ensemble(sources, scores.settings[setting])
     with write_predictions(folder / "predictions.json", None) as write:
-        stores = [make_maps(s.config, s.checkpoint, pages, folder / "maps", flip=s.flip) for s in sources]
+        stores = [make_maps(s.config, s.checkpoint, pages, folder / "maps") for s in sources]
         for page in bench.truth:
             write(page.name, ensemble.find([store.read(page.name) for store in stores]), page.width, page.height)
     record = {
@@ -256,7 +239,7 @@ def judge(bench: Bench, ways: dict[str, Callable[[Flags], Choice]]) -> tuple[lis
         try:
             held[name], choices[name] = bench.held(way), way(everything)
         except InputError as error:
-            if name not in ("weight average", "greedy soup"):
+            if name != "weight average":
                 raise
             rows.append({"candidate": name, "skipped": str(error)})
             continue

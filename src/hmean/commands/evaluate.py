@@ -148,16 +148,14 @@ def run_maps(config: Config, checkpoint: Trained, pages: LabelledImages, otherwi
     return store
 
 
-def make_maps(
-    config: Config, checkpoint: Trained, pages: LabelledImages, folder: Path, *, flip: bool = False
-) -> MapStore:
-    """Maps of all pages (``flip``: of the mirrored ones), made by the network only where they are not there yet.
+def make_maps(config: Config, checkpoint: Trained, pages: LabelledImages, folder: Path) -> MapStore:
+    """Maps of all pages, made by the network only where they are not there yet.
 
     Raises:
         InputError: if an image cannot be read.
     """
     images = [(pages.name(i), pages.file(i)) for i in range(len(pages))]
-    store = map_store(folder, config, checkpoint, images, flip=flip)
+    store = map_store(folder, config, checkpoint, images)
     missing = [position for position in range(len(pages)) if pages.name(position) not in store]
     if not missing:
         return store
@@ -165,7 +163,7 @@ def make_maps(
     files = [(pages.name(position), pages.file(position)) for position in missing]
     loader = getattr(config.dataloaders, f"{config.evaluate_on}_dataloader")
     with track("detecting", len(files)) as advance:
-        for result in run(files, config, loader, flip=flip):
+        for result in run(files, config, loader):
             if isinstance(result.found, str):
                 raise InputError(result.found)
             store.add(result.found)  # what is done need not be done again
@@ -173,12 +171,10 @@ def make_maps(
     return store
 
 
-def map_store(
-    folder: Path, config: Config, checkpoint: Trained, images: Sequence[tuple[str, Path]], *, flip: bool = False
-) -> MapStore:
-    """Where the maps are that these weights and this preprocessing make of the (mirrored) images."""
+def map_store(folder: Path, config: Config, checkpoint: Trained, images: Sequence[tuple[str, Path]]) -> MapStore:
+    """Where the maps are that these weights and this preprocessing make of the images."""
     view = config.transforms
-    settings = map_settings(checkpoint.weights_hash(), view.long_side, view.pad, flip=flip)
+    settings = map_settings(checkpoint.weights_hash(), view.long_side, view.pad)
     return MapStore(folder, settings, dict(images))
 
 

@@ -117,10 +117,8 @@ class EvalDataset(Dataset[dict[str, Any]]):
 
     def __init__(
         self, files: Sequence[Path], *, long_side: int, pad: Pad, fill: tuple[int, int, int], decode: Decoder = decode,
-        flip: bool = False,
     ) -> None:  # fmt: skip
         self.files, self.long_side, self.pad, self.fill, self.decode = files, long_side, pad, fill, decode
-        self.flip = flip
 
     def __len__(self) -> int:
         return len(self.files)
@@ -131,10 +129,7 @@ class EvalDataset(Dataset[dict[str, Any]]):
         except InputError as error:
             return {"position": position, "error": str(error)}
         view = letterbox(pixels.width, pixels.height, self.long_side, self.pad)
-        drawn = view.image(pixels, self.fill)
-        if self.flip:  # the same pixels, not resampled otherwise
-            drawn, view = drawn[:, ::-1], view.mirrored()
-        image = to_tensor(drawn)
+        image = to_tensor(view.image(pixels, self.fill))
         return {"image": image, "position": position, "view": view, "size": (pixels.width, pixels.height)}
 
 

@@ -49,11 +49,6 @@ class View:
         fewest = float(np.linalg.svd(jacobian, compute_uv=False).min()) / geometry.FINER
         return next((shrink for shrink in (8, 4, 2) if shrink <= fewest), 1)
 
-    def mirrored(self) -> View:
-        """The same view with left and right exchanged."""
-        flip = geometry.translation(self.width, 0) @ geometry.scaling(-1, 1)
-        return View(flip @ self.matrix, self.width, self.height)
-
     def image(self, page: Pixels, fill: tuple[int, int, int]) -> Image:
         """The page's pixels in this view (height, width, 3)."""
         matrix = self.matrix @ geometry.scaling(page.shrink, page.shrink)

@@ -32,22 +32,21 @@ from hmean.types import Detections, PostprocessParams
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One pass of one network: the page at the config's long side, mirrored or not."""
+    """One pass of one network: the page at the config's long side."""
 
     config: Config
     checkpoint: Trained
-    flip: bool = False
 
-    def at(self, long_side: int, flip: bool) -> Source:
+    def at(self, long_side: int) -> Source:
         """The same network on another view of the page."""
         transforms = self.config.transforms.model_copy(update={"long_side": long_side})
-        return Source(self.config.model_copy(update={"transforms": transforms}), self.checkpoint, flip)
+        return Source(self.config.model_copy(update={"transforms": transforms}), self.checkpoint)
 
     @cached_property
     def about(self) -> dict[str, Any]:
         """What makes the maps."""
         side = self.config.transforms.long_side
-        return {"weights_hash": self.checkpoint.weights_hash(), "long_side": side, "flip": self.flip}
+        return {"weights_hash": self.checkpoint.weights_hash(), "long_side": side}
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +84,7 @@ class Ensemble:
         runs = {id(s.checkpoint): s.checkpoint.start(s.config) for s in self.sources}
         loader = self.sources[0].config.dataloaders.predict_dataloader
         loader = loader.model_copy(update={"batch_size": 1, "num_workers": min(loader.num_workers, 1)})
-        streams = [runs[id(s.checkpoint)](asked, s.config, loader, flip=s.flip) for s in self.sources]
+        streams = [runs[id(s.checkpoint)](asked, s.config, loader) for s in self.sources]
         for results in zip(*streams, strict=True):
             maps = [result.found for result in results if isinstance(result.found, PageMap)]
             yield maps if len(maps) == len(results) else next(str(r.found) for r in results if isinstance(r.found, str))
@@ -109,9 +108,12 @@ def open_ensemble(path: Path, overrides: Sequence[str], group: str = "members") 
         )
     record = read_json(path)
     try:
+        if any(m.get("flip") for m in record[group]):
+            raise InputError(f"{path}: shows a member the mirrored page (flip), which is no longer supported; "
+                             "run hmean ensemble again")  # fmt: skip
         files = {m["checkpoint"]: f"checkpoint_path={path.parent / m['checkpoint']}" for m in record[group]}
         opened = {name: Source(*open_model([*overrides, file])) for name, file in files.items()}
-        sources = [opened[m["checkpoint"]].at(m["long_side"], m["flip"]) for m in record[group]]
+        sources = [opened[m["checkpoint"]].at(m["long_side"]) for m in record[group]]
         params = (VotingParams if record["voting"] else PostprocessParams)(**record["postprocess"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is no ensemble.json of this hmean's ({error})") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from hmean.errors import InputError
 from hmean.inference.checkpoints import Checkpoint
 
 
-def soup(members: Sequence[Checkpoint], path: Path) -> Checkpoint:
+def average(members: Sequence[Checkpoint], path: Path) -> Checkpoint:
     """Mean of all weights, BatchNorm statistics too, as a checkpoint that has seen what any member has seen.
 
     The mean of the members' statistics is not what the averaged network would measure: it is exact only where they
@@ -45,14 +45,3 @@ def _differences(a: Checkpoint, b: Checkpoint) -> list[str]:
         for c in (a, b)
     ]
     return [] if made[0] == made[1] else [f"{b.path}: was initialised otherwise (models, seed or start) than {a.path}"]
-
-
-def greedy(order: Sequence[int], score: Callable[[tuple[int, ...]], float]) -> tuple[int, ...]:
-    """Members of the greedy soup: best first, each is added where the soup's score does not fall."""
-    chosen: tuple[int, ...] = (order[0],)
-    best = score(chosen)
-    for member in order[1:]:
-        value = score((*chosen, member))
-        if value >= best:
-            chosen, best = (*chosen, member), value
-    return chosen

@@ -108,16 +108,16 @@ class TextDetector:
         """Regions of each uint8 RGB image (H, W, 3); they do not depend on what else is in the batch."""
         return [find_regions(page, params or self.params) for page in self.maps(images)]
 
-    def maps(self, images: Sequence[Image], names: Sequence[str] | None = None, *, flip: bool = False) -> list[PageMap]:
-        """P of each image, with the way back to its pixels; ``flip`` shows the network the mirrored page.
+    def maps(self, images: Sequence[Image], names: Sequence[str] | None = None) -> list[PageMap]:
+        """P of each image, with the way back to its pixels.
 
         Images whose views are of one size share passes of the network. None is padded beyond its own view, since what
         lies there would reach into the page.
         """
-        views = [self.view(image.shape[1], image.shape[0], flip=flip) for image in images]
+        views = [self.view(image.shape[1], image.shape[0]) for image in images]
         found: list[PageMap | None] = [None] * len(images)
         for batch in _alike(views):
-            pages = np.stack([self.draw(images[i], views[i], flip=flip) for i in batch])
+            pages = np.stack([self.draw(images[i], views[i]) for i in batch])
             for i, p in zip(batch, self._network(pages), strict=True):
                 height, width = images[i].shape[:2]
                 found[i] = PageMap(names[i] if names else "", p, views[i].to_page, width, height)
@@ -129,16 +129,13 @@ class TextDetector:
         other.long_side, other.pad = long_side, pad
         return other
 
-    def view(self, width: int, height: int, *, flip: bool = False) -> View:
+    def view(self, width: int, height: int) -> View:
         """How the network sees a page of this size."""
-        view = letterbox(width, height, self.long_side, self.pad)
-        return view.mirrored() if flip else view
+        return letterbox(width, height, self.long_side, self.pad)
 
-    def draw(self, image: Image, view: View, *, flip: bool = False) -> Image:
+    def draw(self, image: Image, view: View) -> Image:
         """The page in a view that ``self.view`` gave: what the network is shown."""
-        straight = view.mirrored() if flip else view  # the same pixels, not resampled otherwise
-        drawn = straight.image(Pixels(image, image.shape[1], image.shape[0]), self.fill)
-        return drawn[:, ::-1] if flip else drawn
+        return view.image(Pixels(image, image.shape[1], image.shape[0]), self.fill)
 
 
 def with_knobs(params: PostprocessParams, knobs: dict[str, Any]) -> PostprocessParams:

@@ -109,7 +109,7 @@ class Exported(Trained):
 
 
 def run_exported(
-    detector: TextDetector, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader, *, flip: bool = False
+    detector: TextDetector, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader
 ) -> Iterator[MapOrError]:
     """See ``trained.Run``: threads read ahead of the network."""
     detector = detector.at(config.transforms.long_side, config.transforms.pad)
@@ -117,7 +117,7 @@ def run_exported(
         stream = enumerate(_ahead(pool, _read, [file for _, file in asked], 2 * loader.batch_size))
         while batch := list(islice(stream, loader.batch_size)):
             good = [(position, image) for position, image in batch if not isinstance(image, str)]
-            maps = detector.maps([image for _, image in good], [asked[position][0] for position, _ in good], flip=flip)
+            maps = detector.maps([image for _, image in good], [asked[position][0] for position, _ in good])
             found = dict(zip((position for position, _ in good), maps, strict=True))
             for position, image in batch:
                 yield MapOrError(position, image if isinstance(image, str) else found[position])

@@ -16,14 +16,14 @@ from hmean.settings.config import Config, Dataloader
 
 
 def run_detector(
-    detector: Detector, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader, *, flip: bool = False
+    detector: Detector, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader
 ) -> Iterator[MapOrError]:
     """See ``trained.Run``."""
     device = next(detector.parameters()).device
     layout = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
     files = [file for _, file in asked]
     dataset = EvalDataset(
-        files, long_side=config.transforms.long_side, pad=config.transforms.pad, fill=detector.encoder.fill, flip=flip
+        files, long_side=config.transforms.long_side, pad=config.transforms.pad, fill=detector.encoder.fill
     )
     batches = eval_loader(dataset, loader.batch_size, min(loader.num_workers, len(files)), range(len(files)))
     for batch in batches:

@@ -25,14 +25,9 @@ class MapOrError:
 
 
 class Run(Protocol):
-    """P of each (name, file), in order; files that cannot be read give an error and the rest goes on.
+    """P of each (name, file), in order; files that cannot be read give an error and the rest goes on."""
 
-    ``flip`` shows the mirrored page; the maps lead back from there.
-    """
-
-    def __call__(
-        self, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader, *, flip: bool = False
-    ) -> Iterator[MapOrError]:
+    def __call__(self, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader) -> Iterator[MapOrError]:
         """See the class."""
 
 

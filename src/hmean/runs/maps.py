@@ -23,9 +23,9 @@ from hmean.postprocess.components import MapArray
 from hmean.postprocess.decoding import PageMap
 
 
-def map_settings(weights_hash: str, long_side: int, pad: str, *, flip: bool = False) -> str:
-    """What maps of these weights and this preprocessing, of the (mirrored) images, are named by."""
-    return f"{weights_hash} {long_side} {pad}{' flip' * flip}"
+def map_settings(weights_hash: str, long_side: int, pad: str) -> str:
+    """What maps of these weights and this preprocessing are named by."""
+    return f"{weights_hash} {long_side} {pad}"
 
 
 class MapStore:

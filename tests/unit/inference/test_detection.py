@@ -99,13 +99,6 @@ def test_a_changed_network_is_refused(ink, tmp_path):
         hmean.load(path)
 
 
-def test_the_mirrored_page_gives_maps_that_lead_back(detector, photo):
-    page = read_image(photo)
-    straight, flipped = detector.maps([page])[0], detector.maps([page], flip=True)[0]
-    assert np.abs(flipped.probability[:, ::-1] - straight.probability).max() < 1e-6
-    assert np.allclose(flipped.to_page @ [0, 5, 1], straight.to_page @ [straight.probability.shape[1], 5, 1])
-
-
 def test_metadata_is_replaced_and_the_network_is_not_touched(ink, tmp_path):
     onnx = pytest.importorskip("onnx")
     path = tmp_path / "a b.onnx"
