@@ -25,10 +25,10 @@ from rapidocr import RapidOCR
 from receipts_lite_sroie import AXES, OBJECTIVE, ROOT, maps_of, markdown, row
 
 import hmean
-from hmean.data.images import Pixels, read_image
 from hmean.data.transforms import View
 from hmean.files import read_json, write_json, write_text
 from hmean.geometry import Image
+from hmean.images import Pixels, read_image
 from hmean.inference.detector import BOX
 from hmean.metrics.scorer import Scorer
 from hmean.runs.results import intervals

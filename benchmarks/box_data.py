@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from hmean.files import read_json
-from hmean.labels.annotations import write_ufo
+from hmean.labels.ufo import write_ufo
 from hmean.settings.build import open_pages
 from hmean.settings.config import DatasetConfig
 from hmean.synth.receipts import write_dataset

@@ -14,7 +14,7 @@ import torch
 from harness import Result, compare
 
 from hmean.commands import export
-from hmean.data.images import read_image
+from hmean.images import read_image
 from hmean.inference.checkpoints import carry, save_checkpoint
 from hmean.inference.detector import TextDetector, open_network
 from hmean.inference.exported import read_about

@@ -19,7 +19,7 @@ from peers import loader as peer
 
 from hmean.data.cache import PageCache
 from hmean.data.dataset import TrainDataset
-from hmean.labels.annotations import write_ufo
+from hmean.labels.ufo import write_ufo
 from hmean.settings.build import build_train_view, open_pages
 from hmean.settings.config import compose
 from hmean.synth.receipts import write_dataset

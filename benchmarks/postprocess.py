@@ -19,7 +19,7 @@ from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
 from hmean.data.pages import LabelledImages
 from hmean.data.transforms import letterbox
-from hmean.labels.annotations import UfoLabels
+from hmean.labels.ufo import UfoLabels
 from hmean.metrics.scorer import score_pages
 from hmean.postprocess.decoding import PageMap, detect, detect_each, detect_pages
 from hmean.synth.receipts import write_dataset

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from peers import iou as textbook
 
 from hmean.commands import compare as job
-from hmean.labels.annotations import UfoLabels
+from hmean.labels.ufo import UfoLabels
 from hmean.metrics.cleval import count_page
 from hmean.metrics.iou import match_counts
 from hmean.metrics.scorer import hmeans, score_pages, terms

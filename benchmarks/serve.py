@@ -30,8 +30,8 @@ import numpy as np
 from harness import environment, words
 
 import hmean
-from hmean.data.images import decode, list_images
 from hmean.files import write_json, write_text
+from hmean.images import decode, list_images
 from hmean.inference.detector import BOX
 from hmean.runs.pictures import jpeg
 from hmean.synth.receipts import write_dataset

@@ -12,7 +12,7 @@ from pathlib import Path
 from rapidocr import RapidOCR
 
 import hmean
-from hmean.data.images import read_image
+from hmean.images import read_image
 from hmean.inference.conversions import crops, reading_order
 
 

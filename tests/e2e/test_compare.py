@@ -10,7 +10,7 @@ import pytest
 from hmean.cli import main
 from hmean.commands.compare import COMPARED, compare, open_result
 from hmean.errors import InputError
-from hmean.labels.annotations import open_labels
+from hmean.labels.formats import open_labels
 from hmean.metrics.cleval import Counts
 from hmean.metrics.iou import MatchCounts
 from hmean.metrics.scorer import PageScore, Scorer, bootstrap_interval

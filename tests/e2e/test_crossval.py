@@ -9,7 +9,7 @@ import pytest
 
 from hmean.cli import main
 from hmean.inference.checkpoints import load_checkpoint
-from hmean.labels.annotations import open_labels
+from hmean.labels.formats import open_labels
 from hmean.metrics.scorer import Scorer
 from hmean.runs.results import read_predictions
 from hmean.synth.receipts import write_dataset

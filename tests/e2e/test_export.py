@@ -14,8 +14,8 @@ import torch
 import hmean
 from hmean.cli import main
 from hmean.commands import export
-from hmean.data.images import read_image
 from hmean.errors import InputError
+from hmean.images import read_image
 from hmean.inference.checkpoints import carry, load_checkpoint, save_checkpoint
 from hmean.inference.detector import open_network
 from hmean.inference.exported import network_bytes, read_about, write_about

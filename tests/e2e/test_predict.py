@@ -16,9 +16,9 @@ import pytest
 from hmean import progress
 from hmean.cli import main, split_arguments
 from hmean.commands import predict
-from hmean.data.images import page_paths, read_image
 from hmean.ensemble.members import Ensemble, Source
 from hmean.execute.processes import locked
+from hmean.images import page_paths, read_image
 from hmean.inference.exported import read_about, write_about
 from hmean.inference.opening import Exported, open_model
 from hmean.inference.trained import MapOrError

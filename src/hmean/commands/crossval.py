@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from hmean.commands.data import split
-from hmean.commands.evaluate import require_sound, run_maps
+from hmean.commands.evaluate import run_maps
 from hmean.commands.tune import fit
+from hmean.data.check import require_sound
 from hmean.data.folds import HOLDOUT, read_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hmean.data.check import check_pages
 from hmean.data.folds import HOLDOUT, fold_of, kinds_of, write_splits
-from hmean.data.pages import LabelledImages, check_pages
+from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.labels.annotations import open_labels
+from hmean.labels.formats import open_labels
 from hmean.progress import track
 from hmean.synth.receipts import Level, font_files, write_dataset
 
@@ -57,8 +58,7 @@ def check(labels: Path, images: Path) -> tuple[int, list[str]]:
     """
     opened = open_labels(labels, images)
     pages = LabelledImages(opened, images, range(len(opened.names)))
-    with track("checking", len(pages)) as advance:
-        return len(pages), check_pages(pages, decode=True, on_page=advance)
+    return len(pages), check_pages(pages, decode=True)
 
 
 def split(labels: Path, out: Path, *, k: int, holdout: float, seed: int, overwrite: bool) -> list[int]:

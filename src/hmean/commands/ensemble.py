@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.commands.compare import NO_DIFFERENCE, verdict
-from hmean.commands.evaluate import make_maps, require_sound
+from hmean.commands.evaluate import make_maps
 from hmean.commands.tune import MOST_SETTINGS, axes_of, check_same_model, doubled
+from hmean.data.check import require_sound
 from hmean.data.folds import fold_of, group_keys
 from hmean.data.pages import LabelledImages
 from hmean.ensemble.members import Ensemble, Source, finder

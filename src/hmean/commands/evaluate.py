@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hmean.data.images import read_image
-from hmean.data.pages import LabelledImages, check_pages
+from hmean.data.check import require_sound
+from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
+from hmean.images import read_image
 from hmean.inference.trained import Trained
 from hmean.metrics.breakdown import break_down
 from hmean.metrics.scorer import Scorer, choose_characters
@@ -67,28 +68,6 @@ def run(config: Config, checkpoint: Trained, folder: Path | None = None) -> dict
     write_json(folder / "scores.json", record)
     draw_extremes(folder / "pictures", pages, scorer, found)
     return record
-
-
-def require_sound(pages: LabelledImages) -> None:
-    """Check labels and images before any long work.
-
-    Raises:
-        InputError: listing every fault.
-    """
-    faults = label_faults(pages)
-    if faults:
-        raise InputError.listing("The data set has faults (hmean data check lists all of them):", faults)
-
-
-def label_faults(pages: LabelledImages) -> list[str]:
-    """Every fault of the pages, unlabelled ones among them."""
-    with track("checking labels", len(pages)) as advance:
-        faults = check_pages(pages, on_page=advance)
-    blank = [i for i in range(len(pages)) if not pages.page(i, []).words_known]
-    if blank:
-        first = pages.name(blank[0])
-        faults.append(f"{pages.labels.source}: {len(blank)} images are unlabelled (no words), first {first}")
-    return faults
 
 
 def output_folder(config: Config, checkpoint: Trained) -> Path:

@@ -25,11 +25,11 @@ from torch.nn import functional as F  # noqa: N812
 
 from hmean.commands.compare import Result, compare
 from hmean.commands.predict import expand, gather
-from hmean.data.images import decode
 from hmean.data.pages import LabelledImages
 from hmean.data.transforms import STRIDE, letterbox
 from hmean.errors import InputError
 from hmean.files import read_json
+from hmean.images import decode
 from hmean.inference.checkpoints import Checkpoint, restore_detector
 from hmean.inference.detector import TextDetector
 from hmean.inference.exported import network_hash, write_about

@@ -19,13 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from hmean.commands.evaluate import map_store
-from hmean.data.images import SUFFIXES, left_out, list_images, page_paths, read_image, split_page
 from hmean.ensemble.members import Ensemble
 from hmean.errors import InputError
 from hmean.execute.processes import locked
 from hmean.files import write_json
+from hmean.images import SUFFIXES, left_out, list_images, page_paths, read_image, split_page
 from hmean.inference.trained import MapOrError, Trained
-from hmean.labels.annotations import images_of
+from hmean.labels.formats import images_of
 from hmean.postprocess.decoding import detect
 from hmean.progress import track
 from hmean.runs import folder as runs

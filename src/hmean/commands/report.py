@@ -15,9 +15,9 @@ import jinja2
 
 from hmean import __version__
 from hmean.commands.compare import SCORED_WITH, Result, compare
-from hmean.data.images import read_image
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
+from hmean.images import read_image
 from hmean.inference.exported import SUFFIXES, read_about
 from hmean.reports.figures import curves, effects, knobs
 from hmean.runs.folder import RunFolder, load_yaml, read_record

@@ -22,10 +22,11 @@ import numpy as np
 import pydantic
 
 from hmean import __version__
-from hmean.data.images import read_image
-from hmean.data.pages import LabelledImages, check_pages
+from hmean.data.check import check_pages
+from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import read_json
+from hmean.images import read_image
 from hmean.metrics.breakdown import EDGES
 from hmean.metrics.scorer import choose_characters
 from hmean.runs.folder import RunFolder, load_yaml, model_of, read_record

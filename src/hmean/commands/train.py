@@ -28,12 +28,13 @@ from torch.optim import Optimizer
 
 from hmean.commands import evaluate, report
 from hmean.data.cache import PageCache
+from hmean.data.check import label_faults
 from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EvalDataset, TrainDataset
-from hmean.data.images import decode
 from hmean.data.pages import LabelledImages, shared_images
 from hmean.errors import InputError
 from hmean.files import write_json
+from hmean.images import decode
 from hmean.inference.checkpoints import carry, load_checkpoint, load_weights, pages_behind, save_checkpoint
 from hmean.metrics.scorer import choose_characters
 from hmean.runs import folder as runs
@@ -347,6 +348,6 @@ def _check_data(train_pages: LabelledImages, val_pages: LabelledImages) -> None:
             f"{len(both)} images are in both training and validation, first {both[0]}; the score would be a lie"
         )
     for pages in (train_pages, val_pages):
-        faults += evaluate.label_faults(pages)
+        faults += label_faults(pages)
     if faults:
         raise InputError.listing("The data set has faults (hmean data check lists all of them):", faults)

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.commands.evaluate import about, require_sound, run_maps, run_of
+from hmean.commands.evaluate import about, run_maps, run_of
+from hmean.data.check import require_sound
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hmean.data.images import Pixels, decode
 from hmean.errors import InputError
 from hmean.files import atomic
+from hmean.images import Pixels, decode
 
 _HEAD = 24  # bytes: width, height, shrink as int64
 
@@ -36,7 +36,7 @@ class PageCache:
         self._full = False
 
     def __call__(self, path: Path, shrink: int = 1) -> Pixels:
-        """See ``hmean.data.images.decode``."""
+        """See ``hmean.images.decode``."""
         try:
             about = path.stat()
         except OSError:

@@ -15,13 +15,13 @@ from torch.utils.data import Dataset, Sampler, default_collate
 
 from hmean import geometry
 from hmean.data import targets_torch
-from hmean.data.images import Decoder, decode
 from hmean.data.pages import LabelledImages
 from hmean.data.photometric import Photometric
 from hmean.data.targets import make_targets, shrink_distances
 from hmean.data.transforms import Augment, Pad, View, letterbox, training_crop, training_page
 from hmean.errors import InputError
 from hmean.geometry import Image
+from hmean.images import Decoder, decode
 from hmean.runs.maps import quantise, read_map
 from hmean.types import Page
 

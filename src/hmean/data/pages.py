@@ -1,26 +1,33 @@
-"""Labels and images together: the pages that a job works on, and the checks made before it starts."""
+"""Labels and images together: the pages that a command works on."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.data.images import Decoder, Pixels, decode, image_size, read_image
 from hmean.errors import InputError
-from hmean.labels.annotations import Labels
+from hmean.images import Decoder, Pixels, decode
+from hmean.labels.label_set import LabelSet
 from hmean.types import Page
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Some pages of a label set together with the folder of their images, and what decodes these."""
+    """Some pages of a label set, the folder of their images, and what decodes these.
 
-    labels: Labels
+    Attributes:
+        labels: the label set.
+        image_path: folder of the images.
+        indices: which pages of the label set, in order. A *position* below is a place in this list.
+        decode: ``hmean.images.decode``, or a cache in front of it.
+    """
+
+    labels: LabelSet
     image_path: Path
     indices: Sequence[int]
     decode: Decoder = decode
@@ -33,35 +40,45 @@ class LabelledImages:
         return self.labels.names[self.indices[position]]
 
     def page(self, position: int, faults: list[str] | None = None) -> Page:
-        """Labels of one page."""
+        """Labels of one page; see ``LabelSet.page``."""
         return self.labels.page(self.indices[position], faults)
 
     def file(self, position: int) -> Path:
-        """Path of the image: in ``image_path``, or in a folder there named as the label file (train, val, test)."""
+        """Path of the image: in ``image_path``, or in a folder there that is named like the label file (train, val)."""
         name = self.name(position)
-        path, nested = self.image_path / name, self.image_path / self.labels.source.stem / name
-        return nested if not path.exists() and nested.exists() else path
+        path = self.image_path / name
+        nested = self.image_path / self.labels.source.stem / name
+        if not path.exists() and nested.exists():
+            return nested
+        return path
 
     def pixels(self, position: int, page: Page, shrink: int = 1) -> Pixels:
-        """Upright pixels of one page, whose labels are ``page``; shrunk as ``images.decode`` does.
+        """Upright pixels of one page.
+
+        Args:
+            position: of the page.
+            page: its labels.
+            shrink: how far a JPEG may be shrunk while it is decoded; see ``hmean.images.decode``.
 
         Raises:
-            InputError: if the image cannot be read, or the label's size is not the upright image's.
+            InputError: if the image cannot be read, or its size is not the one that the labels state.
         """
         file = self.file(position)
         pixels = self.decode(file, shrink)
         fault = size_fault(file, page, pixels.width, pixels.height)
-        if fault:
+        if fault is not None:
             raise InputError(fault)
         return pixels
 
     def page_keys(self) -> NDArray[np.int64]:
-        """A number for each page (N,): of its size, labels and bytes in its image file, so the same under any name."""
+        """A number for each page (N,), made of its size, its labels and its image's bytes: the same under any name."""
         keys = np.empty(len(self), dtype=np.int64)
         for position in range(len(self)):
             page = self.page(position, [])
-            about = f"{page.width} {page.height} {page.texts} {self.file(position).stat().st_size} "
-            digest = hashlib.sha256(about.encode() + page.polygons.points.tobytes() + page.ignored.tobytes())
+            file_size = self.file(position).stat().st_size
+            digest = hashlib.sha256(f"{page.width} {page.height} {page.texts} {file_size} ".encode())
+            digest.update(page.polygons.points.tobytes())
+            digest.update(page.ignored.tobytes())
             keys[position] = int.from_bytes(digest.digest()[:8], "little", signed=True)
         return keys
 
@@ -72,7 +89,7 @@ class LabelledImages:
 
 
 def size_fault(file: Path, page: Page, width: int, height: int) -> str | None:
-    """The message for a label whose page size is not that of the upright image."""
+    """The message for labels whose page size is not that of the upright image, ``width`` x ``height``; else None."""
     if (page.width, page.height) == (width, height):
         return None
     return (
@@ -81,38 +98,11 @@ def size_fault(file: Path, page: Page, width: int, height: int) -> str | None:
     )
 
 
-def check_pages(
-    pages: LabelledImages, *, decode: bool = False, on_page: Callable[[], object] = lambda: None
-) -> list[str]:
-    """Every fault of labels and images, in words that name file and word.
-
-    Args:
-        pages: to be checked.
-        decode: read every image whole; otherwise its header only, which finds all but damaged pixels.
-        on_page: called after each page, for a progress bar.
-    """
-    faults: list[str] = []
-    for position in range(len(pages)):
-        found: list[str] = []
-        page = pages.page(position, found)
-        file = pages.file(position)
-        try:
-            if decode:
-                height, width = read_image(file).shape[:2]
-            else:
-                width, height = image_size(file)
-        except InputError as error:
-            found.append(str(error))
-        else:
-            fault = size_fault(file, page, width, height)
-            if fault and not any("not the image's size" in line for line in found):
-                found.append(fault)
-        faults += found
-        on_page()
-    return faults
-
-
 def shared_images(a: LabelledImages, b: LabelledImages) -> list[str]:
-    """Image files that are in both: pages that would be trained on and reported on."""
-    files = {a.file(position).resolve() for position in range(len(a))}
-    return [b.name(position) for position in range(len(b)) if b.file(position).resolve() in files]
+    """Names of the image files that are in both sets: a model would be scored on pages that it was trained on."""
+    files_of_a = {a.file(position).resolve() for position in range(len(a))}
+    shared = []
+    for position in range(len(b)):
+        if b.file(position).resolve() in files_of_a:
+            shared.append(b.name(position))
+    return shared

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from hmean import geometry
-from hmean.data.images import Pixels
 from hmean.geometry import Image, Matrix
+from hmean.images import Pixels
 from hmean.types import Polygons
 
 Pad = Literal["square", "stride"]

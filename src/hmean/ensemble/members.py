@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hmean.commands.evaluate import require_sound
+from hmean.data.check import require_sound
 from hmean.data.pages import LabelledImages
 from hmean.ensemble.detect import detect_voted, mean_map
 from hmean.ensemble.voting import VotingParams

@@ -19,10 +19,10 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from hmean.data.images import Pixels, decode, to_rgb
 from hmean.data.transforms import Pad, View, letterbox
 from hmean.errors import InputError
 from hmean.geometry import Image
+from hmean.images import Pixels, decode, to_rgb
 from hmean.inference.exported import network_hash, read_about
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.decoding import detect as find_regions

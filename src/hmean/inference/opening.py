@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.data.images import read_image
 from hmean.errors import InputError
 from hmean.geometry import Image
+from hmean.images import read_image
 from hmean.inference.detector import BOX, TextDetector, model_path
 from hmean.inference.exported import SUFFIXES, network_bytes, read_about, write_about
 from hmean.inference.trained import MapOrError, Run, Trained

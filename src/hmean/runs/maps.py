@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.data.images import split_page
 from hmean.errors import InputError
 from hmean.files import write_with
+from hmean.images import split_page
 from hmean.postprocess.components import MapArray
 from hmean.postprocess.decoding import PageMap
 

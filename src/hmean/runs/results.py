@@ -15,7 +15,7 @@ import numpy as np
 
 from hmean.errors import InputError
 from hmean.files import atomic, read_json
-from hmean.labels.annotations import images_of, open_labels
+from hmean.labels.formats import images_of, open_labels
 from hmean.metrics.cleval import Counts
 from hmean.metrics.iou import MatchCounts
 from hmean.metrics.scorer import PageScore, Scorer, bootstrap_intervals, choose_characters, score_pages

@@ -10,7 +10,7 @@ import numpy as np
 from hmean.data.folds import HOLDOUT, fold_of, read_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.labels.annotations import open_labels
+from hmean.labels.formats import open_labels
 from hmean.settings.config import Config, DatasetConfig, build
 
 if TYPE_CHECKING:

@@ -40,9 +40,9 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect
 
 from hmean import __version__
-from hmean.data.images import decode
 from hmean.errors import InputError
 from hmean.geometry import Image
+from hmean.images import decode
 from hmean.inference.detector import TextDetector
 from hmean.types import Detections, Growth, PostprocessParams
 

@@ -9,8 +9,8 @@ import PIL.Image
 import pytest
 
 from hmean.data.cache import PageCache
-from hmean.data.images import decode
 from hmean.errors import InputError
+from hmean.images import decode
 
 
 def draw(path, seed=0, size=(64, 48)):
@@ -89,7 +89,7 @@ def test_many_processes_share_a_folder(tmp_path):
 import sys
 from pathlib import Path
 from hmean.data.cache import PageCache
-from hmean.data.images import decode
+from hmean.images import decode
 cache = PageCache(Path({str(tmp_path)!r}) / "cache", 10**6)
 for _ in range(5):
     for i in range(12):

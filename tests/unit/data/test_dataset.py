@@ -11,7 +11,7 @@ from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EpochSampler, EvalDataset, TrainDataset, collate_eval, collate_train
 from hmean.data.folds import fold_of
 from hmean.data.pages import shared_images
-from hmean.labels.annotations import write_ufo
+from hmean.labels.ufo import write_ufo
 from hmean.settings.build import build_train_view, open_pages
 from hmean.settings.config import compose
 from hmean.synth.receipts import write_dataset
@@ -151,9 +151,9 @@ import json, resource, sys
 from pathlib import Path
 import torch
 from torch.utils.data import DataLoader
-from hmean.labels.annotations import open_labels
+from hmean.labels.formats import open_labels
 from hmean.data.dataset import EpochSampler, TrainDataset, TrainView, collate_train
-from hmean.data.images import decode
+from hmean.images import decode
 from hmean.data.pages import LabelledImages
 from hmean.data.photometric import Photometric
 from hmean.data.transforms import Augment

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmean import geometry
-from hmean.data.images import Pixels, decode
 from hmean.data.photometric import Photometric
 from hmean.data.transforms import Augment, View, letterbox, training_crop, training_page
+from hmean.images import Pixels, decode
 from hmean.types import Polygons
 from support import plane
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hmean import geometry
 from hmean.data.targets import make_targets
 from hmean.data.transforms import letterbox
-from hmean.labels.annotations import UfoLabels
+from hmean.labels.ufo import UfoLabels
 from hmean.metrics.scorer import Scorer
 from hmean.postprocess.components import find_components
 from hmean.postprocess.decoding import PageMap, detect, detect_each, detect_pages, growth_distance

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hmean.labels.annotations import UfoLabels
+from hmean.labels.ufo import UfoLabels
 from hmean.metrics.breakdown import COLUMNS, break_down
 from hmean.metrics.scorer import score_pages
 from hmean.postprocess.decoding import detect

@@ -8,10 +8,11 @@ import PIL.ImageOps
 import pytest
 from PIL import TiffImagePlugin
 
-from hmean.data.images import decode, image_size, list_images, page_paths, read_image
-from hmean.data.pages import LabelledImages, check_pages
+from hmean.data.check import check_pages
+from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.labels.annotations import open_labels
+from hmean.images import decode, image_size, list_images, page_paths, read_image
+from hmean.labels.formats import open_labels
 
 
 def picture(width=40, height=24):
@@ -200,7 +201,7 @@ def test_damaged_missing_and_other_files_are_named(tmp_path):
 def test_large_images_are_told_in_megapixels_and_not_warned_of(tmp_path):
     for name, side in (("large.png", 10_000), ("larger.png", 14_000)):
         PIL.Image.new("1", (side, side)).save(tmp_path / name)
-    code = "import sys, pathlib; from hmean.data.images import image_size; print(image_size(pathlib.Path(sys.argv[1])))"
+    code = "import sys, pathlib; from hmean.images import image_size; print(image_size(pathlib.Path(sys.argv[1])))"
     ended = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], capture_output=True, text=True, check=True)  # fmt: skip
     assert (ended.stdout, ended.stderr) == ("(10000, 10000)\n", "")
     with pytest.raises(InputError, match=r"larger\.png: 196\.0 megapixels, over the limit of 179\.0"):
