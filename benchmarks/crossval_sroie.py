@@ -16,8 +16,8 @@ from typing import Any
 
 from hmean.commands import crossval
 from hmean.files import write_json, write_text
+from hmean.metrics.statistics import STATISTICS
 from hmean.runs.folder import RunFolder
-from hmean.runs.results import STATISTICS
 from hmean.settings.config import compose
 
 ROOT = Path(__file__).parents[1]

@@ -17,11 +17,12 @@ from numba import njit
 from numpy.typing import NDArray
 from peers import iou as textbook
 
-from hmean.commands import compare as job
 from hmean.labels.ufo import UfoLabels
 from hmean.metrics.cleval import count_page
 from hmean.metrics.iou import match_counts
-from hmean.metrics.scorer import hmeans, score_pages, terms
+from hmean.metrics.scorer import score_pages
+from hmean.metrics.statistics import from_sums, summands
+from hmean.runs import comparison
 from hmean.synth.receipts import write_dataset
 from hmean.types import Detections, Page, Polygons
 
@@ -97,17 +98,17 @@ def ours(pair: Pair) -> tuple[float, float, float]:
     return prh.p, prh.r, prh.h
 
 
-def textbook_intervals(base: job.Result, other: job.Result) -> list[NDArray[np.float64]]:
+def textbook_intervals(base: comparison.Result, other: comparison.Result) -> list[NDArray[np.float64]]:
     """Intervals of the differences that ``hmean compare`` gives, drawn one resample after another."""
     rng, intervals = np.random.default_rng(0), []
-    for statistic in job.COMPARED:
+    for statistic in comparison.COMPARED:
         parts = []
         for result in (other, base):
             counts = np.array([astuple(page.counts) for page in result.pages])
             ious = np.array([[astuple(page.iou50), astuple(page.iou70)] for page in result.pages])
-            parts.append(terms(counts, ious, statistic))
+            parts.append(summands(counts, ious, statistic))
         drawn = (rng.integers(len(base.pages), size=len(base.pages)) for _ in range(10_000))
-        differences = [np.subtract(*(hmeans(part[at].sum(axis=0)) for part in parts)) for at in drawn]
+        differences = [np.subtract(*(from_sums(part[at].sum(axis=0)) for part in parts)) for at in drawn]
         intervals.append(np.quantile(differences, [0.025, 0.975]))
     return intervals
 
@@ -158,10 +159,10 @@ def run() -> Iterator[Result]:
         exact="tests/unit/metrics/test_scorer.py", rounds=15,
     )  # fmt: skip
     scored = score_pages(pages[:400], regions[:400], "transcription", min_scores=(0.0, 0.02))
-    base, fewer = (job.Result("", each, "transcription", None, None) for each in zip(*scored, strict=True))
+    base, fewer = (comparison.Result("", each, "transcription", None, None) for each in zip(*scored, strict=True))
     yield compare(
         "Differences of two results, 400 pages, 10,000 draws", "textbook, a draw at a time", [None],
-        lambda _: job.compare(base, fewer), lambda _: textbook_intervals(base, fewer),
+        lambda _: comparison.compare(base, fewer), lambda _: textbook_intervals(base, fewer),
         exact="tests/e2e/test_compare.py (intervals cover the truth)", rounds=5,
     )  # fmt: skip
 

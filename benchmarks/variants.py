@@ -24,7 +24,8 @@ from receipts_lite_sroie import maps_of
 from hmean.files import write_json, write_text
 from hmean.inference.checkpoints import restore_detector
 from hmean.inference.opening import open_model
-from hmean.metrics.scorer import PageScore, Scorer, bootstrap_interval, score_pages
+from hmean.metrics.bootstrap import bootstrap_interval
+from hmean.metrics.scorer import PageScore, Scorer, score_pages
 from hmean.postprocess.decoding import detect
 from hmean.runs.folder import RunFolder
 

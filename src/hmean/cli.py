@@ -426,11 +426,10 @@ def _score_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_score(options: argparse.Namespace) -> int:
-    from hmean.runs.results import intervals, score_files  # noqa: PLC0415
+    from hmean.commands import score  # noqa: PLC0415
 
-    scorer = score_files(options.truth, options.predictions, options.characters, options.images)
-    record = scorer.compute().to_dict()
-    print(json.dumps(record) if options.json else _score_table({**record, "interval95": intervals(scorer.pages)}))
+    found = score.run(options.truth, options.predictions, characters=options.characters, images=options.images)
+    print(found.json() if options.json else found.summary())
     return 0
 
 
@@ -449,8 +448,8 @@ def _compare_options(parser: argparse.ArgumentParser) -> None:
 def _run_compare(options: argparse.Namespace) -> int:
     from hmean.commands import compare  # noqa: PLC0415
 
-    record = compare.run(options.results, options.truth, options.images)
-    print(json.dumps(record) if options.json else compare.table(record))
+    found = compare.run(options.results, options.truth, options.images)
+    print(json.dumps(found.to_json()) if options.json else found.summary())
     return 0
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from hmean.cli import main
-from hmean.commands.compare import COMPARED, compare, open_result
 from hmean.errors import InputError
 from hmean.labels.formats import open_labels
+from hmean.metrics.bootstrap import bootstrap_interval
 from hmean.metrics.cleval import Counts
 from hmean.metrics.iou import MatchCounts
-from hmean.metrics.scorer import PageScore, Scorer, bootstrap_interval
+from hmean.metrics.scorer import PageScore, Scorer
+from hmean.runs.comparison import COMPARED, compare, open_result
 from hmean.runs.results import score_record, write_predictions
 from hmean.types import Detections
 
@@ -67,8 +68,8 @@ def scorer_of(names, characters="transcription"):
 def test_results_of_other_pages_are_refused(tmp_path, capsys):
     a = scored(tmp_path / "a", scorer_of("xyz"))
     others = {
-        "b": (scored(tmp_path / "b", scorer_of("xy")), "first z"),
-        "c": (scored(tmp_path / "c", scorer_of("zyx")), "in another order"),
+        "b": (scored(tmp_path / "b", scorer_of("xy")), "only one of them has z"),
+        "c": (scored(tmp_path / "c", scorer_of("zyx")), "the order differs"),
         "d": (scored(tmp_path / "d", scorer_of("xyz"), data_hash="b"), "other labels or images"),
         "e": (scored(tmp_path / "e", scorer_of("xyz", "aspect")), "counts characters by"),
     }
@@ -76,7 +77,7 @@ def test_results_of_other_pages_are_refused(tmp_path, capsys):
         assert main(["compare", str(a), str(other)]) == 2
         assert message in capsys.readouterr().err
         with pytest.raises(InputError, match=message):  # for the jobs that compare by themselves, too
-            compare(open_result(a, None), open_result(other, None))
+            compare(open_result(a), open_result(other))
     assert main(["compare", str(a)]) == 2
     assert main(["compare", str(a), str(tmp_path)]) == 2
     assert "scores.json" in capsys.readouterr().err
@@ -118,8 +119,7 @@ def test_intervals_cover_the_truth(statistic):
     def h(pages):
         scorer = Scorer()
         scorer.pages = pages
-        of, part = COMPARED[statistic]
-        return getattr(getattr(scorer.compute(), of), part)
+        return COMPARED[statistic].value(scorer.compute())
 
     a, b = draw(20_000)
     truth = h(score(b)) - h(score(a))

@@ -59,7 +59,7 @@ def test_a_report_of_400_pages_is_under_5_mb_however_noisy_the_pages(tuned_run):
 def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
     (table,) = rank(read_scores(open_reported(tuned_run)))
     assert table["base"]["folder"] == "run"
-    changes = {row["folder"]: row["change"]["macro"]["difference"] for row in table["rows"] if "change" in row}
+    changes = {row["folder"]: row["change"].macro.difference for row in table["rows"] if "change" in row}
     tuned = json.loads((tuned_run / "tuned.json").read_text())
     assert changes == {"run/cross_fitted": pytest.approx(tuned["cross_fitted"]["gain"])}
 

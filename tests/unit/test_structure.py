@@ -40,6 +40,10 @@ WITHOUT_TORCH = [
     "metrics.cleval",
     "metrics.iou",
     "metrics.scorer",
+    "metrics.statistics",
+    "metrics.bootstrap",
+    "metrics.record",
+    "metrics.tables",
     "metrics.breakdown",
     "runs.maps",
     "runs.folder",
@@ -66,6 +70,8 @@ WITHOUT_TORCH = [
     "commands.sweep",
     "commands.serve",
     "commands.compare",
+    "commands.score",
+    "runs.comparison",
 ]
 
 

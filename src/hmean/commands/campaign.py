@@ -13,11 +13,11 @@ import yaml
 from omegaconf import OmegaConf
 
 from hmean.campaign.file import Campaign, Choice, Gate, Phase, Scoring, Sweep, Training, composed, decide, read_campaign
-from hmean.commands.compare import compare, open_result
 from hmean.errors import InputError
 from hmean.execute.processes import locked, run_one
 from hmean.files import read_json, write_json
 from hmean.reports import campaign as campaign_report
+from hmean.runs.comparison import compare, open_result
 from hmean.runs.folder import RunFolder, config_hash, differences
 from hmean.settings.build import open_pages
 from hmean.settings.config import CrossvalConfig
@@ -227,7 +227,7 @@ class Runner:
             return {"outcome": outcome, "distinguishable": told, "h": h, "interval95": interval, "of": there[-1]}
         if isinstance(phase, Choice):
             results = [open_result(self.scores(of, phase.by), None) for of in there]
-            rows = [compare(results[0], other)["macro"] for other in results[1:]]
+            rows = [compare(results[0], other).macro.to_json() for other in results[1:]]
             gains = dict(zip(there, [0.0, *(row["difference"] for row in rows)], strict=True))
             against = dict(zip(there[1:], rows, strict=True))
             better = [of for of, row in against.items() if row["verdict"] == "better"]

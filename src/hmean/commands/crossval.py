@@ -22,9 +22,10 @@ from hmean.files import read_json, write_json
 from hmean.inference.opening import open_model
 from hmean.inference.trained import Trained
 from hmean.metrics.scorer import Scorer, choose_characters, score_pages
+from hmean.metrics.statistics import STATISTICS
 from hmean.runs.folder import MAY_CHANGE, RunFolder, differences, load_yaml
 from hmean.runs.maps import MapStore
-from hmean.runs.results import STATISTICS, hmean_of, read_predictions, score_record, write_predictions
+from hmean.runs.results import hmean_of, read_predictions, score_record, write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, check_components
 from hmean.types import PostprocessParams

@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.commands.compare import NO_DIFFERENCE, verdict
 from hmean.commands.evaluate import make_maps
 from hmean.commands.tune import MOST_SETTINGS, axes_of, check_same_model, doubled
 from hmean.data.check import require_sound
@@ -32,8 +31,10 @@ from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.inference.opening import Exported, open_model
 from hmean.inference.trained import Trained
+from hmean.metrics.bootstrap import Interval, verdict
 from hmean.metrics.scorer import choose_characters
 from hmean.progress import track
+from hmean.runs.comparison import NO_DIFFERENCE
 from hmean.runs.folder import differences
 from hmean.runs.maps import MapStore
 from hmean.runs.results import write_predictions
@@ -252,7 +253,7 @@ def judge(bench: Bench, ways: dict[str, Callable[[Flags], Choice]]) -> tuple[lis
         sizes = {s.about["weights_hash"]: s.checkpoint.size for s in sources}
         rows.append({
             "candidate": name, "h": float(held[name].score(bench.objective)[0]), **gain,
-            "verdict": "base" if name == "single" else verdict(*gain["interval95"]),
+            "verdict": "base" if name == "single" else verdict(Interval(*gain["interval95"])),
             "ms_a_page": ms, "times_single": times, "mb": sum(sizes.values()) / 1e6,
             "members": [source.about for source in sources], "postprocess": scores.settings[setting].to_dict(),
         })  # fmt: skip

@@ -23,7 +23,6 @@ from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from hmean.commands.compare import Result, compare
 from hmean.commands.predict import expand, gather
 from hmean.data.pages import LabelledImages
 from hmean.data.transforms import STRIDE, letterbox
@@ -42,6 +41,7 @@ from hmean.network.detector import Detector
 from hmean.postprocess.decoding import PageMap, detect
 from hmean.progress import track
 from hmean.runs import folder as runs
+from hmean.runs.comparison import Result, compare
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, DatasetConfig
 from hmean.synth.receipts import write_dataset
@@ -399,7 +399,7 @@ def _loss(config: Config, base: Run, other: Run, pages: LabelledImages) -> dict[
                 advance()
         scored.append(scorer.pages)
     a, b = (Result(name, one, characters, None, None) for name, one in zip(("fp32", "int8"), scored, strict=True))
-    rows = compare(a, b)
+    rows = compare(a, b).to_json()
     keys = pages.page_keys()
     params = config.models.head.postprocess.params().to_dict()
     known = {

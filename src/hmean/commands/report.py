@@ -14,12 +14,12 @@ from typing import Any
 import jinja2
 
 from hmean import __version__
-from hmean.commands.compare import SCORED_WITH, Result, compare
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
 from hmean.images import read_image
 from hmean.inference.exported import SUFFIXES, read_about
 from hmean.reports.figures import curves, effects, knobs
+from hmean.runs.comparison import SCORED_WITH, Result, compare
 from hmean.runs.folder import RunFolder, load_yaml, read_record
 from hmean.runs.pictures import jpeg, shrunk
 from hmean.runs.results import read_page_scores

@@ -19,10 +19,11 @@ from hmean.files import write_json
 from hmean.inference.opening import read_model
 from hmean.inference.trained import Trained
 from hmean.metrics.scorer import Scorer, choose_characters
+from hmean.metrics.statistics import STATISTICS
 from hmean.postprocess.decoding import PageMap
 from hmean.progress import track
 from hmean.runs.folder import RunFolder, differences, load_yaml
-from hmean.runs.results import STATISTICS, score_record
+from hmean.runs.results import score_record
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, TuneConfig
 from hmean.tuning.grids import (

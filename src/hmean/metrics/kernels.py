@@ -24,6 +24,33 @@ MAX_PSEUDO_LENGTH = 10
 IGNORED_SHARE = 0.5  # IoU: a region covered by an ignored word by more than this is ignored too
 EXOTIC = -1.0  # an area that shapely must find
 
+# Columns of the arrays that hold counts. Those of CLEval, in the order of the fields of ``cleval.Counts``:
+CLEVAL_GT = 0
+CLEVAL_TP = 1
+CLEVAL_OVERLAPPED = 2
+CLEVAL_FP = 3
+CLEVAL_RECALL_PENALTY = 4
+CLEVAL_PRECISION_PENALTY = 5
+CLEVAL_SPLIT = 6
+CLEVAL_MERGED = 7
+CLEVAL_COLUMNS = 8
+# What CLEval counts of one word:
+WORD_CHARACTERS = 0
+WORD_FOUND = 1  # characters found, each once
+WORD_HITS = 2  # characters found, once for each detection that finds them
+WORD_DETECTIONS = 3  # detections that find it
+WORD_COLUMNS = 4
+# What CLEval counts of one detection:
+DETECTION_HITS = 0  # characters that it finds
+DETECTION_WORDS = 1  # words that it finds
+DETECTION_FALSE = 2  # characters that it stands for if it finds none
+DETECTION_COLUMNS = 3
+# IoU matches, in the order of the fields of ``iou.MatchCounts``:
+MATCH_TP = 0
+MATCH_GT = 1
+MATCH_DET = 2
+MATCH_COLUMNS = 3
+
 
 @njit(cache=True, nogil=True)
 def measure(points: Floats, offsets: Ints, whole: bool) -> tuple[Floats, Floats, Floats, Ints, Floats]:

@@ -1,30 +1,28 @@
-"""The score of a set of pages: CLEval macro and pooled, IoU 0.5 and 0.7, and bootstrap intervals of each hmean."""
+"""The score of a set of pages: CLEval, macro and pooled, and IoU at 0.5 and 0.7."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
-from typing import Any, Literal, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmean.metrics.cleval import Counts, count_array
 from hmean.metrics.iou import MatchCounts, match_array
-from hmean.types import PRH, Characters, Detections, Page, Score, Statistic
+from hmean.metrics.statistics import IOU_THRESHOLDS
+from hmean.types import PRH, Characters, Detections, Page, Score
 
-Compared = Statistic | Literal["macro_p", "macro_r"]
-Floats = NDArray[np.float64]
 T = TypeVar("T")
 
 PAGES_AT_ONCE = 8  # enough for a kernel to run long without the GIL, few enough to share among threads
-BLOCK = 4_000_000  # resampled page indices held at once: 32 MB
 
 
 @dataclass(frozen=True)
 class PageScore:
-    """What one page scored: everything a set's score, its intervals and a report of faults need."""
+    """The counts of one page: everything that the score of a set, its intervals and a report of faults need."""
 
     name: str
     counts: Counts
@@ -33,14 +31,17 @@ class PageScore:
 
     @property
     def prh(self) -> PRH:
-        """CLEval of this page alone; all 0 for a page without text and without regions, as in the official program."""
+        """CLEval of this page alone; all 0 for a page without text and detections, as in the official program."""
         return self.counts.prh
 
 
 def choose_characters(pages: Iterable[Page]) -> Characters:
     """``transcription`` if every word that is not ignored has a text, else ``aspect``."""
-    read = (bool(text) or bool(skip) for page in pages for text, skip in zip(page.texts, page.ignored, strict=True))
-    return "transcription" if all(read) else "aspect"
+    for page in pages:
+        for text, ignored in zip(page.texts, page.ignored, strict=True):
+            if not text and not ignored:
+                return "aspect"
+    return "transcription"
 
 
 def score_pages(
@@ -51,7 +52,7 @@ def score_pages(
     min_scores: Sequence[float] = (0.0,),
     threads: int = 1,
 ) -> list[list[PageScore]]:
-    """Score each page (N), keeping the regions of at least each score (T).
+    """Score each page (N) with the detections that have at least each score (T): N lists of T scores.
 
     Overlaps are found once for all T; ``threads`` share the pages.
 
@@ -62,58 +63,69 @@ def score_pages(
         if not page.words_known:
             raise ValueError(f"{page.name} has no labels to score against")
 
-    def score(part: slice) -> list[list[PageScore]]:
-        counts, ious = score_arrays(pages[part], detections[part], characters, min_scores)
-        rows = zip(pages[part], counts.tolist(), ious.tolist(), strict=True)
-        return [[_page_score(page.name, *at) for at in zip(count, iou, strict=True)] for page, count, iou in rows]
+    def score(some: slice) -> list[list[PageScore]]:
+        counts, matches = score_arrays(pages[some], detections[some], characters, min_scores)
+        return page_scores([page.name for page in pages[some]], counts, matches)
 
-    return [page for part in over_pages(score, len(pages), threads) for page in part]
+    return [page for some in over_pages(score, len(pages), threads) for page in some]
 
 
-def _page_score(name: str, counts: Sequence[int], ious: Sequence[Sequence[int]]) -> PageScore:
-    return PageScore(name, Counts(*counts), *(MatchCounts(*at) for at in ious))
+def page_scores(names: Sequence[str], counts: NDArray[np.int64], matches: NDArray[np.int64]) -> list[list[PageScore]]:
+    """The records of N pages at T settings from arrays (N, T, 8) and (N, T, 2, 3)."""
+    scored = []
+    for name, of_page, matched in zip(names, counts.tolist(), matches.tolist(), strict=True):
+        scored.append([page_score(name, *at_setting) for at_setting in zip(of_page, matched, strict=True)])
+    return scored
+
+
+def page_score(name: str, counts: Sequence[int], matches: Sequence[Sequence[int]]) -> PageScore:
+    """The record of one page from its rows of counts (8) and matches (2, 3)."""
+    at50, at70 = matches
+    return PageScore(name, Counts(*counts), MatchCounts(*at50), MatchCounts(*at70))
 
 
 def score_arrays(
     pages: Sequence[Page], detections: Sequence[Detections], characters: Characters, min_scores: Sequence[float]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Fields of ``Counts`` (N, T, 8) and of ``MatchCounts`` at 0.5 and 0.7 (N, T, 2, 3)."""
+    """CLEval's counts (N, T, 8) and IoU matches at ``IOU_THRESHOLDS`` (N, T, 2, 3); arguments as ``score_pages``."""
     counts = count_array(pages, detections, characters, min_scores=min_scores)
-    return counts, match_array(pages, detections, (0.5, 0.7), min_scores=min_scores)
+    matches = match_array(pages, detections, IOU_THRESHOLDS, min_scores=min_scores)
+    return counts, matches
 
 
 def over_pages(work: Callable[[slice], T], count: int, threads: int) -> list[T]:
-    """``work`` on parts of so many pages, in order, shared by threads."""
-    parts = [slice(start, start + PAGES_AT_ONCE) for start in range(0, count, PAGES_AT_ONCE)]
-    if threads == 1 or len(parts) == 1:
-        return [work(part) for part in parts]
+    """``work`` on a few of ``count`` pages at a time, shared by threads; its results are in the order of the pages."""
+    slices = [slice(start, start + PAGES_AT_ONCE) for start in range(0, count, PAGES_AT_ONCE)]
+    if threads == 1 or len(slices) == 1:
+        return [work(some) for some in slices]
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(work, parts))
+        return list(pool.map(work, slices))
 
 
 class Scorer:
     """Adds up pages; ``characters`` holds for all of them, so choose it first (``choose_characters``)."""
 
-    def __init__(self, characters: Characters = "transcription") -> None:
+    def __init__(self, characters: Characters = "transcription", pages: Iterable[PageScore] = ()) -> None:
         if characters not in ("transcription", "aspect"):
             raise ValueError(f"characters must be 'transcription' or 'aspect', got {characters!r}")
         self.characters: Characters = characters
-        self.pages: list[PageScore] = []
+        self.pages: list[PageScore] = list(pages)
 
     def update(self, page: Page, detections: Detections) -> PageScore:
-        """Score one page, keep and return it.
+        """Score one page, keep the result and return it.
 
         Raises:
             ValueError: if the page has no labels.
         """
-        self.pages.append(score_pages([page], [detections], self.characters)[0][0])
-        return self.pages[-1]
+        ((scored,),) = score_pages([page], [detections], self.characters)
+        self.pages.append(scored)
+        return scored
 
     def compute(self) -> Score:
         """The score of all pages so far.
 
         ``macro`` is the mean over pages of their P, R and H (so H is not 2PR / (P + R) of it); a page without text and
-        without regions counts in it with 0. ``pooled`` and both IoU scores come from counts summed over pages.
+        without detections counts in it with 0. ``pooled`` and both IoU scores come from counts summed over pages.
 
         Raises:
             ValueError: if there is no page.
@@ -129,109 +141,3 @@ class Scorer:
             iou50=sum((page.iou50 for page in self.pages), MatchCounts()).prh,
             iou70=sum((page.iou70 for page in self.pages), MatchCounts()).prh,
         )
-
-
-def bootstrap_interval(
-    pages: Sequence[PageScore],
-    statistic: Compared,
-    *,
-    minus: Sequence[PageScore] | None = None,
-    draws: int = 10_000,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """``bootstrap_intervals`` of one statistic."""
-    return bootstrap_intervals(pages, [statistic], minus=minus, draws=draws, seed=seed)[statistic]
-
-
-def bootstrap_intervals(
-    pages: Sequence[PageScore],
-    statistics: Iterable[Compared],
-    *,
-    minus: Sequence[PageScore] | None = None,
-    draws: int = 10_000,
-    seed: int = 0,
-) -> dict[Compared, tuple[float, float]]:
-    """95 % percentile bootstrap intervals of hmeans over pages, or, paired, of their differences to another result.
-
-    Args:
-        pages: N scored pages, drawn with replacement.
-        statistics: which hmeans; or macro P or R.
-        minus: another result on the same pages in the same order; each resample then gives H(pages) - H(minus).
-        draws: number of resamples.
-        seed: of the generator.
-
-    Raises:
-        ValueError: if there is no page or ``minus`` has other pages.
-    """
-    if not pages:
-        raise ValueError("no page has been scored")
-    results = [pages] if minus is None else [pages, minus]
-    if any([page.name for page in result] != [page.name for page in pages] for result in results):
-        raise ValueError("a paired interval needs both results on the same pages in the same order")
-    arrays = [
-        (
-            np.array([astuple(page.counts) for page in result]),
-            np.array([[astuple(page.iou50), astuple(page.iou70)] for page in result]),
-        )
-        for result in results
-    ]
-    summands = {of: [terms(counts, ious, of) for counts, ious in arrays] for of in statistics}
-    values: dict[Compared, list[Floats]] = {of: [] for of in summands}
-    n, generator = len(pages), np.random.default_rng(seed)
-    for start in range(0, draws, max(1, BLOCK // n)):
-        times = resamples(n, min(max(1, BLOCK // n), draws - start), generator)
-        for of, parts in summands.items():
-            h = [hmeans(times @ part) for part in parts]
-            values[of].append(h[0] if minus is None else h[0] - h[1])
-    ends = {of: np.quantile(np.concatenate(drawn), [0.025, 0.975]) for of, drawn in values.items()}
-    return {of: (float(low), float(high)) for of, (low, high) in ends.items()}
-
-
-def resamples(n: int, draws: int, seed: int | np.random.Generator) -> Floats:
-    """How often each of n pages is drawn (draws, n), each draw n pages with replacement."""
-    drawn = np.random.default_rng(seed).integers(n, size=(draws, n)) + n * np.arange(draws)[:, None]
-    return np.bincount(drawn.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float64)
-
-
-def page_prh(counts: NDArray[np.integer[Any]]) -> Floats:
-    """P, R and H (..., 3) of CLEval's counts (..., 8): ``Counts.prh`` of many."""
-    gt, tp, overlapped, fp, recall_penalty, precision_penalty = (counts[..., i] for i in range(6))
-    p = _share(np.maximum(tp - precision_penalty, 0), tp + overlapped + fp)
-    r = _share(np.maximum(tp - recall_penalty, 0), gt)
-    return np.stack([p, r, _share(2 * p * r, p + r)], axis=-1)
-
-
-def terms(counts: NDArray[np.integer[Any]], ious: NDArray[np.integer[Any]], statistic: Compared) -> Floats:
-    """What to sum over pages (..., k): (H, 1) for a mean, else (found for P, P's total, found for R, R's total).
-
-    Args:
-        counts: fields of ``Counts`` (..., 8).
-        ious: fields of ``MatchCounts`` at 0.5 and 0.7 (..., 2, 3).
-        statistic: which hmean; or macro P or R.
-    """
-    if statistic.startswith("macro"):
-        share = page_prh(counts)[..., ("macro_p", "macro_r", "macro").index(statistic)]
-        return np.stack([share, np.ones_like(share)], axis=-1)
-    if statistic == "pooled":
-        gt, tp, overlapped, fp, recall_penalty, precision_penalty = (counts[..., i] for i in range(6))
-        parts = (tp - precision_penalty, tp + overlapped + fp, tp - recall_penalty, gt)
-    else:
-        tp, gt, det = (ious[..., 0 if statistic == "iou50" else 1, i] for i in range(3))
-        parts = (tp, det, tp, gt)
-    return np.stack(parts, axis=-1).astype(np.float64)
-
-
-def hmeans(sums: Floats) -> Floats:
-    """Hmean (...) of summed ``terms`` (..., 2 or 4)."""
-    shares = _share(np.maximum(sums[..., ::2], 0), sums[..., 1::2])
-    if shares.shape[-1] == 1:
-        only: Floats = shares[..., 0]
-        return only
-    p, r = shares[..., 0], shares[..., 1]
-    return _share(2 * p * r, p + r)
-
-
-def _share(part: NDArray[Any], whole: NDArray[Any]) -> Floats:
-    out: Floats = np.zeros(np.shape(whole))
-    np.divide(part, whole, out=out, where=whole > 0)
-    return out

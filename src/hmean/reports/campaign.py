@@ -12,9 +12,9 @@ from typing import Any
 
 import jinja2
 
-from hmean.commands.compare import compare, open_result
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
+from hmean.runs.comparison import compare, open_result
 
 LANGUAGES = ("en", "ko")
 WORST = 5  # pages that are named
@@ -99,8 +99,8 @@ class Report:
 
     def change(self, base: dict[str, Any], row: dict[str, Any]) -> list[str]:
         """The difference of one result from another on the same pages, and the verdict."""
-        found = compare(open_result(base["place"], None), open_result(row["place"], None))["macro"]
-        return [_change(found["difference"], found["interval95"]), self.say(found["verdict"])]
+        found = compare(open_result(base["place"], None), open_result(row["place"], None)).macro
+        return [_change(found.difference, found.interval95), self.say(found.verdict)]
 
     def presets(self, tables: list[list[dict[str, Any]]]) -> list[Section]:
         """Results of each other preset against those of the first on the same pages, single models and folds."""

@@ -13,11 +13,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from hmean.commands.compare import verdict
 from hmean.errors import InputError
 from hmean.execute.slots import Slot
 from hmean.files import write_json, write_text
-from hmean.metrics.scorer import PageScore, bootstrap_interval
+from hmean.metrics.bootstrap import Interval, bootstrap_interval, verdict
+from hmean.metrics.scorer import PageScore
 from hmean.reports.figures import STYLE, svg_of
 from hmean.runs.results import read_page_scores
 from hmean.search.trials import OBJECTIVES, Runs, ranked
@@ -107,13 +107,13 @@ def _against(runs: Runs, best: Slot, other: Slot, what: str, noise: float | None
     found["difference"] = best.result["value"] - other.result["value"]
     if statistic and pages and [p.name for p in pages] == [p.name for p in others]:
         low, high = bootstrap_interval(pages, statistic, minus=others)
-        said = verdict(low, high)
+        said: str = verdict(Interval(low, high))
         if noise is None:
             said += " on these pages; with another seed it may be otherwise"
         else:
             middle, seeds = found["difference"], T975[min(repeats, len(T975)) - 1] * math.sqrt(2) * noise
             low, high = middle - math.hypot(middle - low, seeds), middle + math.hypot(high - middle, seeds)
-            said = verdict(low, high)
+            said = verdict(Interval(low, high))
         found |= {"interval95": [low, high], "says": said}
     return found
 

@@ -16,14 +16,14 @@ import numpy as np
 from hmean.errors import InputError
 from hmean.files import atomic, read_json
 from hmean.labels.formats import images_of, open_labels
+from hmean.metrics.bootstrap import hmean_intervals
 from hmean.metrics.cleval import Counts
 from hmean.metrics.iou import MatchCounts
-from hmean.metrics.scorer import PageScore, Scorer, bootstrap_intervals, choose_characters, score_pages
+from hmean.metrics.scorer import PageScore, Scorer, choose_characters, score_pages
 from hmean.types import Characters, Detections, Points, Polygons, Statistic
 
 Key = tuple[str, int, int]  # of a page: name, size and time of its file, so that a changed one is done again
 IOUS = ("iou50", "iou70")
-STATISTICS: tuple[Statistic, ...] = ("macro", "pooled", "iou50", "iou70")
 
 
 class PredictionWriter(Protocol):
@@ -229,7 +229,7 @@ def score_files(
 
 def intervals(pages: Sequence[PageScore]) -> dict[str, list[float]]:
     """95 % bootstrap interval over pages of each hmean."""
-    return {name: list(interval) for name, interval in bootstrap_intervals(pages, STATISTICS).items()}
+    return {name: list(interval) for name, interval in hmean_intervals(pages).items()}
 
 
 def read_page_scores(path: Path, record: Any) -> list[PageScore]:

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.data.folds import fold_of, group_keys
+from hmean.metrics.bootstrap import resamples
 from hmean.metrics.cleval import Counts
 from hmean.metrics.iou import MatchCounts
-from hmean.metrics.scorer import PageScore, Scorer, hmeans, over_pages, page_prh, resamples, score_arrays, terms
+from hmean.metrics.scorer import PageScore, Scorer, over_pages, score_arrays
+from hmean.metrics.statistics import from_sums, page_prh, summands
 from hmean.postprocess.decoding import detect_each
 from hmean.types import Characters, Detections, Page, PostprocessParams, Statistic
 
@@ -60,7 +62,7 @@ class SettingScores:
         """Weighted mean of hmeans (B, S), each page counted so many times (B, N)."""
         total = np.zeros((len(times), len(self.counts)))
         for statistic, weight in objective.items():
-            total += weight * hmeans(np.tensordot(times, terms(self.counts, self.ious, statistic), (1, 1)))
+            total += weight * from_sums(np.tensordot(times, summands(self.counts, self.ious, statistic), (1, 1)))
         return total / sum(objective.values())
 
     def score(self, objective: Mapping[Statistic, float]) -> Floats:

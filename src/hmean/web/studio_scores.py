@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from hmean.geometry import min_area_rect
 from hmean.metrics.breakdown import fault_kinds, page_faults
 from hmean.metrics.cleval import Counts
-from hmean.metrics.scorer import page_prh, score_pages
+from hmean.metrics.scorer import score_pages
+from hmean.metrics.statistics import page_prh
 from hmean.postprocess.decoding import PageMap, detect
 from hmean.tuning.grids import Floats, SettingScores, score_settings
 from hmean.types import PRH, Characters, Detections, Page, PostprocessParams

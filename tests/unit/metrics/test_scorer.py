@@ -6,9 +6,10 @@ import sys
 import numpy as np
 import pytest
 
+from hmean.metrics.bootstrap import bootstrap_interval
 from hmean.metrics.cleval import Counts, count_page
 from hmean.metrics.iou import MatchCounts
-from hmean.metrics.scorer import PageScore, Scorer, bootstrap_interval, choose_characters, score_pages
+from hmean.metrics.scorer import PageScore, Scorer, choose_characters, score_pages
 from hmean.types import PRH, Detections, Page, Polygons
 
 STATISTICS = ["macro", "pooled", "iou50", "iou70"]
@@ -114,7 +115,7 @@ def test_paired_interval_of_a_clear_and_of_no_difference(statistic):
 def test_interval_does_not_depend_on_the_block_size(monkeypatch):
     pages = random_scores(np.random.default_rng(2), 30, 0.7)
     whole = bootstrap_interval(pages, "pooled", draws=500)
-    monkeypatch.setattr("hmean.metrics.scorer.BLOCK", 100)
+    monkeypatch.setattr("hmean.metrics.bootstrap.BLOCK", 100)
     assert bootstrap_interval(pages, "pooled", draws=500) == whole
     assert bootstrap_interval(pages, "pooled", draws=500, seed=1) != whole
 

@@ -1,0 +1,47 @@
+"""``hmean score``: a prediction file scored against a label file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hmean.metrics.bootstrap import Interval, hmean_intervals
+from hmean.metrics.tables import score_table
+from hmean.runs.results import score_files
+from hmean.types import Characters, Score, Statistic
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """The score of a prediction file, and the interval of each hmean."""
+
+    score: Score
+    intervals: Mapping[Statistic, Interval]
+
+    def summary(self) -> str:
+        """A table, in percent."""
+        return score_table(self.score, self.intervals)
+
+    def json(self) -> str:
+        """The score in full precision, for programs."""
+        return json.dumps(self.score.to_dict())
+
+
+def run(
+    truth: Path, predictions: Path, *, characters: Characters | None = None, images: Path | None = None
+) -> ScoreResult:
+    """Score a prediction file on the labelled images of a label file.
+
+    Args:
+        truth: labels.
+        predictions: in the form of ``predictions.json``.
+        characters: how characters are counted; by default ``transcription`` if every word has a text.
+        images: of ``truth``, where its labels are txt files.
+
+    Raises:
+        InputError: if a file cannot be read, or the two are about different images.
+    """
+    scorer = score_files(truth, predictions, characters, images)
+    return ScoreResult(scorer.compute(), hmean_intervals(scorer.pages))
