@@ -15,9 +15,10 @@ from harness import Result, compare
 
 from hmean.commands import export
 from hmean.images import read_image
-from hmean.inference.checkpoints import carry, save_checkpoint
 from hmean.inference.detector import TextDetector, open_network
-from hmean.inference.exported import read_about
+from hmean.inference.metadata import read_about
+from hmean.runs.carried import Carried, PagesSeen
+from hmean.runs.checkpoints import write_checkpoint
 from hmean.settings.build import build_detector
 from hmean.settings.config import compose
 from hmean.synth.receipts import write_dataset
@@ -40,9 +41,14 @@ def run() -> Iterator[Result]:
         )
         torch.manual_seed(0)
         network = build_detector(config, pretrained=False).eval().to(memory_format=torch.channels_last)
-        weights = {f"detector.{name}": tensor for name, tensor in network.state_dict().items()}
-        about = carry(config, {"train": np.zeros(0, np.int64), "val": np.zeros(0, np.int64)})
-        save_checkpoint(folder / "best.ckpt", {"state_dict": weights, "hmean": {"epoch": 0, **about}})
+        carried = Carried(
+            epoch=0,
+            config=config.to_dict(),
+            postprocess=config.models.head.postprocess.params(),
+            history=(),
+            pages=PagesSeen(train=[], val=[]),
+        )
+        write_checkpoint(folder / "best.ckpt", carried, network.state_dict())
         files = sorted((folder / "data" / "images").glob("*.jpg"))[:6]
 
         def eager(page: np.ndarray) -> Any:

@@ -16,11 +16,11 @@ from typing import Any
 
 from hmean.commands.evaluate import make_maps
 from hmean.files import write_json, write_text
-from hmean.inference.opening import open_model
 from hmean.runs.folder import RunFolder
 from hmean.runs.maps import MapStore
 from hmean.runs.results import intervals
 from hmean.settings.build import open_pages
+from hmean.settings.opening import open_configured
 from hmean.tuning.grids import SettingScores, choose, crossfit, grid, score_settings
 from hmean.types import Page, PostprocessParams, Statistic
 
@@ -40,7 +40,7 @@ def maps_of(
     checkpoint: Path, data: Path, split: str, long_side: int, folder: Path
 ) -> tuple[MapStore, list[Page], PostprocessParams]:
     """Maps and labels of one part of a data set at one size."""
-    config, loaded = open_model([
+    config, loaded = open_configured([
         f"checkpoint_path='{checkpoint}'", f"dataset_base_path='{data}'", f"transforms.long_side={long_side}",
         "datasets.val_dataset.annotation_path=${dataset_base_path}/labels.json", f"datasets.val_dataset.split={split}",
     ])  # fmt: skip

@@ -46,7 +46,8 @@ def random_model(folder: Path) -> Path:
     import torch  # noqa: PLC0415 - only where there is no model
 
     from hmean.commands import export  # noqa: PLC0415
-    from hmean.inference.checkpoints import carry, save_checkpoint  # noqa: PLC0415
+    from hmean.runs.carried import Carried, PagesSeen  # noqa: PLC0415
+    from hmean.runs.checkpoints import write_checkpoint  # noqa: PLC0415
     from hmean.settings.build import build_detector  # noqa: PLC0415
     from hmean.settings.config import compose  # noqa: PLC0415
 
@@ -56,9 +57,14 @@ def random_model(folder: Path) -> Path:
     )
     torch.manual_seed(0)
     state = build_detector(config, pretrained=False).eval().state_dict()
-    about = carry(config, {"train": np.zeros(0, np.int64), "val": np.zeros(0, np.int64)})
-    weights = {f"detector.{name}": tensor for name, tensor in state.items()}
-    save_checkpoint(folder / "best.ckpt", {"state_dict": weights, "hmean": {"epoch": 0, **about}})
+    carried = Carried(
+        epoch=0,
+        config=config.to_dict(),
+        postprocess=config.models.head.postprocess.params(),
+        history=(),
+        pages=PagesSeen(train=[], val=[]),
+    )
+    write_checkpoint(folder / "best.ckpt", carried, state)
     with contextlib.redirect_stdout(io.StringIO()):
         export.run(
             [],

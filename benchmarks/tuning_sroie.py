@@ -34,6 +34,7 @@ from hmean.data.transforms import letterbox
 from hmean.files import write_json, write_text
 from hmean.inference.detector import model_path
 from hmean.inference.opening import open_model
+from hmean.inference.trained import PageFile
 from hmean.postprocess.decoding import PageMap
 from hmean.settings.build import open_pages
 from hmean.settings.config import compose
@@ -179,9 +180,9 @@ def three_ways(read: Any, truth: list[Page], model: Path, data: Path) -> dict[st
     """One small grid on few pages in three ways, each from start to end."""
     few = truth[:4]
     points = grid(COMMON, {"thresh": [0.2, 0.25, 0.3], "box_thresh": [0.4, 0.5, 0.6], "unclip_ratio": [1.2, 1.5]})
-    config, loaded = open_model([f"checkpoint_path='{model}'", f"dataset_base_path='{data}'"])
-    run = loaded.start(config)
-    asked = [(page.name, data / "images" / page.name) for page in few]
+    loaded = open_model(model)
+    run = loaded.start(loaded.view)
+    asked = [PageFile(page.name, data / "images" / page.name) for page in few]
 
     def tuned() -> None:
         score_settings(few, read, points, "transcription")
@@ -193,10 +194,10 @@ def three_ways(read: Any, truth: list[Page], model: Path, data: Path) -> dict[st
 
     def predicted() -> None:
         for point in points:
-            for page, result in zip(few, run(asked, config, config.dataloaders.predict_dataloader), strict=True):
-                assert not isinstance(result.found, str)
-                pixels = (result.found.probability * 255).astype(np.uint8)
-                standard(page, replace(result.found, probability=pixels), point)
+            for page, found in zip(few, run(asked, workers=2), strict=True):
+                assert isinstance(found, PageMap)
+                pixels = (found.probability * 255).astype(np.uint8)
+                standard(page, replace(found, probability=pixels), point)
 
     rounds = []
     for _ in range(3):

@@ -22,8 +22,7 @@ import torch
 from receipts_lite_sroie import maps_of
 
 from hmean.files import write_json, write_text
-from hmean.inference.checkpoints import restore_detector
-from hmean.inference.opening import open_model
+from hmean.inference.checkpoints import load_checkpoint
 from hmean.metrics.bootstrap import bootstrap_interval
 from hmean.metrics.scorer import PageScore, Scorer, score_pages
 from hmean.postprocess.decoding import detect
@@ -73,8 +72,7 @@ def forward_ratios(runs: list[RunFolder]) -> list[float]:
     """Forward time of each over the first's, at 960 x 704 in turn; median of pairs."""
     detectors = []
     for run in runs:
-        config, checkpoint = open_model([f"checkpoint_path={run.last}", "trainer.accelerator=cpu"])
-        detectors.append(restore_detector(config, checkpoint))
+        detectors.append(load_checkpoint(run.last).build("cpu"))
     image = torch.zeros((1, 3, 960, 704), dtype=torch.uint8).contiguous(memory_format=torch.channels_last)
     rounds: list[list[float]] = []
     with torch.inference_mode():

@@ -63,7 +63,7 @@ def copy_of_run(trained_run, tmp_path) -> Path:
 def ink(tmp_path_factory) -> Path:
     """An exported model that needs no training: P is high where a page is darker than what pads it, and a little beside that."""
     onnx = pytest.importorskip("onnx")
-    from hmean.inference.exported import network_hash, write_about
+    from hmean.inference.metadata import network_hash, write_about
     from hmean.settings.config import compose
 
     node, inits = onnx.helper.make_node, onnx.numpy_helper.from_array

@@ -279,8 +279,8 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
 def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """A job with a trained model."""
     from hmean.commands import evaluate, predict, tune  # noqa: PLC0415
-    from hmean.inference.opening import open_model  # noqa: PLC0415
     from hmean.runs.folder import model_of  # noqa: PLC0415
+    from hmean.settings.opening import open_configured  # noqa: PLC0415
 
     run = next((o.removeprefix("run=") for o in overrides if o.startswith("run=")), None)
     if run is not None:
@@ -303,7 +303,7 @@ def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
 
         print(export.run(paths, overrides))
         return 0
-    config, checkpoint = open_model(overrides)
+    config, checkpoint = open_configured(overrides)
     if command == "predict":
         predict.run(config, checkpoint, paths)
     elif command == "evaluate":

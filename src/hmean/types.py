@@ -20,6 +20,20 @@ Growth = Literal["ratio", "inverse"]
 GROWN_BY: dict[Growth, str] = {"ratio": "unclip_ratio", "inverse": "inverse_r"}  # the value that a rule reads
 Characters = Literal["transcription", "aspect"]
 Statistic = Literal["macro", "pooled", "iou50", "iou70"]  # an hmean
+Pad = Literal["square", "stride"]
+
+
+@dataclass(frozen=True)
+class View:
+    """How a network sees whole pages.
+
+    Attributes:
+        long_side: length of the page's longest side, in pixels.
+        pad: ``square`` fills the view up to ``long_side`` x ``long_side``, ``stride`` only to the next multiple of 32.
+    """
+
+    long_side: int
+    pad: Pad
 
 
 @dataclass(frozen=True, eq=False)

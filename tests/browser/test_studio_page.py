@@ -192,9 +192,9 @@ def test_save_keeps_the_history_and_writes_tuned_json(client, runs, receipts):
     status, run = client.post("save", {"run": 0, "postprocess": chosen})
     assert (status, run["saved"], run["history"][0]["postprocess"]) == (200, chosen, before)
     checkpoint = load_checkpoint(best)
-    assert checkpoint.config["models"]["head"]["postprocess"] == chosen
-    assert [entry["postprocess"] for entry in checkpoint.history] == [before]
-    assert "by hand on 3 val pages" in checkpoint.history[0]["why"]
+    assert checkpoint.postprocess.to_dict() == chosen
+    assert [change.postprocess.to_dict() for change in checkpoint.history] == [before]
+    assert "by hand on 3 val pages" in checkpoint.history[0].why
     tuned = json.loads((runs[0] / "tuned.json").read_text())
     assert (tuned["before"]["postprocess"], tuned["after"]["postprocess"]) == (before, chosen)
     assert (
@@ -205,7 +205,7 @@ def test_save_keeps_the_history_and_writes_tuned_json(client, runs, receipts):
     assert tuned["influenced_by"]["tuned"] == 0  # of the values before
     assert not list(runs[0].rglob("*.part"))
     assert client.post("save", {"run": 0, "postprocess": before})[0] == 200
-    assert [entry["postprocess"] for entry in load_checkpoint(best).history] == [before, chosen]
+    assert [change.postprocess.to_dict() for change in load_checkpoint(best).history] == [before, chosen]
     assert main(["report", str(runs[0])]) == 0
     assert "chosen by hand in the studio" in (runs[0] / "report.html").read_text()
     assert (
@@ -231,7 +231,7 @@ def test_save_refuses_what_has_changed_and_changes_nothing_when_it_fails(client,
         raise InputError("best.ckpt: cannot be written (No space left on device); nothing was changed")
 
     with monkeypatch.context() as patched:
-        patched.setattr("hmean.inference.checkpoints.save_checkpoint", full)
+        patched.setattr("hmean.runs.checkpoints.save_content", full)
         status, answer = client.post("save", {"run": 0, "postprocess": {**before, "thresh": 0.4}})
     assert (status, "No space left" in answer["error"]) == (400, True)
     assert best.read_bytes() == data
@@ -438,9 +438,7 @@ def test_everything_is_reached_by_keyboard(visit, runs):
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.locator("#save").wait_for(state="hidden")
-    assert (
-        load_checkpoint(runs[0] / "checkpoints/best.ckpt").config["models"]["head"]["postprocess"]["box_thresh"] == 0.8
-    )
+    assert load_checkpoint(runs[0] / "checkpoints/best.ckpt").postprocess.box_thresh == 0.8
     assert page.locator("#open-save").is_disabled()
 
 

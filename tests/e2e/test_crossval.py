@@ -72,7 +72,7 @@ def test_one_setting_is_tuned_out_of_fold_for_all_members(folds):
     chosen = tuned["before" if tuned["decided"] == "kept" else "after"]["postprocess"]
     for i in (0, 1):
         checkpoint = load_checkpoint(folds / f"fold_{i}/checkpoints/best.ckpt")
-        assert dict(checkpoint.config["models"]["head"]["postprocess"]) == chosen
+        assert checkpoint.postprocess.to_dict() == chosen
     assert tuned["pages"] == read(folds / "scores.json")["images"]
     crossed = read(folds / "cross_fitted/scores.json")["cleval"]["macro"]["h"]
     assert crossed == tuned["before" if tuned["decided"] == "kept" else "cross_fitted"]["score"]["cleval"]["macro"]["h"]

@@ -17,12 +17,13 @@ from hmean.ensemble.members import Source, open_ensemble
 from hmean.ensemble.weights import average
 from hmean.errors import InputError
 from hmean.files import read_json
-from hmean.inference import checkpoints
 from hmean.inference.checkpoints import load_checkpoint
 from hmean.inference.opening import open_model
+from hmean.inference.torch_runner import TorchRunner
 from hmean.runs.maps import read_map
 from hmean.runs.results import read_predictions
 from hmean.settings.config import compose
+from hmean.settings.opening import open_configured
 
 from support.pages import TINY  # isort: skip
 
@@ -173,7 +174,7 @@ def test_a_student_of_all_members_is_judged_beside_them(judged, runs, receipts, 
         f"datasets.train_dataset.teacher={taught}",
     ]
     assert main(["train", *student]) == 0
-    seen = load_checkpoint(tmp_path / "student/checkpoints/best.ckpt").pages["train"]
+    seen = load_checkpoint(tmp_path / "student/checkpoints/best.ckpt").pages.train
     assert len(np.unique(seen)) == 6  # its own four, and the two of its fold that other members were trained on
     real = ensemble.candidates
     monkeypatch.setattr(
@@ -230,19 +231,20 @@ def test_an_average_is_an_ordinary_checkpoint_that_has_seen_what_its_members_saw
             expected = (members[0].weights[name].double() + members[1].weights[name].double()) / 2
             assert torch.allclose(tensor.double(), expected, atol=1e-6)
     for part in ("train", "val"):
-        union = set(members[0].pages[part].tolist()) | set(members[1].pages[part].tolist())
-        assert set(made.pages[part].tolist()) == union
-    keys = np.array(sorted(made.pages["train"].tolist()))
-    assert made.influenced_by(keys)["trained"] == len(keys) == 6  # two folds of three: all pages
+        union = set(getattr(members[0].pages, part).tolist()) | set(getattr(members[1].pages, part).tolist())
+        assert set(getattr(made.pages, part).tolist()) == union
+    assert made.carried.members == tuple(m.weights_hash() for m in members)
+    keys = np.array(sorted(made.pages.train.tolist()))
+    assert made.influenced_by(keys).trained == len(keys) == 6  # two folds of three: all pages
     assert made.weights_hash() not in {m.weights_hash() for m in members}
-    config, _ = open_model([f"checkpoint_path={output / 'checkpoints' / 'best.ckpt'}"])
-    assert config.models == open_model([f"checkpoint_path={members[0].path}"])[0].models
+    config, _ = open_configured([f"checkpoint_path={output / 'checkpoints' / 'best.ckpt'}"])
+    assert config.models == open_configured([f"checkpoint_path={members[0].path}"])[0].models
     assert open_ensemble(output / "ensemble.json", []).sources[0].checkpoint.weights_hash() == made.weights_hash()
 
 
 def test_other_seeds_are_refused_by_an_average(runs):
-    one, other = (open_model([f"checkpoint_path={run}/checkpoints/best.ckpt"])[1] for run in runs[:2])
-    other.config["seed"] = 7
+    one, other = (open_model(Path(run) / "checkpoints/best.ckpt") for run in runs[:2])
+    other.training["seed"] = 7
     with pytest.raises(InputError, match="initialised otherwise"):
         average([one, other], one.path)
 
@@ -277,7 +279,7 @@ def test_the_simplest_of_those_that_cannot_be_told_from_the_best_wins():
 def test_no_page_is_scored_with_a_choice_it_took_part_in(runs, receipts, tmp_path):
     """Cross-fitting: the choice made for a fold never saw its pages."""
     told = overrides(receipts, tmp_path / "out")
-    members = [Source(*open_model([*told, f"checkpoint_path={run}/checkpoints/best.ckpt"])) for run in runs[:2]]
+    members = [Source(*open_configured([*told, f"checkpoint_path={run}/checkpoints/best.ckpt"])) for run in runs[:2]]
     config = members[0].config
     pages = ensemble.open_pages(config.datasets.val_dataset)
     assert isinstance(pages, LabelledImages)
@@ -300,17 +302,19 @@ def test_no_page_is_scored_with_a_choice_it_took_part_in(runs, receipts, tmp_pat
 def test_ensembles_run_page_by_page(runs, receipts, monkeypatch):
     """No more than one page of each member is waited for: the streams are not read ahead into lists."""
     told = [f"dataset_base_path={receipts}", "trainer.accelerator=cpu", "dataloaders.predict_dataloader={batch_size: 1, num_workers: 0}"]  # fmt: skip
-    sources = tuple(Source(*open_model([*told, f"checkpoint_path={run}/checkpoints/best.ckpt"])) for run in runs[:2])
+    sources = tuple(
+        Source(*open_configured([*told, f"checkpoint_path={run}/checkpoints/best.ckpt"])) for run in runs[:2]
+    )
     read = []
-    real = checkpoints.run_detector
+    real = TorchRunner.__call__
 
     def counted(*args, **kwargs):
         for result in real(*args, **kwargs):
-            read.append(result.position)
+            read.append(result.name)
             yield result
 
-    monkeypatch.setattr(checkpoints, "run_detector", counted)
+    monkeypatch.setattr(TorchRunner, "__call__", counted)
     files = [(p.name, p) for p in sorted((receipts / "images").rglob("*.jpg"))[:3]]
     stream = ensemble_predict.Ensemble(sources, sources[0].config.models.head.postprocess.params()).run(files)
     next(stream)
-    assert read == [0, 0]
+    assert read == [files[0][0]] * 2

@@ -16,14 +16,16 @@ from hmean.cli import main
 from hmean.commands import export
 from hmean.errors import InputError
 from hmean.images import read_image
-from hmean.inference.checkpoints import carry, load_checkpoint, save_checkpoint
+from hmean.inference.checkpoints import load_checkpoint
 from hmean.inference.detector import open_network
-from hmean.inference.exported import network_bytes, read_about, write_about
-from hmean.inference.opening import Exported
+from hmean.inference.exported import ExportedModel
+from hmean.inference.metadata import network_bytes, read_about, write_about
+from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.results import read_predictions
 from hmean.settings.build import build_detector
 from hmean.settings.config import compose
 from hmean.types import PostprocessParams
+from support.models import carried_of
 from support.pages import TINY
 
 # Of random weights P lies near one half everywhere: these thresholds give components of many sizes.
@@ -48,12 +50,8 @@ def run(receipts, tmp_path_factory) -> Path:
         scale = 3 / logits.std()
         last.weight *= scale
         last.bias[:] = (last.bias - logits.mean()) * scale - 1
-    keys = {"train": np.array([1, 2]), "val": np.array([3])}
-    raw = {
-        "state_dict": {f"detector.{k}": v for k, v in detector.state_dict().items()},
-        "hmean": {"epoch": 3, **carry(config, keys)},
-    }
-    save_checkpoint(folder / "checkpoints" / "best.ckpt", raw)
+    carried = carried_of(config, train=[1, 2], val=[3], epoch=3)
+    write_checkpoint(folder / "checkpoints" / "best.ckpt", carried, detector.state_dict())
     return folder
 
 
@@ -71,7 +69,7 @@ def test_the_file_finds_what_the_checkpoint_finds_and_says_so(run, exported, rec
     assert about["check"]["max_difference"] < 1e-3
     checkpoint = load_checkpoint(run / "checkpoints/best.ckpt")
     assert about["weights_hash"] == about["provenance"]["checkpoint_hash"] == checkpoint.weights_hash()
-    assert about["postprocess"] == checkpoint.config["models"]["head"]["postprocess"]
+    assert about["postprocess"] == checkpoint.postprocess.to_dict()
     assert about["pages"] == {"train": [1, 2], "val": [3]}
     assert {"hmean", "config_hash", "git", "versions"} <= set(about["provenance"])
     assert [path.name for path in exported.parent.iterdir()] == [exported.name]  # nothing else is left
@@ -85,10 +83,8 @@ def test_the_file_finds_what_the_checkpoint_finds_and_says_so(run, exported, rec
 
 
 def test_any_size_and_batch_is_the_same_network(run, exported):
-    detector, config = hmean.load(exported, threads=1), compose([*TINY, *LOOSE])
-    from hmean.inference.checkpoints import restore_detector
-
-    network = restore_detector(config, load_checkpoint(run / "checkpoints/best.ckpt"))
+    detector = hmean.load(exported, threads=1)
+    network = load_checkpoint(run / "checkpoints/best.ckpt").build("cpu")
     rng = np.random.default_rng(5)
     for shape in ((1, 32, 32), (3, 160, 64), (2, 64, 320)):
         pages = rng.integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -168,7 +164,7 @@ def test_scores_travel_only_with_the_values_they_are_of(run, receipts, tmp_path)
     eight = told("c.onnx", "precision=int8")
     assert eight["provenance"]["scores"] is None
     assert eight["loss"]["postprocess"] == eight["postprocess"]
-    Exported(tmp_path / "a.onnx").write_postprocess(PostprocessParams(thresh=0.4), "because", np.array([1]))
+    ExportedModel(tmp_path / "a.onnx").write_postprocess(PostprocessParams(thresh=0.4), "because", np.array([1]))
     assert read_about(tmp_path / "a.onnx")["provenance"]["scores"] is None
 
 
@@ -226,10 +222,10 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
     assert b"".join(network_bytes(path)) == b"".join(network_bytes(exported))
     # Whatever this network gains by chance, a value that is written leaves a trace and holds in every use of the file.
     keys = np.array([7, 2**62])
-    Exported(path).write_postprocess(PostprocessParams(thresh=0.77), "because", keys)
+    ExportedModel(path).write_postprocess(PostprocessParams(thresh=0.77), "because", keys)
     assert len(read_about(path)["history"]) == len(after["history"]) + 1
     assert read_about(path)["history"][-1]["postprocess"] == after["postprocess"]
-    assert Exported(path).influenced_by(keys)["tuned"] == 2
+    assert ExportedModel(path).influenced_by(keys).tuned == 2
     assert hmean.load(path).params.thresh == 0.77
     assert read_about(path)["check"] == before["check"]
     assert main(["evaluate", f"checkpoint_path={path}", f"dataset_base_path={receipts}"]) == 0
@@ -244,9 +240,9 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
 def test_exported_members_make_an_ensemble(exported, run, receipts, tmp_path):
     """ensemble.json may name exported files, which predict without torch; their maps are joined as checkpoints' are."""
     from hmean.ensemble.members import Ensemble, Source
-    from hmean.inference.opening import open_model
+    from hmean.settings.opening import open_configured
 
-    source = Source(*open_model([f"checkpoint_path={exported}"]))
+    source = Source(*open_configured([f"checkpoint_path={exported}"]))
     ensemble = Ensemble((source, source.at(192)), source.config.models.head.postprocess.params())
     (tmp_path / "ensemble.json").write_text(json.dumps({**ensemble.record(tmp_path), "tuned_on": []}))
     out = tmp_path / "found"

@@ -19,11 +19,11 @@ from hmean.commands import predict
 from hmean.ensemble.members import Ensemble, Source
 from hmean.execute.processes import locked
 from hmean.images import page_paths, read_image
-from hmean.inference.exported import read_about, write_about
-from hmean.inference.opening import Exported, open_model
-from hmean.inference.trained import MapOrError
+from hmean.inference.exported import ExportedModel
+from hmean.inference.metadata import read_about, write_about
 from hmean.postprocess.decoding import PageMap
 from hmean.runs.results import read_predictions
+from hmean.settings.opening import open_configured
 from hmean.types import Detections
 from support.pages import drawn_page as drawn
 
@@ -195,7 +195,7 @@ def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, c
 
 def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatch, capsys):
     """In shards, with a journal, overlays and a manifest."""
-    source = Source(*open_model([f"checkpoint_path={ink}"]))
+    source = Source(*open_configured([f"checkpoint_path={ink}"]))
     ensemble = Ensemble((source, source.at(192)), source.config.models.head.postprocess.params())  # fmt: skip
     (tmp_path / "ensemble.json").write_text(json.dumps({**ensemble.record(tmp_path), "tuned_on": []}))
     (scans / "0.png").write_bytes(b"broken")
@@ -224,7 +224,7 @@ def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatc
     assert "are its own; leave out models.head.postprocess.thresh" in capsys.readouterr().err
     assert main([*told, f"output={tmp_path / 'other'}", "++models.head.postprocess.thresh=0.1"]) == 2
     assert main(["tune", f"checkpoint_path={tmp_path / 'ensemble.json'}"]) == 2
-    assert "all else is done with its members" in capsys.readouterr().err
+    assert "everything else is done with its members" in capsys.readouterr().err
     # A model that cannot be started leaves nothing that stands in another's way.
     (tmp_path / "ink.onnx").write_bytes(ink.read_bytes())
     write_about(tmp_path / "ink.onnx", {k: v for k, v in read_about(ink).items() if k != "network_hash"})
@@ -376,14 +376,14 @@ def test_memory_stays_flat_over_100_000_files(ink, tmp_path, monkeypatch):
     page = np.zeros((32, 32), np.uint8)
     resident: list[int] = []
 
-    def run(images, _config, _loader):
+    def run(images, *, batch_size, workers):
         for position, (name, _) in enumerate(images):
             if position in (files // 10, files - 1):
                 resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
-            yield MapOrError(position, PageMap(name, page, np.eye(3), 32, 32))
+            yield PageMap(name, page, np.eye(3), 32, 32)
 
     monkeypatch.setattr(predict, "gather", lambda *_: asked)
-    monkeypatch.setattr(Exported, "start", lambda *_: run)
+    monkeypatch.setattr(ExportedModel, "start", lambda *_: run)
     nothing = Detections.empty()
     monkeypatch.setattr(predict, "detect", lambda *_: nothing)
     assert main(["predict", f"checkpoint_path={ink}", f"output={tmp_path}", "predict.overlays=0", "shard=2/2"]) == 0

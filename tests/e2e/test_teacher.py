@@ -119,11 +119,11 @@ def test_a_student_learns_from_an_evaluation_of_its_teacher(tiny, tmp_path, caps
     assert main(["evaluate", *data, f"run={run}", "evaluate_on=train"]) == 0
     assert main(["train", *once, "exp_name=student", f"datasets.train_dataset.teacher={run}"]) == 0
     seen = [load_checkpoint(tmp_path / "outputs" / n / "checkpoints/best.ckpt").pages for n in ("teacher", "student")]
-    assert {*seen[0]["train"].tolist(), *seen[0]["val"].tolist()} == set(seen[1]["train"].tolist())
+    assert set(seen[0].all().tolist()) == set(seen[1].train.tolist())
     assert (tmp_path / "outputs/student/scores.json").exists()
     loss = [(tmp_path / f"outputs/{name}/metrics.jsonl").read_text() for name in ("teacher", "student")]
     assert loss[0] != loss[1]
     capsys.readouterr()
     assert main(["train", *once, "exp_name=third", f"datasets.train_dataset.teacher={tmp_path / 'nowhere'}"]) == 2
-    assert "nothing says which pages its maps' models had seen" in capsys.readouterr().err
+    assert "does not say which pages the models that made its maps have seen" in capsys.readouterr().err
     assert not (tmp_path / "outputs/third").exists()

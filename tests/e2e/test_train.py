@@ -228,9 +228,9 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, c
     checkpoint = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")
     assert tuned["decided"] == ("kept" if tuned["cross_fitted"]["gain"] <= 0 else "tuned")
     kept = tuned["before" if tuned["decided"] == "kept" else "after"]
-    assert checkpoint.config["models"]["head"]["postprocess"] == kept["postprocess"]
+    assert checkpoint.postprocess.to_dict() == kept["postprocess"]
     if kept["postprocess"] != tuned["before"]["postprocess"]:
-        assert checkpoint.history[0]["postprocess"] == tuned["before"]["postprocess"]
+        assert checkpoint.history[0].postprocess.to_dict() == tuned["before"]["postprocess"]
     best = kept["score"]["cleval"]["macro"]["h"]
     assert main(["evaluate", f"checkpoint_path={checkpoint.path}", f"dataset_base_path={receipts}"]) == 0
     scores = json.loads((copy_of_run / "evaluate_val/scores.json").read_text())
@@ -296,13 +296,13 @@ def test_checkpoints_that_cannot_be_used(copy_of_run, receipts, tmp_path, capsys
         assert main(["evaluate", f"checkpoint_path={path}", f"dataset_base_path={receipts}"]) == 2
         return capsys.readouterr().err
 
-    assert "no such checkpoint" in message(tmp_path / "none.ckpt")
+    assert "checkpoint not found" in message(tmp_path / "none.ckpt")
     (tmp_path / "damaged.ckpt").write_bytes((copy_of_run / "checkpoints/best.ckpt").read_bytes()[:5000])
     assert "damaged" in message(tmp_path / "damaged.ckpt")
     evil_checkpoint(tmp_path / "evil.ckpt")
     assert "holds code, which is never run" in message(tmp_path / "evil.ckpt")
     torch.save({"weights": torch.zeros(1)}, tmp_path / "other.ckpt")
-    assert "is not a checkpoint of hmean's" in message(tmp_path / "other.ckpt")
+    assert "is not a checkpoint of hmean" in message(tmp_path / "other.ckpt")
     raw = torch.load(copy_of_run / "checkpoints/best.ckpt", weights_only=True)
     raw["hmean"]["config"]["models"]["decoder"]["_target_"] = "os.system"
     torch.save(raw, tmp_path / "sly.ckpt")
@@ -464,14 +464,14 @@ def test_a_run_starts_from_the_weights_of_another_and_owns_up_to_its_pages(train
     assert main(["train", *tiny, start]) == 2  # its epoch was chosen on these validation pages
     assert "of the 3 validation pages, 0 trained it, 3 chose its epoch" in capsys.readouterr().err
     assert main(["train", *tiny, start, "preset/models/decoder=dbnetpp"]) == 2
-    assert "do not fit models of the config" in capsys.readouterr().err
+    assert "do not fit the network of the config" in capsys.readouterr().err
     assert not (tmp_path / "outputs").exists()
     others = ["datasets.val_dataset.annotation_path=${dataset_base_path}/jsons/test.json", "trainer.max_epochs=1"]
     assert main(["train", *tiny, start, *others, "models.optimizer.lr=1e-9", "trainer.ema_decay=null"]) == 0
     before, after = (load_checkpoint(run / "checkpoints/best.ckpt") for run in (trained_run, tmp_path / "outputs/tiny"))
     learned = [name for name in after.weights if "running" not in name and "num_batches" not in name]
     assert max(float((before.weights[n] - after.weights[n]).abs().max()) for n in learned) < 1e-5
-    assert {*before.pages["train"].tolist(), *before.pages["val"].tolist()} == set(after.pages["train"].tolist())
+    assert set(before.pages.all().tolist()) == set(after.pages.train.tolist())
 
 
 def test_values_that_an_optimizer_refuses_leave_no_folder(tiny, tmp_path, capsys):
@@ -603,4 +603,4 @@ def test_tune_refuses_what_would_spoil_the_checkpoint(copy_of_run, receipts, tmp
     assert main([*tune, f"dataset_base_path={data}", f"datasets.val_dataset.annotation_path={data / 'val.json'}"]) == 2
     assert "are the same page" in capsys.readouterr().err
     after = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")
-    assert (after.history, after.config) == (before.history, before.config)
+    assert (after.history, after.training) == (before.history, before.training)

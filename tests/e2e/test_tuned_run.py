@@ -11,7 +11,7 @@ from hmean.cli import main
 from hmean.commands.report import open_reported, rank, read_scores
 from hmean.files import write_json
 from hmean.inference.checkpoints import load_checkpoint
-from hmean.inference.exported import read_about
+from hmean.inference.metadata import read_about
 from hmean.reports.figures import effects, held
 from hmean.runs.pictures import save_picture
 from hmean.types import Page, Polygons
@@ -137,9 +137,11 @@ def test_a_tuning_without_gain_leaves_what_an_earlier_one_wrote(tuned_run, tmp_p
     assert main([*tune, "tune.thresh=[0.9]", "tune.box_thresh=[0.9]", "tune.growth=[ratio]"]) == 0
     said = capsys.readouterr().out
     assert "the model keeps its values" in said
-    assert f"thresh={held.config['models']['head']['postprocess']['thresh']} " in said.splitlines()[-1]
+    assert f"thresh={held.postprocess.thresh} " in said.splitlines()[-1]
     assert file.read_bytes() == weights
-    assert json.loads((run / "tuned.json").read_text())["before"]["postprocess"] == held.history[0]["postprocess"]
+    assert (
+        json.loads((run / "tuned.json").read_text())["before"]["postprocess"] == held.history[0].postprocess.to_dict()
+    )
 
 
 def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, tmp_path, capsys):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hmean.inference.exported import read_about, write_about
+from hmean.inference.metadata import read_about, write_about
 from support.pages import drawn_page
 from support.planted import plant_run
 

@@ -11,12 +11,14 @@ from omegaconf import OmegaConf
 
 from hmean.commands import evaluate
 from hmean.data.transforms import letterbox
-from hmean.inference.checkpoints import Checkpoint, load_checkpoint, write_checkpoint
+from hmean.inference.checkpoints import load_checkpoint
 from hmean.postprocess.decoding import PageMap
+from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.maps import MapStore, map_settings
 from hmean.settings.build import open_pages
 from hmean.settings.config import compose
 from hmean.types import Page
+from support.models import carried_of
 from support.pages import TINY
 
 
@@ -52,9 +54,8 @@ def plant_run(folder: Path, data: Path, seed: int = 0, faults: float = 0.15, *mo
     )
     pages = open_pages(config.datasets.val_dataset)
     best = folder / "checkpoints" / "best.ckpt"
-    seen = {"train": np.zeros(0, np.int64), "val": pages.page_keys()}
     weights = {"w": torch.tensor([float(seed)])}
-    write_checkpoint(Checkpoint(best, config.to_dict(), 0, [], seen, weights), [])
+    write_checkpoint(best, carried_of(config, val=pages.page_keys()), weights)
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config.to_dict())))
     checkpoint, view = load_checkpoint(best), config.transforms
     store = MapStore(

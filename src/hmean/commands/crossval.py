@@ -19,8 +19,7 @@ from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.execute.processes import HMEAN, locked, run_one
 from hmean.files import read_json, write_json
-from hmean.inference.opening import open_model
-from hmean.inference.trained import Trained
+from hmean.inference.trained import TrainedModel
 from hmean.metrics.scorer import Scorer, choose_characters, score_pages
 from hmean.metrics.statistics import STATISTICS
 from hmean.runs.folder import MAY_CHANGE, RunFolder, differences, load_yaml
@@ -28,6 +27,7 @@ from hmean.runs.maps import MapStore
 from hmean.runs.results import hmean_of, read_predictions, score_record, write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, check_components
+from hmean.settings.opening import open_configured
 from hmean.types import PostprocessParams
 
 # Of a fold's config: what a resumed run may change too, but for what decides which epoch is kept; and where its pages
@@ -44,7 +44,7 @@ class Fold:
     """A trained fold: its run, its model, the pages it did not see and their maps."""
 
     run: RunFolder
-    checkpoint: Trained
+    checkpoint: TrainedModel
     pages: LabelledImages
     maps: MapStore
 
@@ -130,7 +130,7 @@ def _is_trained(run: RunFolder, epochs: int) -> bool:
 
 def _open(run: RunFolder, overrides: Sequence[str]) -> Fold:
     data = [o for o in overrides if not o.startswith(("models", "transforms"))]  # the checkpoint brings these
-    config, checkpoint = open_model([*data, "evaluate_on=val", f"checkpoint_path={run.best}"])
+    config, checkpoint = open_configured([*data, "evaluate_on=val", f"checkpoint_path={run.best}"])
     pages = open_pages(config.datasets.val_dataset)
     return Fold(run, checkpoint, pages, run_maps(config, checkpoint, pages, run.path))
 
@@ -141,7 +141,7 @@ def _check_members(folds: Sequence[Fold]) -> None:
     own = [fold.pages.page_keys() for fold in folds]
     for i, (fold, keys) in enumerate(zip(folds, own, strict=True)):
         path, seen = fold.run.path, fold.checkpoint.pages
-        trained = np.sort(seen["train"])
+        trained = np.sort(seen.train)
         for what, value in (("weights", fold.checkpoint.weights_hash()), ("training pages", trained.tobytes().hex())):
             if first.setdefault(value, path) != path:
                 faults.append(f"{path}: has the {what} of {first[value]}")
@@ -150,7 +150,7 @@ def _check_members(folds: Sequence[Fold]) -> None:
             faults.append(f"{path}: was trained on {leaked} of the {len(keys)} pages that it is scored on")
         if not np.array_equal(trained, np.sort(np.concatenate(own[:i] + own[i + 1 :]))):
             faults.append(f"{path}: was trained on other pages, or other labels, than those of the other folds now")
-        if not np.array_equal(np.sort(keys), np.sort(seen["val"])):
+        if not np.array_equal(np.sort(keys), np.sort(seen.val)):
             faults.append(f"{path}: was validated on other pages, or other labels, than splits.json gives it now")
     if faults:
         raise InputError.listing("These runs cannot stand for folds:", faults)
@@ -191,7 +191,7 @@ def _join(folder: Path, config: Config, folds: Sequence[Fold], pages: LabelledIm
     crossed = score_record(held, {**about, "postprocess": chosen.to_dict()})
     write_json(folder / "cross_fitted" / "scores.json", crossed)
     for fold in folds:
-        if fold.checkpoint.config["models"]["head"]["postprocess"] != chosen.to_dict():
+        if fold.checkpoint.postprocess != chosen:
             why = f"tuned for {'+'.join(tuned['objective'])} hmean on {len(pages)} out-of-fold pages"
             fold.checkpoint.write_postprocess(chosen, why, pages.page_keys())
     each = np.array([[hmean_of(score, s) for s in STATISTICS] for score in scores])

@@ -29,8 +29,7 @@ from hmean.ensemble.members import Ensemble, Source, finder
 from hmean.ensemble.voting import rules
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.inference.opening import Exported, open_model
-from hmean.inference.trained import Trained
+from hmean.inference.trained import TrainedModel
 from hmean.metrics.bootstrap import Interval, verdict
 from hmean.metrics.scorer import choose_characters
 from hmean.progress import track
@@ -39,6 +38,7 @@ from hmean.runs.folder import differences
 from hmean.runs.maps import MapStore
 from hmean.runs.results import write_predictions
 from hmean.settings.build import open_pages
+from hmean.settings.opening import open_configured
 from hmean.tuning.grids import SettingScores, choose, gain_of, grid, grid_size, score_settings
 
 IOUS = (0.4, 0.6)  # of votes
@@ -143,8 +143,8 @@ def candidates(bench: Bench, members: Sequence[Source]) -> dict[str, Callable[[F
 
 def _averaging(members: Sequence[Source]) -> ModuleType:
     """``hmean.ensemble.weights``, which needs torch, if there is something to average."""
-    if any(isinstance(m.checkpoint, Exported) for m in members):
-        raise InputError("exported models hold no weights to average; checkpoints do")
+    for member in members:
+        _ = member.checkpoint.weights  # which an exported model does not have
     return import_module("hmean.ensemble.weights")
 
 
@@ -158,8 +158,8 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
         InputError: if members are the same model, or a page of the verdict played a part in the making of one.
     """
     files = [Path(run) / "checkpoints" / "best.ckpt" if Path(run).is_dir() else Path(run) for run in runs]
-    opened = [Source(*open_model([*overrides, f"checkpoint_path={file}"])) for file in files]
-    students = [s for s in opened if s.checkpoint.config["datasets"]["train_dataset"].get("teacher")]
+    opened = [Source(*open_configured([*overrides, f"checkpoint_path={file}"])) for file in files]
+    students = [s for s in opened if s.checkpoint.training["datasets"]["train_dataset"].get("teacher")]
     members = [s for s in opened if s not in students]
     if len(members) < 2:
         raise InputError("hmean ensemble takes two or more run folders (or checkpoints), beside those of students")
@@ -179,7 +179,7 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     sources, scores, setting = choices[winner(rows)["candidate"]]
     made = sources[0].checkpoint
     if made.path == folder / "checkpoints" / "best.ckpt":
-        import_module("hmean.inference.checkpoints").write_checkpoint(made, [m.about["weights_hash"] for m in members])
+        import_module("hmean.runs.checkpoints").write_checkpoint(made.path, made.carried, made.weights)
     ensemble = Ensemble(sources, scores.settings[setting])
     with write_predictions(folder / "predictions.json", None) as write:
         stores = [make_maps(s.config, s.checkpoint, pages, folder / "maps") for s in sources]
@@ -203,9 +203,9 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     return record
 
 
-def _seen(member: Trained) -> str:
+def _seen(member: TrainedModel) -> str:
     """Hash of the pages trained on."""
-    return hashlib.sha256(np.unique(member.pages["train"]).tobytes()).hexdigest()
+    return hashlib.sha256(np.unique(member.pages.train).tobytes()).hexdigest()
 
 
 def check_members(members: Sequence[Source], pages: LabelledImages, keys: NDArray[np.int64]) -> None:
@@ -214,11 +214,11 @@ def check_members(members: Sequence[Source], pages: LabelledImages, keys: NDArra
     for a, b in itertools.combinations([m.checkpoint for m in members], 2):
         if a.weights_hash() == b.weights_hash():
             faults.append(f"{b.path} is the same model as {a.path} (equal weights)")
-        elif _seen(a) == _seen(b) and not differences(a.config, b.config, NO_LESSON):
+        elif _seen(a) == _seen(b) and not differences(a.training, b.training, NO_LESSON):
             faults.append(f"{b.path} is the training of {a.path} again: the same pages, values and seed")
     for member in members:
         check_same_model(member.config, member.checkpoint)
-        used = {what: n for what, n in member.checkpoint.influenced_by(keys).items() if n}
+        used = {what: n for what, n in member.checkpoint.influenced_by(keys).to_json().items() if n}
         if used:
             faults.append(f"{member.checkpoint.path}: of the {len(keys)} pages {used} (number of pages by use)")
     groups = [pages.page(i, []).group for i in range(len(pages))]

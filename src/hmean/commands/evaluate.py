@@ -14,7 +14,7 @@ from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.images import read_image
-from hmean.inference.trained import Trained
+from hmean.inference.trained import PageFile, TrainedModel, Unreadable
 from hmean.metrics.breakdown import break_down
 from hmean.metrics.scorer import Scorer, choose_characters
 from hmean.postprocess.decoding import detect
@@ -24,12 +24,13 @@ from hmean.runs.pictures import draw_faults, save_picture
 from hmean.runs.results import score_record, write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config
+from hmean.settings.opening import view_of
 from hmean.types import Detections
 
 PICTURES = 6  # worst pages, and best ones, that are drawn
 
 
-def run(config: Config, checkpoint: Trained, folder: Path | None = None) -> dict[str, Any]:
+def run(config: Config, checkpoint: TrainedModel, folder: Path | None = None) -> dict[str, Any]:
     """Score a model on the pages of ``evaluate_on``.
 
     Args:
@@ -70,7 +71,7 @@ def run(config: Config, checkpoint: Trained, folder: Path | None = None) -> dict
     return record
 
 
-def output_folder(config: Config, checkpoint: Trained) -> Path:
+def output_folder(config: Config, checkpoint: TrainedModel) -> Path:
     """Where an evaluation is written; it must not hold another one.
 
     Raises:
@@ -82,7 +83,7 @@ def output_folder(config: Config, checkpoint: Trained) -> Path:
     return folder
 
 
-def run_of(checkpoint: Trained) -> Path:
+def run_of(checkpoint: TrainedModel) -> Path:
     """Where results with this model belong.
 
     Raises:
@@ -96,24 +97,24 @@ def run_of(checkpoint: Trained) -> Path:
     return checkpoint.folder
 
 
-def about(config: Config, checkpoint: Trained, pages: LabelledImages, seconds: float) -> dict[str, Any]:
+def about(config: Config, checkpoint: TrainedModel, pages: LabelledImages, seconds: float) -> dict[str, Any]:
     """What was scored, with what: enough to refuse a comparison of different pages."""
     return {
-        "exp_name": checkpoint.config["exp_name"],
+        "exp_name": checkpoint.training["exp_name"],
         "part": config.evaluate_on,
         "data_hash": pages.fingerprint(),
         "weights_hash": checkpoint.weights_hash(),
         "epoch": checkpoint.epoch,
-        "influenced_by": checkpoint.influenced_by(pages.page_keys()),
+        "influenced_by": checkpoint.influenced_by(pages.page_keys()).to_json(),
         "long_side": config.transforms.long_side,
         "postprocess": config.models.head.postprocess.model_dump(),
-        "tuned": [entry["why"] for entry in checkpoint.history],
+        "tuned": [change.why for change in checkpoint.history],
         "seconds": round(seconds, 2),
         "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
     }
 
 
-def run_maps(config: Config, checkpoint: Trained, pages: LabelledImages, otherwise: Path) -> MapStore:
+def run_maps(config: Config, checkpoint: TrainedModel, pages: LabelledImages, otherwise: Path) -> MapStore:
     """Maps of all pages in the run's ``maps/``, which its jobs share, or in that of the folder ``otherwise``.
 
     Once all are there, those of earlier weights of the same checkpoint file are removed.
@@ -127,7 +128,7 @@ def run_maps(config: Config, checkpoint: Trained, pages: LabelledImages, otherwi
     return store
 
 
-def make_maps(config: Config, checkpoint: Trained, pages: LabelledImages, folder: Path) -> MapStore:
+def make_maps(config: Config, checkpoint: TrainedModel, pages: LabelledImages, folder: Path) -> MapStore:
     """Maps of all pages, made by the network only where they are not there yet.
 
     Raises:
@@ -138,19 +139,19 @@ def make_maps(config: Config, checkpoint: Trained, pages: LabelledImages, folder
     missing = [position for position in range(len(pages)) if pages.name(position) not in store]
     if not missing:
         return store
-    run = checkpoint.start(config)
-    files = [(pages.name(position), pages.file(position)) for position in missing]
+    run = checkpoint.start(view_of(config), config.trainer.accelerator)
+    files = [PageFile(pages.name(position), pages.file(position)) for position in missing]
     loader = getattr(config.dataloaders, f"{config.evaluate_on}_dataloader")
     with track("detecting", len(files)) as advance:
-        for result in run(files, config, loader):
-            if isinstance(result.found, str):
-                raise InputError(result.found)
-            store.add(result.found)  # what is done need not be done again
+        for found in run(files, batch_size=loader.batch_size, workers=loader.num_workers):
+            if isinstance(found, Unreadable):
+                raise InputError(found.reason)
+            store.add(found)  # what is done need not be done again
             advance()
     return store
 
 
-def map_store(folder: Path, config: Config, checkpoint: Trained, images: Sequence[tuple[str, Path]]) -> MapStore:
+def map_store(folder: Path, config: Config, checkpoint: TrainedModel, images: Sequence[tuple[str, Path]]) -> MapStore:
     """Where the maps are that these weights and this preprocessing make of the images."""
     view = config.transforms
     settings = map_settings(checkpoint.weights_hash(), view.long_side, view.pad)

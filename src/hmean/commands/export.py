@@ -29,12 +29,12 @@ from hmean.data.transforms import STRIDE, letterbox
 from hmean.errors import InputError
 from hmean.files import read_json
 from hmean.images import decode
-from hmean.inference.checkpoints import Checkpoint, restore_detector
+from hmean.inference.checkpoints import Checkpoint
 from hmean.inference.detector import TextDetector
-from hmean.inference.exported import network_hash, write_about
-from hmean.inference.opening import open_model, run_exported
-from hmean.inference.torch_runner import run_detector
-from hmean.inference.trained import Run
+from hmean.inference.exported import ExportedRunner
+from hmean.inference.metadata import network_hash, write_about
+from hmean.inference.torch_runner import TorchRunner
+from hmean.inference.trained import PageFile, Runner, Unreadable
 from hmean.metrics.iou import match_array
 from hmean.metrics.scorer import PageScore, Scorer, choose_characters
 from hmean.network.detector import Detector
@@ -44,6 +44,7 @@ from hmean.runs import folder as runs
 from hmean.runs.comparison import Result, compare
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, DatasetConfig
+from hmean.settings.opening import open_configured, view_of
 from hmean.synth.receipts import write_dataset
 from hmean.types import Page, PostprocessParams
 
@@ -72,7 +73,7 @@ def run(paths: Sequence[str], overrides: Sequence[str]) -> str:
         InputError: if the exported network does not find what the checkpoint finds; nothing is then written.
     """
     form, precision, rest = _options(overrides)
-    config, checkpoint = open_model(rest)
+    config, checkpoint = open_configured(rest)
     if not isinstance(checkpoint, Checkpoint):
         raise InputError(f"{checkpoint.path}: is exported already; give the checkpoint that it was made of")
     suffix = ".xml" if form == "openvino" else ".onnx"
@@ -81,7 +82,7 @@ def run(paths: Sequence[str], overrides: Sequence[str]) -> str:
         raise InputError(f"output={target}: must end in {suffix} with format={form}")
     if target.exists() and not config.overwrite:
         raise InputError(f"{target}: is there already; set overwrite=true or another output")
-    detector = restore_detector(config, checkpoint)
+    detector = checkpoint.build("cpu")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
         made, work = Path(scratch) / f"made{suffix}", Path(scratch)
@@ -97,10 +98,10 @@ def run(paths: Sequence[str], overrides: Sequence[str]) -> str:
         if precision != "fp32":
             about["weights_hash"] = about["network_hash"]
         write_about(made, about)
-        theirs = partial(run_detector, detector)
-        about["check"] = compare_maps(config, theirs, partial(run_exported, TextDetector(made)), asked[:CHECKED])
+        theirs = TorchRunner(detector, view_of(config), checkpoint.layout)
+        ours = ExportedRunner(TextDetector(made), view_of(config))
+        about["check"] = compare_maps(config, theirs, ours, asked[:CHECKED])
         if precision == "int8" and labelled is not None:
-            ours = partial(run_exported, TextDetector(made))
             about["loss"] = _loss(config, theirs, ours, labelled)
         _require_same(target, about["check"], precision)
         write_about(made, about)
@@ -122,7 +123,7 @@ def _options(overrides: Sequence[str]) -> tuple[Format, Precision, list[str]]:
 def _default(checkpoint: Checkpoint, precision: Precision, suffix: str) -> Path:
     if checkpoint.folder is None:
         raise InputError(f"{checkpoint.path}: lies in no run folder; say where to write with output=FILE{suffix}")
-    return checkpoint.folder / "exported" / f"{checkpoint.config['exp_name'] or 'model'}_{precision}{suffix}"
+    return checkpoint.folder / "exported" / f"{checkpoint.training['exp_name'] or 'model'}_{precision}{suffix}"
 
 
 def _pages(
@@ -148,7 +149,7 @@ def _dataset(config: Config, checkpoint: Checkpoint, overrides: Sequence[str], p
         own
         if told
         else DatasetConfig.model_validate(
-            {k: v for k, v in checkpoint.config["datasets"][f"{part}_dataset"].items() if not k.startswith("teacher")}
+            {k: v for k, v in checkpoint.training["datasets"][f"{part}_dataset"].items() if not k.startswith("teacher")}
         )
     )
 
@@ -304,7 +305,7 @@ def _about(config: Config, checkpoint: Checkpoint, detector: Detector, precision
     run_of = checkpoint.folder
     manifest = read_json(run_of / "manifest.json") if run_of and (run_of / "manifest.json").exists() else {}
     last = checkpoint.path.name == "last.ckpt"  # whose epoch no page chose
-    now = runs.manifest(checkpoint.config, manifest.get("data_hash", {}), config.seed)
+    now = runs.manifest(dict(checkpoint.training), manifest.get("data_hash", {}), config.seed)
     return {
         "preprocess": {
             "long_side": config.transforms.long_side, "pad": config.transforms.pad, "stride": STRIDE,
@@ -315,14 +316,14 @@ def _about(config: Config, checkpoint: Checkpoint, detector: Detector, precision
         "precision": precision,
         "epoch": checkpoint.epoch,
         "weights_hash": checkpoint.weights_hash(),
-        "history": [{**entry, "pages": entry["pages"].tolist()} for entry in checkpoint.history],
-        "pages": {part: [] if last and part == "val" else keys.tolist() for part, keys in checkpoint.pages.items()},
+        "history": [change.to_json() for change in checkpoint.history],
+        "pages": {**checkpoint.pages.to_json(), **({"val": []} if last else {})},
         "provenance": {
             "exported": time.strftime("%Y-%m-%dT%H:%M:%S"), "checkpoint_hash": checkpoint.weights_hash(),
             **{key: now[key] for key in ("hmean", "config_hash", "data_hash", "git", "versions")},
             "scores": None if precision == "int8" else _scores(config, checkpoint),
         },
-        "config": {**checkpoint.config, "transforms": config.transforms.model_dump(mode="json")},
+        "config": {**checkpoint.training, "transforms": config.transforms.model_dump(mode="json")},
     }  # fmt: skip
 
 
@@ -343,17 +344,19 @@ def _scores(config: Config, checkpoint: Checkpoint) -> dict[str, Any] | None:
     return None
 
 
-def compare_maps(config: Config, base: Run, other: Run, asked: Asked) -> dict[str, Any]:
+def compare_maps(config: Config, base: Runner, other: Runner, asked: Asked) -> dict[str, Any]:
     """How far two ways of running a network are apart: in P, and in the boxes that the config's values give."""
     params, loader = config.models.head.postprocess.params(), config.dataloaders.predict_dataloader
     worst, counts, pages = 0.0, np.zeros(3, np.int64), 0
+    files = [PageFile(*page) for page in asked]
+    streams = [runner(files, batch_size=loader.batch_size, workers=loader.num_workers) for runner in (base, other)]
     with track("checking", len(asked)) as advance:
-        for a, b in zip(base(asked, config, loader), other(asked, config, loader), strict=True):
+        for a, b in zip(*streams, strict=True):
             advance()
-            if isinstance(a.found, PageMap) and isinstance(b.found, PageMap):
-                difference = a.found.probability - b.found.probability
+            if isinstance(a, PageMap) and isinstance(b, PageMap):
+                difference = a.probability - b.probability
                 worst, pages = max(worst, float(np.abs(difference).max())), pages + 1
-                counts += _same_boxes(a.found, b.found, params)
+                counts += _same_boxes(a, b, params)
     same, ours, theirs = counts.tolist()
     share = 2 * same / (ours + theirs) if ours + theirs else 1.0
     return {
@@ -383,19 +386,21 @@ def _require_same(target: Path, check: Mapping[str, Any], precision: Precision) 
         )
 
 
-def _loss(config: Config, base: Run, other: Run, pages: LabelledImages) -> dict[str, Any]:
+def _loss(config: Config, base: Runner, other: Runner, pages: LabelledImages) -> dict[str, Any]:
     """Difference of each hmean on labelled pages, with paired interval and verdict."""
     truth = [pages.page(i) for i in range(len(pages))]
-    asked = [(page.name, pages.file(i)) for i, page in enumerate(truth)]
+    asked = [PageFile(page.name, pages.file(i)) for i, page in enumerate(truth)]
+    loader = config.dataloaders.predict_dataloader
     characters = choose_characters(truth)
     scored: list[list[PageScore]] = []
     for what, each in (("checkpoint", base), ("int8", other)):
         scorer = Scorer(characters)
         with track(f"scoring {what}", len(truth)) as advance:
-            for page, result in zip(truth, each(asked, config, config.dataloaders.predict_dataloader), strict=True):
-                if isinstance(result.found, str):
-                    raise InputError(result.found)
-                scorer.update(page, detect(result.found, config.models.head.postprocess.params()))
+            maps = each(asked, batch_size=loader.batch_size, workers=loader.num_workers)
+            for page, found in zip(truth, maps, strict=True):
+                if isinstance(found, Unreadable):
+                    raise InputError(found.reason)
+                scorer.update(page, detect(found, config.models.head.postprocess.params()))
                 advance()
         scored.append(scorer.pages)
     a, b = (Result(name, one, characters, None, None) for name, one in zip(("fp32", "int8"), scored, strict=True))

@@ -24,22 +24,23 @@ from hmean.errors import InputError
 from hmean.execute.processes import locked
 from hmean.files import write_json
 from hmean.images import SUFFIXES, left_out, list_images, page_paths, read_image, split_page
-from hmean.inference.trained import MapOrError, Trained
+from hmean.inference.trained import PageFile, TrainedModel, Unreadable
 from hmean.labels.formats import images_of
-from hmean.postprocess.decoding import detect
+from hmean.postprocess.decoding import PageMap, detect
 from hmean.progress import track
 from hmean.runs import folder as runs
 from hmean.runs.pictures import draw_page, save_picture
 from hmean.runs.results import Journal, Journals, Key, write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config
+from hmean.settings.opening import view_of
 from hmean.types import Detections
 
 Asked = Sequence[tuple[str, Path]]  # name and file of each page
 Found = Iterator[tuple[Detections | str, int, int]]  # regions, or why there are none, width and height of each page
 
 
-def run(config: Config, model: Trained | Ensemble, inputs: Sequence[str] = ()) -> Path:
+def run(config: Config, model: TrainedModel | Ensemble, inputs: Sequence[str] = ()) -> Path:
     """Find text on images.
 
     Args:
@@ -61,7 +62,7 @@ def run(config: Config, model: Trained | Ensemble, inputs: Sequence[str] = ()) -
         return _run(config, model, files, folder, _left_out(inputs))
 
 
-def _run(config: Config, model: Trained | Ensemble, files: Asked, folder: Path, others: str) -> Path:
+def _run(config: Config, model: TrainedModel | Ensemble, files: Asked, folder: Path, others: str) -> Path:
     if (folder / "predictions.json").exists() and not config.overwrite:
         raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output or exp_name")
     if (folder / "config.yaml").exists():
@@ -143,27 +144,32 @@ def _key(name: str, file: Path) -> Key:
     return name, about.st_size, int(about.st_mtime)
 
 
-def _regions(config: Config, checkpoint: Trained, folder: Path, asked: Asked) -> Found:
+def _regions(config: Config, checkpoint: TrainedModel, folder: Path, asked: Asked) -> Found:
     """What one model finds."""
     params = config.models.head.postprocess.params()
-    for result in _maps(config, checkpoint, asked, folder):
-        page = result.found
-        yield (page, 0, 0) if isinstance(page, str) else (detect(page, params), page.page_width, page.page_height)
+    for page in _maps(config, checkpoint, asked, folder):
+        if isinstance(page, Unreadable):
+            yield page.reason, 0, 0
+        else:
+            yield detect(page, params), page.page_width, page.page_height
 
 
-def _maps(config: Config, checkpoint: Trained, asked: Asked, folder: Path) -> Iterator[MapOrError]:
+def _maps(config: Config, checkpoint: TrainedModel, asked: Asked, folder: Path) -> Iterator[PageMap | Unreadable]:
     """P of each image, in order; with ``maps`` from ``maps/``, where it is kept."""
     readable = [(name, file) for name, file in asked if _readable(split_page(file)[0])]
     store = map_store(folder / "maps", config, checkpoint, readable) if config.maps else None
-    missing = [image for image in asked if store is None or image[0] not in store]
+    missing = [PageFile(*image) for image in asked if store is None or image[0] not in store]
     loader = config.dataloaders.predict_dataloader
-    fresh = checkpoint.start(config)(missing, config, loader) if missing else iter(())
-    for position, (name, _) in enumerate(asked):
-        found = store.read(name) if store is not None and name in store else next(fresh).found
-        if store is not None and not isinstance(found, str) and name not in store:
+    fresh: Iterator[PageMap | Unreadable] = iter(())
+    if missing:
+        runner = checkpoint.start(view_of(config), config.trainer.accelerator)
+        fresh = runner(missing, batch_size=loader.batch_size, workers=loader.num_workers)
+    for name, _ in asked:
+        found = store.read(name) if store is not None and name in store else next(fresh)
+        if store is not None and not isinstance(found, Unreadable) and name not in store:
             store.add(found)
             found = store.read(name)  # in 8 bits, as it will be next time
-        yield MapOrError(position, found)
+        yield found
 
 
 def _readable(file: Path) -> bool:

@@ -17,7 +17,7 @@ from hmean import __version__
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
 from hmean.images import read_image
-from hmean.inference.exported import SUFFIXES, read_about
+from hmean.inference.metadata import SUFFIXES, read_about
 from hmean.reports.figures import curves, effects, knobs
 from hmean.runs.comparison import SCORED_WITH, Result, compare
 from hmean.runs.folder import RunFolder, load_yaml, read_record

@@ -35,13 +35,16 @@ from hmean.data.pages import LabelledImages, shared_images
 from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.images import decode
-from hmean.inference.checkpoints import carry, load_checkpoint, load_weights, pages_behind, save_checkpoint
+from hmean.inference.checkpoints import load_checkpoint, load_weights, pages_behind
 from hmean.metrics.scorer import choose_characters
 from hmean.runs import folder as runs
+from hmean.runs.carried import Carried, PagesSeen
+from hmean.runs.checkpoints import save_content, to_content
 from hmean.runs.folder import RunFolder
 from hmean.runs.maps import find_maps
 from hmean.settings.build import build_detector, build_train_view, open_pages
 from hmean.settings.config import Config, build, check_components, resolve
+from hmean.settings.opening import carried_models
 from hmean.training.module import DetectorModule
 
 
@@ -89,7 +92,7 @@ def run(config: Config) -> RunFolder:
         values = {
             **config.to_dict(),
             "evaluate_on": "val",
-            "models": checkpoint.config["models"],
+            "models": carried_models(checkpoint),
         }  # thresholds, if tuned
         evaluate.run(Config.model_validate(values), checkpoint, folder.path)
         print(report.run([folder.path]))
@@ -108,11 +111,11 @@ def build_module(config: Config, train_pages: LabelledImages, val_pages: Labelle
     if start is not None:
         load_weights(detector, start)
         seen = start.influenced_by(pages["val"])
-        if any(seen.values()):
-            raise InputError(f"{start.path}: of the {len(val_pages)} validation pages, {seen['trained']} trained it, "
-                             f"{seen['epoch_chosen']} chose its epoch, {seen['tuned']} its thresholds; validate on "
+        if seen.any():
+            raise InputError(f"{start.path}: of the {len(val_pages)} validation pages, {seen.trained} trained it, "
+                             f"{seen.epoch_chosen} chose its epoch, {seen.tuned} its thresholds; validate on "
                              "others, or the score would be a lie")  # fmt: skip
-        pages["train"] = np.concatenate([pages["train"], *(start.pages[part] for part in ("train", "val"))])
+        pages["train"] = np.concatenate([pages["train"], start.pages.all()])
     if config.datasets.train_dataset.teacher is not None:  # a student has seen what its teacher has
         pages["train"] = np.concatenate([pages["train"], pages_behind(Path(config.datasets.train_dataset.teacher))])
     if config.trainer.channels_last:
@@ -123,6 +126,13 @@ def build_module(config: Config, train_pages: LabelledImages, val_pages: Labelle
     # Made once for nothing, so that values that they refuse are told before a run folder is there.
     trial = _make_optimizer(config, [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": models.optimizer.lr}])
     _make_scheduler(config, trial, total_steps=100)
+    carried = Carried(
+        epoch=0,
+        config=config.to_dict(),
+        postprocess=models.head.postprocess.params(),
+        history=(),
+        pages=PagesSeen(train=pages["train"], val=pages["val"]),
+    )
     return DetectorModule(
         detector,
         loss=build(models.loss, "models.loss"),
@@ -132,7 +142,7 @@ def build_module(config: Config, train_pages: LabelledImages, val_pages: Labelle
         postprocess=models.head.postprocess.params(),
         val_pages=val_pages,
         characters=choose_characters(val_pages.page(i) for i in range(len(val_pages))),
-        carried=carry(config, pages),
+        carried=to_content(carried),
     )
 
 
@@ -283,7 +293,7 @@ class WholeCheckpoints(TorchCheckpointIO):
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
         """Write beside its place, then move; a full disk is an ``InputError``."""
-        save_checkpoint(Path(path), checkpoint)
+        save_content(Path(path), checkpoint)
 
 
 class EpochRows(Callback):
@@ -335,7 +345,7 @@ class EpochLines(Callback):
 def _check_resumable(folder: RunFolder, pages: Mapping[str, Tensor]) -> None:
     """Refuse to go on with other pages: the run would be of no data set that anyone has."""
     before = load_checkpoint(folder.last).pages
-    changed = [part for part in pages if not np.array_equal(pages[part].numpy(), before[part])]
+    changed = [part for part in pages if not np.array_equal(pages[part].numpy(), getattr(before, part))]
     if changed:
         raise InputError(f"{folder.path}: its {' and '.join(changed)} pages were others; use another exp_name")
 

@@ -16,8 +16,8 @@ from hmean.data.check import require_sound
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.inference.opening import read_model
-from hmean.inference.trained import Trained
+from hmean.inference.opening import open_model
+from hmean.inference.trained import TrainedModel
 from hmean.metrics.scorer import Scorer, choose_characters
 from hmean.metrics.statistics import STATISTICS
 from hmean.postprocess.decoding import PageMap
@@ -26,6 +26,7 @@ from hmean.runs.folder import RunFolder, differences, load_yaml
 from hmean.runs.results import score_record
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, TuneConfig
+from hmean.settings.opening import carried_models
 from hmean.tuning.grids import (
     Scored,
     SettingScores,
@@ -43,7 +44,7 @@ MOST_SETTINGS = 5_000  # that are scored as one grid; a larger space is searched
 FIRST_GRID = 1_000
 
 
-def run(config: Config, checkpoint: Trained) -> dict[str, Any]:
+def run(config: Config, checkpoint: TrainedModel) -> dict[str, Any]:
     """Search the lists of ``tune`` on the pages of ``evaluate_on`` and write the values chosen into the checkpoint.
 
     Returns:
@@ -62,12 +63,12 @@ def run(config: Config, checkpoint: Trained) -> dict[str, Any]:
     if len(np.unique(keys)) < len(keys):
         raise InputError(f"{pages.labels.source}: {doubled(pages, keys)}; a page must not choose for its own copy")
     # Values that these pages chose before are no fair beginning: what was there before them is.
-    chosen = [entry for entry in checkpoint.history if np.isin(keys, entry["pages"]).any()]
-    before = PostprocessParams(**chosen[0]["postprocess"]) if chosen else present
+    chosen = [entry for entry in checkpoint.history if np.isin(keys, entry.pages).any()]
+    before = chosen[0].postprocess if chosen else present
     store = run_maps(config, checkpoint, pages, folder)
     truth = [pages.page(position) for position in range(len(pages))]
     fitted, scorer = fit(truth, lambda page: store.read(page.name), before, config.tune)
-    record = {"part": config.evaluate_on, "influenced_by": checkpoint.influenced_by(keys), **fitted}
+    record = {"part": config.evaluate_on, "influenced_by": checkpoint.influenced_by(keys).to_json(), **fitted}
     kept = record["decided"] == "kept"
     values = record["before" if kept else "after"]["postprocess"]
     scored = {**about(config, checkpoint, pages, 0.0), "postprocess": values}
@@ -134,8 +135,8 @@ def keep(
         InputError: if the checkpoint has other weights, or other values than those of ``before``: then the scores are
             not of what it would be.
     """
-    checkpoint, values = read_model(path), before.settings[0].to_dict()
-    stored = checkpoint.config["models"]["head"]["postprocess"]
+    checkpoint, values = open_model(path), before.settings[0].to_dict()
+    stored = checkpoint.postprocess.to_dict()
     if (checkpoint.weights_hash(), stored) != (weights_hash, values):
         raise InputError(f"{path}: has changed since its maps and values were read; start again")
     counts, ious = (np.concatenate([getattr(s, of) for s in (before, after)]) for of in ("counts", "ious"))
@@ -146,7 +147,7 @@ def keep(
     keys = pages.page_keys()
     record = {
         "part": part,
-        "influenced_by": checkpoint.influenced_by(keys),
+        "influenced_by": checkpoint.influenced_by(keys).to_json(),
         **_record(both, np.array([False, True]), before, after, objective, describe_one),
         "searched": {"settings": 2, "scored": 2},
         "at_the_end": {},
@@ -185,9 +186,9 @@ def _record(
 
 def run_folder(folder: str, objective: Statistic) -> None:
     """Tune a run on its own validation pages, with its own config."""
-    checkpoint = read_model(RunFolder(Path(folder)).best)
+    checkpoint = open_model(RunFolder(Path(folder)).best)
     own = load_yaml(Path(folder) / "config.yaml")
-    values = {**own, "evaluate_on": "val", "models": checkpoint.config["models"]}
+    values = {**own, "evaluate_on": "val", "models": carried_models(checkpoint)}
     run(Config.model_validate({**values, "tune": {**own["tune"], "objective": objective}}), checkpoint)
 
 
@@ -217,11 +218,11 @@ def _score(
         )  # fmt: skip
 
 
-def check_same_model(config: Config, checkpoint: Trained) -> None:
+def check_same_model(config: Config, checkpoint: TrainedModel) -> None:
     """Refuse values of ``models`` and ``transforms`` beside the checkpoint's own, which tuned values belong to."""
     own = config.to_dict()
     stored = Config.model_validate(
-        {**own, "models": checkpoint.config["models"], "transforms": checkpoint.config["transforms"]}
+        {**own, "models": carried_models(checkpoint), "transforms": checkpoint.training["transforms"]}
     )
     changed = differences(stored.to_dict(), own)
     if changed:

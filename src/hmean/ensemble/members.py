@@ -18,8 +18,7 @@ from hmean.ensemble.detect import detect_voted, mean_map
 from hmean.ensemble.voting import VotingParams
 from hmean.errors import InputError
 from hmean.files import read_json, write_json
-from hmean.inference.opening import open_model
-from hmean.inference.trained import Trained
+from hmean.inference.trained import PageFile, Runner, TrainedModel, Unreadable
 from hmean.metrics.scorer import Scorer, choose_characters
 from hmean.postprocess.decoding import PageMap, detect_each
 from hmean.progress import track
@@ -27,6 +26,7 @@ from hmean.runs.maps import MapStore
 from hmean.runs.results import score_record, write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config
+from hmean.settings.opening import open_configured, view_of
 from hmean.types import Detections, PostprocessParams
 
 
@@ -35,7 +35,7 @@ class Source:
     """One pass of one network: the page at the config's long side."""
 
     config: Config
-    checkpoint: Trained
+    checkpoint: TrainedModel
 
     def at(self, long_side: int) -> Source:
         """The same network on another view of the page."""
@@ -81,13 +81,19 @@ class Ensemble:
 
     def maps(self, asked: Sequence[tuple[str, Path]]) -> Iterator[list[PageMap] | str]:
         """What each source makes of each (name, file), page by page; why there is nothing, where there is nothing."""
-        runs = {id(s.checkpoint): s.checkpoint.start(s.config) for s in self.sources}
-        loader = self.sources[0].config.dataloaders.predict_dataloader
-        loader = loader.model_copy(update={"batch_size": 1, "num_workers": min(loader.num_workers, 1)})
-        streams = [runs[id(s.checkpoint)](asked, s.config, loader) for s in self.sources]
+        workers = min(self.sources[0].config.dataloaders.predict_dataloader.num_workers, 1)
+        pages = [PageFile(*page) for page in asked]
+        runners: dict[int, Runner] = {}  # a network that several sources share is in memory once
+        streams = []
+        for source in self.sources:
+            model, view = source.checkpoint, view_of(source.config)
+            if id(model) not in runners:
+                runners[id(model)] = model.start(view, source.config.trainer.accelerator)
+            streams.append(runners[id(model)].at(view)(pages, workers=workers))
         for results in zip(*streams, strict=True):
-            maps = [result.found for result in results if isinstance(result.found, PageMap)]
-            yield maps if len(maps) == len(results) else next(str(r.found) for r in results if isinstance(r.found, str))
+            maps = [result for result in results if isinstance(result, PageMap)]
+            unreadable = [result for result in results if isinstance(result, Unreadable)]
+            yield unreadable[0].reason if unreadable else maps
 
 
 def finder(voting: bool) -> Callable[[Sequence[PageMap], Sequence[Any]], list[Detections]]:
@@ -112,7 +118,7 @@ def open_ensemble(path: Path, overrides: Sequence[str], group: str = "members") 
             raise InputError(f"{path}: shows a member the mirrored page (flip), which is no longer supported; "
                              "run hmean ensemble again")  # fmt: skip
         files = {m["checkpoint"]: f"checkpoint_path={path.parent / m['checkpoint']}" for m in record[group]}
-        opened = {name: Source(*open_model([*overrides, file])) for name, file in files.items()}
+        opened = {name: Source(*open_configured([*overrides, file])) for name, file in files.items()}
         sources = [opened[m["checkpoint"]].at(m["long_side"]) for m in record[group]]
         params = (VotingParams if record["voting"] else PostprocessParams)(**record["postprocess"])
     except (KeyError, TypeError, ValueError) as error:
@@ -135,7 +141,7 @@ def _teach(teachers: Ensemble, pages: LabelledImages, folder: Path) -> None:
                 raise InputError(maps)
             store.add(mean_map(maps))
             advance()
-    seen = np.concatenate([keys for s in teachers.sources for keys in s.checkpoint.pages.values()])
+    seen = np.concatenate([s.checkpoint.pages.all() for s in teachers.sources])
     write_json(folder / "seen.json", np.unique(seen).tolist())
 
 
@@ -164,7 +170,7 @@ def evaluate(path: Path, overrides: Sequence[str]) -> dict[str, Any] | Path:
     keys = pages.page_keys()
     about = {
         "part": config.evaluate_on, "data_hash": pages.fingerprint(), "postprocess": ensemble.params.to_dict(),
-        "members": [{**s.about, "influenced_by": s.checkpoint.influenced_by(keys)} for s in ensemble.sources],
+        "members": [{**s.about, "influenced_by": s.checkpoint.influenced_by(keys).to_json()} for s in ensemble.sources],
         "influenced_by": {"tuned": int(np.isin(keys, ensemble.tuned_on).sum())},
     }  # fmt: skip
     record = score_record(scorer, about)

@@ -10,6 +10,7 @@ import torch
 
 from hmean.errors import InputError
 from hmean.inference.checkpoints import Checkpoint
+from hmean.runs.carried import PagesSeen
 
 
 def average(members: Sequence[Checkpoint], path: Path) -> Checkpoint:
@@ -30,9 +31,19 @@ def average(members: Sequence[Checkpoint], path: Path) -> Checkpoint:
         if tensor.is_floating_point() else tensor
         for name, tensor in first.weights.items()
     }  # fmt: skip
-    pages = {part: np.unique(np.concatenate([m.pages[part] for m in members])) for part in first.pages}
-    history = [entry for m in members for entry in m.history]
-    return Checkpoint(path, first.config, max(m.epoch for m in members), history, pages, weights)
+    pages = PagesSeen(
+        train=np.unique(np.concatenate([m.pages.train for m in members])),
+        val=np.unique(np.concatenate([m.pages.val for m in members])),
+    )
+    carried = first.carried.model_copy(
+        update={
+            "epoch": max(m.epoch for m in members),
+            "history": tuple(change for m in members for change in m.history),
+            "pages": pages,
+            "members": tuple(m.weights_hash() for m in members),
+        }
+    )
+    return Checkpoint(path, carried, weights)
 
 
 def _differences(a: Checkpoint, b: Checkpoint) -> list[str]:
@@ -40,8 +51,8 @@ def _differences(a: Checkpoint, b: Checkpoint) -> list[str]:
         return [f"{b.path}: has another architecture than {a.path}"]
     parts = ("encoder", "decoder", "head")
     made = [
-        {p: {**c.config["models"][p], "postprocess": None} for p in parts}
-        | {"": [c.config.get(k) for k in ("seed", "checkpoint_path")]}
+        {p: {**c.training["models"][p], "postprocess": None} for p in parts}
+        | {"": [c.training.get(k) for k in ("seed", "checkpoint_path")]}
         for c in (a, b)
     ]
     return [] if made[0] == made[1] else [f"{b.path}: was initialised otherwise (models, seed or start) than {a.path}"]

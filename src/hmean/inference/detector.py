@@ -23,7 +23,7 @@ from hmean.data.transforms import Pad, View, letterbox
 from hmean.errors import InputError
 from hmean.geometry import Image
 from hmean.images import Pixels, decode, to_rgb
-from hmean.inference.exported import network_hash, read_about
+from hmean.inference.metadata import network_hash, read_about
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.decoding import detect as find_regions
 from hmean.types import Detections, PostprocessParams

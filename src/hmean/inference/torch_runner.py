@@ -1,41 +1,64 @@
-"""A checkpoint's network at work: see ``trained.Run``."""
+"""The network of a checkpoint at work (see ``trained.Runner``)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from typing import Any
 
 import torch
 
 from hmean.data.datamodule import eval_loader
 from hmean.data.dataset import EvalDataset
-from hmean.inference.trained import MapOrError
+from hmean.inference.trained import PageFile, Unreadable
 from hmean.network.detector import Detector, probability_maps
 from hmean.postprocess.decoding import PageMap
-from hmean.settings.config import Config, Dataloader
+from hmean.types import View
 
 
-def run_detector(
-    detector: Detector, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader
-) -> Iterator[MapOrError]:
-    """See ``trained.Run``."""
-    device = next(detector.parameters()).device
-    layout = torch.channels_last if config.trainer.channels_last else torch.contiguous_format
-    files = [file for _, file in asked]
-    dataset = EvalDataset(
-        files, long_side=config.transforms.long_side, pad=config.transforms.pad, fill=detector.encoder.fill
-    )
-    batches = eval_loader(dataset, loader.batch_size, min(loader.num_workers, len(files)), range(len(files)))
-    for batch in batches:
-        results = [MapOrError(position, error) for position, error in batch["errors"]]
-        if batch["position"]:
-            with torch.inference_mode():
-                images = batch["image"].to(device).contiguous(memory_format=layout)
-                maps = probability_maps(detector, images, batch["view"])
-            results += [
-                MapOrError(position, PageMap(asked[position][0], probability, view.to_page, *size))
-                for position, probability, view, size in zip(
-                    batch["position"], maps, batch["view"], batch["size"], strict=True
-                )
-            ]
-        yield from sorted(results, key=lambda result: result.position)
+class TorchRunner:
+    """Batches of letterboxed pages through a network, in inference mode.
+
+    Args:
+        detector: in evaluation mode, on its device.
+        view: how it sees pages.
+        layout: memory format of the network and its input.
+    """
+
+    def __init__(self, detector: Detector, view: View, layout: torch.memory_format) -> None:
+        self.detector, self.view, self.layout = detector, view, layout
+
+    def at(self, view: View) -> TorchRunner:
+        """See ``Runner``."""
+        return TorchRunner(self.detector, view, self.layout)
+
+    def __call__(
+        self, pages: Sequence[PageFile], *, batch_size: int = 1, workers: int = 0
+    ) -> Iterator[PageMap | Unreadable]:
+        """See ``Runner``."""
+        dataset = EvalDataset(
+            [page.path for page in pages],
+            long_side=self.view.long_side,
+            pad=self.view.pad,
+            fill=self.detector.encoder.fill,
+        )
+        for batch in eval_loader(dataset, batch_size, min(workers, len(pages)), range(len(pages))):
+            found: dict[int, PageMap | Unreadable] = {}
+            for position, reason in batch["errors"]:
+                found[position] = Unreadable(pages[position].name, reason)
+            if batch["position"]:
+                found |= self._run_batch(batch, pages)
+            for position in sorted(found):
+                yield found[position]
+
+    def _run_batch(self, batch: dict[str, Any], pages: Sequence[PageFile]) -> dict[int, PageMap | Unreadable]:
+        """The maps of the readable pages of a batch, by position."""
+        device = next(self.detector.parameters()).device
+        with torch.inference_mode():
+            images = batch["image"].to(device).contiguous(memory_format=self.layout)
+            maps = probability_maps(self.detector, images, batch["view"])
+        found: dict[int, PageMap | Unreadable] = {}
+        for position, probability, view, size in zip(
+            batch["position"], maps, batch["view"], batch["size"], strict=True
+        ):
+            found[position] = PageMap(pages[position].name, probability, view.to_page, *size)
+        return found

@@ -1,79 +1,157 @@
-"""What jobs ask of a trained model, be it the checkpoint of a training or an exported file."""
+"""A trained model, as every command uses it, whether its file is a checkpoint or an exported model."""
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmean.postprocess.decoding import PageMap
-from hmean.settings.config import Config, Dataloader
-from hmean.types import PostprocessParams
+from hmean.runs.carried import Carried, Influence, PagesSeen, PostprocessChange
+from hmean.types import PostprocessParams, View
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 
 
-@dataclass(frozen=True, eq=False)
-class MapOrError:
-    """P of the image at ``position`` of the list asked for, or why there is none."""
+class PageFile(NamedTuple):
+    """A page by its name in the results, and the file (``FILE#page=N`` for a page of a file) that shows it."""
 
-    position: int
-    found: PageMap | str
-
-
-class Run(Protocol):
-    """P of each (name, file), in order; files that cannot be read give an error and the rest goes on."""
-
-    def __call__(self, asked: Sequence[tuple[str, Path]], config: Config, loader: Dataloader) -> Iterator[MapOrError]:
-        """See the class."""
+    name: str
+    path: Path
 
 
-@dataclass(frozen=True, eq=False)
-class Trained(ABC):
-    """What a trained model's file says beside the network.
+@dataclass(frozen=True)
+class Unreadable:
+    """A page whose image cannot be read, and why."""
+
+    name: str
+    reason: str
+
+
+class Runner(Protocol):
+    """A network at work: the probability map of each page, in order. Pages that cannot be read do not stop it."""
+
+    def at(self, view: View) -> Runner:
+        """The same network in memory, which sees pages in another way."""
+
+    def __call__(
+        self, pages: Sequence[PageFile], *, batch_size: int = 1, workers: int = 0
+    ) -> Iterator[PageMap | Unreadable]:
+        """Start on these pages.
+
+        Args:
+            pages: any number of them.
+            batch_size: pages that go through the network together.
+            workers: processes (or threads) that read images ahead of the network.
+        """
+
+
+class TrainedModel(ABC):
+    """A trained model's file.
 
     Attributes:
         path: the file.
-        config: the resolved config of its training, with the post-processing values that hold now.
-        epoch: epochs trained, less one.
-        history: earlier post-processing values, oldest first, each with when, why and on which pages it was replaced.
-        pages: the page keys (``LabelledImages.page_keys``) that were trained on, ``train``, and validated on, ``val``.
+        carried: what it says beside the network.
     """
 
-    path: Path
-    config: Mapping[str, Any]
-    epoch: int
-    history: Sequence[Mapping[str, Any]]
-    pages: Mapping[str, NDArray[np.int64]]
+    def __init__(self, path: Path, carried: Carried) -> None:
+        self.path, self.carried = path, carried
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """The resolved config of its training, as literals."""
+        return self.carried.config
+
+    @property
+    def view(self) -> View:
+        """How it sees pages: the one that it was validated with."""
+        transforms = self.training["transforms"]
+        return View(int(transforms["long_side"]), transforms["pad"])
+
+    @property
+    def postprocess(self) -> PostprocessParams:
+        """The post-processing values that hold now."""
+        return self.carried.postprocess
+
+    @property
+    def history(self) -> Sequence[PostprocessChange]:
+        """Earlier post-processing values, oldest first."""
+        return self.carried.history
+
+    @property
+    def pages(self) -> PagesSeen:
+        """The pages that it was trained and validated on."""
+        return self.carried.pages
+
+    @property
+    def epoch(self) -> int:
+        """Number of the last epoch of training, from 0 on."""
+        return self.carried.epoch
+
+    def influenced_by(self, keys: NDArray[np.int64]) -> Influence:
+        """How many of the pages with these keys (``LabelledImages.page_keys``) had a part in its making."""
+        return self.carried.influenced_by(keys, epoch_chosen=self.path.name != "last.ckpt")
+
+    def write_postprocess(self, params: PostprocessParams, why: str, keys: NDArray[np.int64]) -> None:
+        """Put post-processing values into the file, whose history keeps the earlier ones.
+
+        Args:
+            params: the values.
+            why: the reason, for the history.
+            keys: of the pages that the values were chosen on.
+
+        Raises:
+            InputError: if the file cannot be written.
+        """
+        until = time.strftime("%Y-%m-%dT%H:%M:%S")
+        change = PostprocessChange(postprocess=self.postprocess, until=until, why=why, pages=keys)
+        self._replace_postprocess(change, params)
+        self.carried = self.carried.with_postprocess(change, params)
 
     @property
     @abstractmethod
     def folder(self) -> Path | None:
-        """Where what is made with it has its natural place: maps, scores, tuned values."""
+        """Where its maps, scores and tuned values belong; None if there is no such place."""
 
     @property
     @abstractmethod
     def size(self) -> int:
-        """Bytes of the weights."""
+        """Size of the weights in bytes."""
 
+    @property
     @abstractmethod
-    def start(self, config: Config) -> Run:
-        """Bring the network into memory, on the machine's best device; it serves any number of runs."""
+    def weights(self) -> Mapping[str, Tensor]:
+        """The network's tensors by name.
+
+        Raises:
+            InputError: if the file is an exported model, which does not have them.
+        """
 
     @abstractmethod
     def weights_hash(self) -> str:
-        """Hash of all weights: equal only for the same model."""
+        """Hash of all weights: equal only for the same network."""
 
     @abstractmethod
-    def write_postprocess(self, params: PostprocessParams, why: str, keys: NDArray[np.int64]) -> None:
-        """Put values chosen on the pages of these keys into the file, whose history keeps the earlier ones."""
+    def start(self, view: View, accelerator: Accelerator = "auto") -> Runner:
+        """Bring the network into memory; the runner can be used any number of times.
 
-    def influenced_by(self, keys: NDArray[np.int64]) -> dict[str, int]:
-        """How many of these pages the model was trained on, its epoch and its thresholds were chosen on."""
-        chosen = self.pages["val"] if self.path.name != "last.ckpt" else np.zeros(0, np.int64)
-        tuned = np.concatenate([np.zeros(0, np.int64), *(entry["pages"] for entry in self.history)])
-        used = {"trained": self.pages["train"], "epoch_chosen": chosen, "tuned": tuned}
-        return {name: int(np.isin(keys, pages).sum()) for name, pages in used.items()}
+        Args:
+            view: how it sees pages: ``self.view``, or another.
+            accelerator: ``auto`` is a GPU where there is one; an exported model always runs on the processor.
+
+        Raises:
+            InputError: if the network cannot be built or loaded.
+        """
+
+    @abstractmethod
+    def _replace_postprocess(self, change: PostprocessChange, params: PostprocessParams) -> None:
+        """Write values and history into the file."""

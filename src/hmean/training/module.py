@@ -148,7 +148,7 @@ class DetectorModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Config, preprocessing and post-processing travel with the weights."""
-        checkpoint["hmean"] = {"epoch": self.current_epoch, **self.carried}
+        checkpoint["hmean"] = {**self.carried, "epoch": self.current_epoch}
 
     def _layout(self) -> torch.memory_format:
         channels_last = bool(self.carried["config"]["trainer"]["channels_last"])

@@ -14,7 +14,7 @@ from hmean.cli import main
 from hmean.errors import InputError
 from hmean.images import read_image
 from hmean.inference.detector import BOX
-from hmean.inference.exported import network_bytes, read_about, write_about
+from hmean.inference.metadata import network_bytes, read_about, write_about
 from hmean.labels.formats import open_labels
 from hmean.metrics.scorer import Scorer
 from hmean.synth.receipts import write_dataset
