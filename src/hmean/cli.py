@@ -1,163 +1,258 @@
-"""The ``hmean`` command: one table of jobs, one way to fail."""
+"""The ``hmean`` command: one table of commands, one way to fail."""
 
 from __future__ import annotations
 
 import argparse
-import json
+import importlib
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from hmean import __version__
 from hmean.errors import InputError
 
-OVERRIDES = """
+PRESETS_HELP = """
   preset=NAME       efficientnet_b4_lr_optimized, receipts_lite, resnet50, quickstart, or your configs/preset/NAME.yaml
-  key=value         any key of configs/base.yaml (docs/reference/config.md), such as models.optimizer.lr=0.0004
+  config=FILE       take the values of a YAML file, such as the config.yaml of a run
+  key=value         any key that this command reads (docs/reference/config.md), such as {example}
 """
 
-HELP = {
-    "train": """Train a detector on labelled pages.
 
+@dataclass(frozen=True)
+class Command:
+    """A line of the table.
+
+    Attributes:
+        name: as it is typed.
+        summary: one sentence for the overview.
+        help: what it reads and writes, with examples.
+        settings: name of the settings record in its module; None: it takes ordinary options (``add_options``).
+        example: an override that it reads; None: it reads no preset.
+        packages: that it cannot start without, as they are imported.
+        extra: of hmean's that brings them.
+    """
+
+    name: str
+    summary: str
+    help: str = ""
+    settings: str | None = None
+    example: str | None = None
+    packages: tuple[str, ...] = ()
+    extra: str = "train"
+
+    @property
+    def module(self) -> str:
+        """The module of the command."""
+        return f"hmean.commands.{self.name}"
+
+
+TRAINING = ("torch", "lightning", "timm")
+
+COMMANDS = (
+    Command(
+        "train",
+        "Train a detector on labelled pages.",
+        """
   reads   <dataset_base_path>/images/, jsons/train.json, jsons/val.json
   writes  outputs/<exp_name>/: checkpoints/{best,last}.ckpt, config.yaml, manifest.json, metrics.jsonl, scores.json,
           errors.json, predictions.json, maps/, pictures/, report.html
 
   hmean train preset=efficientnet_b4_lr_optimized exp_name=b4 dataset_base_path=data models.optimizer.lr=0.0004
-  hmean train preset=receipts_lite exp_name=lite resume=auto      go on where it stopped
-  hmean train ... checkpoint_path=outputs/b4/checkpoints/best.ckpt   start from its weights (fine-tuning)""",
-    "evaluate": """Score a trained model on labelled pages.
+  hmean train preset=receipts_lite exp_name=lite resume=auto           continue where it stopped
+  hmean train ... checkpoint_path=outputs/b4/checkpoints/best.ckpt     start from its weights (fine-tuning)
+  hmean train ... logger=tensorboard                                   also csv, wandb, mlflow""",
+        settings="TrainSettings",
+        example="models.optimizer.lr=0.0004",
+        packages=TRAINING,
+    ),
+    Command(
+        "evaluate",
+        "Score a trained model on labelled pages.",
+        """
+  reads   run=FOLDER or checkpoint_path=FILE (model, preprocessing and thresholds), the pages of split=val|test|train
+  writes  next to the checkpoints, evaluate_<split>/ (or output=FOLDER): scores.json, errors.json (what is missed,
+          false, split and merged, by text height, aspect, angle, position and group), predictions.json, pictures/;
+          in the run, maps/, for hmean tune and the next evaluation; for an ensemble.json with maps=true: maps/, to
+          teach a student
 
-  reads   run=FOLDER or checkpoint_path (model, preprocessing and thresholds), the pages of evaluate_on=val|test|train
-  writes  beside the checkpoints, evaluate_<part>/ (or output=FOLDER): scores.json, errors.json (what is missed, false,
-          split and merged, by text height, aspect, angle, position and group), predictions.json, pictures/; maps/ in
-          the run, for hmean tune and the next evaluation; of an ensemble.json with maps=true: maps/, for a student
-
-  hmean evaluate run=outputs/b4 evaluate_on=test""",
-    "predict": """Find text on images.
-
-  reads   images, multi-page TIFF and PDF files (pages: scan.pdf#page=3), folders, globs, UFO files, - for a list on
-          standard input; none: datasets.predict_dataset. The model: run=FOLDER or checkpoint_path (a checkpoint, or a
-          file that hmean export wrote); by default the one in the box, receipts-lite
+  hmean evaluate run=outputs/b4 split=test""",
+        settings="EvaluateSettings",
+        example="models.head.postprocess.thresh=0.3",
+    ),
+    Command(
+        "predict",
+        "Find text on images.",
+        """
+  reads   images, multi-page TIFF and PDF files (single pages: scan.pdf#page=3), folders, globs, label files, or - for
+          a list on standard input; without inputs: datasets.predict_dataset. The model: run=FOLDER or
+          checkpoint_path=FILE (a checkpoint, an exported model or an ensemble.json); by default the bundled model,
+          receipts-lite
   writes  output=FOLDER or outputs/<exp_name>/: predictions.json, submission.csv, overlays/; with maps=true also maps/,
           from which the same command with other thresholds (and overwrite=true) predicts without the network
 
   hmean predict photo.jpg output=found
   hmean predict scans/ 'more/**/*.pdf' checkpoint_path=outputs/b4/checkpoints/best.ckpt output=found
-      killed, the same command goes on where it was; files that cannot be read are listed at the end (exit code 2)
-      shard=3/16 does the third of 16 disjoint shares; the command without shard does what is left and joins all
-  an argument with "=" in it is a path where there is such a file; after -- every argument is""",
-    "export": """Write a trained model as one file that runs without torch, proven equal on real pages.
-
-  reads   run=FOLDER or checkpoint_path; the images given, else the validation pages of its training, else drawn ones
-  writes  output=FILE (default: <run>/exported/<name>_<precision>.onnx): format=onnx|openvino, precision=fp32|fp16|int8;
-          preprocessing, thresholds and provenance are inside. It is refused where its boxes are not the checkpoint's;
-          int8 is calibrated on pages and says, with an interval, what it loses (evaluate_on=val|test: labelled pages)
+      After an interruption the same command continues. Files that cannot be read are listed at the end (exit code 2).
+      shard=3/16 predicts the third of 16 disjoint shards; the command without shard predicts the rest and joins all.
+  An argument with "=" in it is a path if there is such a file; after -- every argument is a path.""",
+        settings="PredictSettings",
+        example="models.head.postprocess.thresh=0.3",
+    ),
+    Command(
+        "export",
+        "Write a trained model as one file that runs without torch, checked against the checkpoint on real pages.",
+        """
+  reads   run=FOLDER or checkpoint_path=FILE; the images given, else the validation pages of its training, else drawn
+          ones
+  writes  output=FILE (default: <run>/exported/<name>_<precision>.onnx): format=onnx|openvino,
+          precision=fp32|fp16|int8, with preprocessing, thresholds and provenance inside. The export fails if its
+          boxes differ from the checkpoint's; int8 is calibrated on pages, and what it loses is reported with an
+          interval (split=val|test: labelled pages)
 
   hmean export run=outputs/b4
   hmean export run=outputs/b4 precision=int8 output=b4_int8.onnx
-  hmean tune checkpoint_path=b4_int8.onnx      evaluate, predict and tune take the file in a checkpoint's place""",
-    "tune": """Fit thresholds and growth on cached probability maps; the network runs once at most.
-
-  reads   run=FOLDER or checkpoint_path, the pages of evaluate_on
+  hmean tune checkpoint_path=b4_int8.onnx      evaluate, predict and tune take the file in place of a checkpoint""",
+        settings="ExportSettings",
+        example="precision=int8",
+        packages=(*TRAINING, "onnx"),
+        extra="export",
+    ),
+    Command(
+        "tune",
+        "Tune the post-processing on cached probability maps; the network runs once at most.",
+        """
+  reads   run=FOLDER or checkpoint_path=FILE, the pages of split=val|test|train
   writes  tuned.json, and the values into the checkpoint (the earlier ones stay in its history), unless they gain
-          nothing on pages that they were not chosen on (cross-fitted by page groups)
+          nothing on pages that they were not chosen on (cross-fitted by groups of pages)
 
   hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'""",
-    "sweep": """Search learning rates and the like; each run is a training of its own.
-
-  reads   a sweep file in W&B's form (configs/sweep_*.yaml)
-  writes  outputs/<name>/: sweep.db, slot_00/ ... (run folders), and report.html (hmean sweep report)
+        settings="TuneSettings",
+        example="tune.objective=iou70",
+    ),
+    Command(
+        "sweep",
+        "Search learning rates and other hyperparameters; each trial is a training of its own.",
+        """
+  reads   a sweep file in W&B's format (configs/sweep_*.yaml)
+  writes  outputs/<name>/: sweep.db, trial_00/ ... (run folders), and report.html (hmean sweep report)
 
   hmean sweep configs/sweep_receipts_lite.yaml n=12 agents=2 dataset_base_path=data
-      engine=auto|wandb|optuna  storage=postgresql://user@host/db  name=NAME  agents=K (0: only make it)
-      confirm=3 (repeat the best with another seed)  tune_each=false  first=false (no run of the preset's own values)
-      floor=0.1|null  grace=60 (seconds until an agent counts as dead); all else is set in every run
+      engine=auto|wandb|optuna  storage=postgresql://user@host/db  name=NAME  agents=K (0: create the sweep only)
+      confirm=3 (repeat the best with another seed)  tune_each=false  first=false (no trial of the preset's own values)
+      floor=0.1|null  grace=60 (seconds until a silent agent counts as dead); all other keys apply to every trial
   hmean sweep status|stop|doctor|report FOLDER   (or URL NAME)
-  hmean sweep import FOLDER earlier.csv          start from a table of earlier runs
+  hmean sweep import FOLDER earlier.csv          start from a table of earlier trials
   hmean sweep agent URL NAME                     help from another machine, in the same working directory""",
-    "lr_find": """Try rising learning rates for a hundred steps, before a sweep is set up.
-
+        settings="SweepSettings",
+        example="trainer.max_epochs=10",
+        packages=("optuna", "jsonschema"),
+    ),
+    Command(
+        "lr_find",
+        "Try rising learning rates for a hundred steps, to choose the range of a sweep.",
+        """
   reads   what hmean train reads
   writes  outputs/<exp_name>_lr_find/: lr_find.json (the range to search), lr_find.svg
 
   hmean lr_find preset=receipts_lite dataset_base_path=data""",
-    "ensemble": """Judge the ways of joining finished runs, on pages that none of them has seen, and keep what gains.
-
-  reads   run folders, the pages of evaluate_on, such as those that hmean data split --holdout keeps from all folds
+        settings="LrFindSettings",
+        example="models.optimizer.weight_decay=0.01",
+        packages=TRAINING,
+    ),
+    Command(
+        "ensemble",
+        "Compare the strategies of combining finished runs on pages that none of them has seen, and keep what gains.",
+        """
+  reads   run folders, the pages of split=val|test|train, such as those that hmean data split --holdout keeps out of
+          all folds
   writes  output=FOLDER (default outputs/ensemble): ensemble.json, which evaluate and predict take as checkpoint_path,
           predictions.json, maps/
 
-  hmean ensemble outputs/fold_0 outputs/fold_1 'datasets.val_dataset.split={file: splits.json, part: holdout}'""",
-    "crossval": """Train k folds and score each page with the model that did not see it.
-
-  reads   the pages of datasets.train_dataset, dealt by crossval.{k,holdout,seed}; crossval.agents train at a time
+  hmean ensemble outputs/fold_0 outputs/fold_1 'datasets.val_dataset.folds={file: splits.json, split: holdout}'""",
+        settings="EnsembleSettings",
+        example="tune.objective=iou70",
+    ),
+    Command(
+        "crossval",
+        "Train k folds, and score each page with the model that has not seen it.",
+        """
+  reads   the pages of datasets.train_dataset, dealt by crossval.{k,holdout,seed}; crossval.agents folds train at a time
   writes  outputs/<exp_name>/: splits.json (kept once written), fold_<i>/ run folders, predictions.json, scores.json,
-          tuned.json (one setting for all folds, also put into their checkpoints), crossval.json
+          tuned.json (one setting for all folds, also written into their checkpoints), crossval.json
 
-  hmean crossval preset=efficientnet_b4_lr_optimized exp_name=b4_5fold k=5   (again: goes on)""",
-    "campaign": """From one learning rate to the best honest number: the phases and gates of a file, in one command.
-
+  hmean crossval preset=efficientnet_b4_lr_optimized exp_name=b4_5fold k=5   (the same command continues it)""",
+        settings="CrossvalSettings",
+        example="crossval.holdout=0.2",
+        packages=TRAINING,
+    ),
+    Command(
+        "campaign",
+        "From one learning rate to the best honest number: the phases and gates of a file, in one command.",
+        """
   reads   a campaign file (docs/guides/campaign.md), and what its phases read; key=value sets values of the file, and
-          other keys those of every job
+          other keys apply to every command of the campaign
   writes  outputs/<name>/: campaign.json (what is done), a folder for each phase, report.html and report.md
 
-  hmean campaign configs/campaign/quickstart.yaml        stopped or killed, the same command goes on
-  hmean campaign FILE --dry-run                          the plan, with hours and disk: trains a few steps of each
-                                                         recipe, validates once, makes no pages
+  hmean campaign configs/campaign/quickstart.yaml        stopped or killed, the same command continues
+  hmean campaign FILE --dry-run                          the plan, with hours and disk space: trains a few steps of each
+                                                         recipe, validates once, draws no pages
   hmean campaign FILE budget_hours=20 phases.sweep.skip=true lang=ko
-  hmean campaign FILE reset=PHASE                        that phase and all that hang on it are done again
+  hmean campaign FILE reset=PHASE                        do that phase again, and all that depend on it
   hmean predict IMAGES run=outputs/quickstart_campaign output=submission""",
-    "serve": """Find text over HTTP: POST an image to /detect; /health, /metrics and /openapi.json.
-
-  reads   model=receipts-lite or a file that hmean export wrote; the key of its users from HMEAN_API_KEY
-  writes  a log of one JSON object a line to stderr; no image, no name of a file
+        settings="CampaignSettings",
+        example="budget_hours=20",
+        packages=(*TRAINING, "optuna"),
+    ),
+    Command(
+        "serve",
+        "Find text over HTTP: POST an image to /detect; /health, /metrics and /openapi.json.",
+        """
+  reads   model=receipts-lite or an exported model; the API key of its users from HMEAN_API_KEY
+  writes  a log of one JSON object a line to stderr, without images or file names
 
   hmean serve                                             on 127.0.0.1:8000
   HMEAN_API_KEY=... hmean serve host=0.0.0.0 port=80      for others, who send Authorization: Bearer KEY
       open=true (others without a key)  threads=N (of the network)  max_mb=20 (a body)  max_megapixels=25 (an image)
       queue=64 (requests at a time, then 429)  batch=8  wait_ms=3 (for others of a batch)  timeout=30 (seconds)
-  SIGTERM: refuses what is new, answers what it accepted, ends with 0 (Ctrl-C: 130; a second signal ends at once)
-  docs/guides/serve.md says more""",
-    "studio": """See what models find, on a page in the browser, and set thresholds and growth by eye.
+  SIGTERM: refuses new requests, answers the accepted ones, exits with 0 (Ctrl-C: 130; a second signal ends at once)
+  See docs/guides/serve.md.""",
+        settings="ServeSettings",
+        packages=("fastapi", "uvicorn", "python_multipart", "prometheus_client"),
+        extra="web",
+    ),
+    Command(
+        "studio",
+        "See in the browser what models find, and set the post-processing parameters by eye.",
+        """
+  reads   one run folder, or two to compare; their maps of the pages of split=val|test|train (made by hmean evaluate)
+          and their labels, or annotation_path=FILE image_path=FOLDER if these have moved; runs no network
+  writes  when you save: the values into the checkpoint (the earlier ones stay in its history) and tuned.json
+          (only this needs hmean[train])
 
-  reads   one run folder, or two to compare; its maps of the pages of evaluate_on=val|test|train (hmean evaluate makes
-          them) and their labels, or annotation_path=FILE image_path=FOLDER where these have moved; runs no network
-  writes  when told to save: the values into the checkpoint (the earlier ones stay in its history) and tuned.json
-          (this alone needs hmean[train])
-
-  hmean studio outputs/b4 evaluate_on=val            prints an address of this machine; Ctrl-C ends it
-  hmean studio outputs/b4 outputs/resnet50 port=8080   (ssh -L 8080:127.0.0.1:8080 MACHINE shows it elsewhere)""",
-    "report": """Draw one self-contained HTML page of one or several runs.
-
-  reads   run folders and exported files
+  hmean studio outputs/b4 split=val                     prints an address of this machine; Ctrl-C ends it
+  hmean studio outputs/b4 outputs/resnet50 port=8080    (ssh -L 8080:127.0.0.1:8080 MACHINE shows it elsewhere)""",
+        settings="StudioSettings",
+        packages=("fastapi", "uvicorn"),
+        extra="web",
+    ),
+    Command(
+        "report",
+        "Draw one self-contained HTML page of one or several runs.",
+        """
+  reads   run folders and exported models
   writes  report.html in the first of them, or output=FILE
 
   hmean report outputs/b4 outputs/resnet50""",
-}
-
-
-# Keys of the config that a job has no use for: set, they would be ignored.
-_UNREAD = {
-    "train": ("output", "evaluate_on", "maps", "trusted_targets"),
-    "lr_find": ("output", "evaluate_on", "maps", "trusted_targets", "resume", "wandb", "overwrite"),
-    "evaluate": ("exp_name", "output_dir", "resume", "wandb"),
-    "tune": ("exp_name", "output_dir", "output", "resume", "wandb", "overwrite"),
-    "predict": ("resume", "wandb", "evaluate_on"),
-    "export": ("resume", "wandb", "maps", "exp_name"),
-    "crossval": ("output", "checkpoint_path", "evaluate_on", "trusted_targets", "resume", "overwrite"),
-    "ensemble": ("exp_name", "resume", "wandb", "checkpoint_path"),
-}
-
-
-# Jobs that read their words themselves: the extra that they need, and what it brings.
-_OWN_WORDS = {
-    "sweep": ("train", "optuna", "jsonschema"),
-    "serve": ("serve", "fastapi", "uvicorn", "python_multipart", "prometheus_client"),
-}
+        settings="ReportSettings",
+    ),
+    Command("score", "Score a prediction file against a label file."),
+    Command("compare", "Compare results on the same pages, with paired intervals."),
+    Command("data", "Draw synthetic receipts, check a data set, deal it to folds."),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -166,13 +261,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return guarded(lambda: _dispatch(arguments))
 
 
-def guarded(job: Callable[[], int]) -> int:
-    """Run ``job``; wrong input becomes one message and 2, an interruption 130, SIGTERM counts as one."""
+def guarded(work: Callable[[], int]) -> int:
+    """Call ``work``; wrong input becomes one message and exit code 2, Ctrl-C and SIGTERM become 130."""
     before = signal.signal(signal.SIGTERM, _interrupt)
     # On few cores OpenMP's threads must not spin at barriers while loader processes need the core.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
-        return job()
+        return work()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -191,329 +286,112 @@ def _interrupt(_signal: int, _frame: object) -> None:
 
 
 def _dispatch(arguments: list[str]) -> int:
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if not arguments:
         print(_overview())
-        return 0 if arguments else 2
-    command, rest = arguments[0], arguments[1:]
-    if command in ("-V", "--version"):
+        return 2
+    name = arguments[0]
+    rest = arguments[1:]
+    if name in ("-h", "--help", "help"):
+        print(_overview())
+    elif name in ("-V", "--version"):
         print(f"hmean {__version__}")
-        return 0
-    if command in _OWN_WORDS and not {"-h", "--help"} & set(rest):
-        extra, *packages = _OWN_WORDS[command]
-        _need(command, *packages, extra=extra)
-        from importlib import import_module  # noqa: PLC0415 - so that --help does not wait for what a job imports
+    else:
+        return _run(_find(name), rest)
+    return 0
 
-        if said := import_module(f"hmean.commands.{command}").main(rest):
-            print(said)
+
+def _run(command: Command, arguments: list[str]) -> int:
+    if command.settings is None:
+        module = f"hmean.commands.{command.name}"
+        if find_spec(module) is None or not hasattr(importlib.import_module(module), "add_options"):
+            from hmean import cli_legacy  # noqa: PLC0415 - not converted yet
+
+            return cli_legacy._tool(command.name, arguments)  # noqa: SLF001
+        return _run_tool(command, arguments)
+    if _asks_for_help(arguments):
+        print(_help(command))
         return 0
-    if command in HELP:
-        before_paths = rest[: rest.index("--")] if "--" in rest else rest
-        if {"-h", "--help"} & set(before_paths):
-            presets = "" if command == "serve" else OVERRIDES
-            print(f"usage: hmean {command} [PATH ...] [key=value ...]\n\n{HELP[command]}\n{presets}")
-            return 0
-        paths, overrides = split_arguments(["dry_run=true" if a == "--dry-run" else a for a in rest])
-        return run_job(command, paths, overrides)
-    if command in ("score", "compare", "data"):
-        return _tool(command, rest)
-    raise InputError(f"there is no command {command!r}; hmean --help lists them")
+    return _run_command(command, arguments)
+
+
+def _find(name: str) -> Command:
+    for command in COMMANDS:
+        if command.name == name:
+            return command
+    raise InputError(f"{name!r}: unknown command; hmean --help lists them")
+
+
+def _asks_for_help(arguments: Sequence[str]) -> bool:
+    before_paths = list(arguments)
+    if "--" in before_paths:
+        before_paths = before_paths[: before_paths.index("--")]
+    return "-h" in before_paths or "--help" in before_paths
 
 
 def _overview() -> str:
-    lines = [
-        f"hmean {__version__}: labelled page images in, a scored text detector out",
-        "",
-        "usage: hmean COMMAND ...",
-        "",
-    ]
-    lines += [f"  {name:<10}{text.splitlines()[0]}" for name, text in HELP.items()]
-    lines += [
-        "  score     Score a prediction file against a label file.",
-        "  compare   Compare results on the same pages, with paired intervals.",
-        "  data      Draw synthetic receipts, check a data set, deal it to folds.",
-        "",
-    ]
-    return "\n".join([*lines, "hmean COMMAND --help says what it reads and writes."])
+    lines = [f"hmean {__version__}: labelled page images in, a scored text detector out", ""]
+    lines += ["usage: hmean COMMAND ...", ""]
+    for command in COMMANDS:
+        lines.append(f"  {command.name:<10}{command.summary}")
+    lines += ["", "hmean COMMAND --help says what it reads and writes."]
+    return "\n".join(lines)
 
 
-def split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(paths, overrides): an argument without ``=``, or that is a file or its page, is a path; after ``--`` all are.
-
-    Raises:
-        InputError: for an option, which jobs do not have.
-    """
-    paths: list[str] = []
-    overrides: list[str] = []
-    for i, argument in enumerate(arguments):
-        if argument == "--":
-            paths += arguments[i + 1 :]
-            break
-        if argument.startswith("-") and argument != "-":
-            raise InputError(f"{argument}: jobs take key=value, not options (after -- everything is a path)")
-        # os.path, since a long override is no name of a file, which Path.is_file takes for an error
-        file = any(os.path.isfile(name) for name in (argument, argument.rpartition("#page=")[0]))  # noqa: PTH113
-        (paths if file or not ("=" in argument or argument.startswith("~")) else overrides).append(argument)
-    return paths, overrides
+def _help(command: Command) -> str:
+    text = f"usage: hmean {command.name} [PATH ...] [key=value ...]\n\n{command.summary}\n{command.help}\n"
+    if command.example is not None:
+        text += PRESETS_HELP.format(example=command.example)
+    return text
 
 
-def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
-    """Compose the config of a job and run it."""
-    if paths and command not in ("predict", "report", "ensemble", "campaign", "export", "studio"):
-        raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
-    if command in ("report", "studio"):
-        return (_report if command == "report" else _studio)(paths, overrides)
-    if command in ("train", "lr_find", "crossval", "campaign", "export"):
-        _need(command, "torch", "lightning", "timm", *(["optuna"] if command == "campaign" else []))
-    if command == "export":
-        _need(command, "onnx", extra="export")
-    if command == "campaign":
-        return _campaign(paths, overrides)
-    unread = [o for o in overrides if o.partition("=")[0] in _UNREAD[command]]
-    if unread:
-        raise InputError(f"hmean {command} does not read {', '.join(unread)}; hmean {command} --help says what it does")
-    if command in ("train", "lr_find", "crossval"):
-        return _train(command, overrides)
-    return _use(command, paths, overrides)
+def _run_command(command: Command, arguments: Sequence[str]) -> int:
+    """Read the settings of a command, run it, print its result."""
+    _require_packages(command)
+    # Imported here, so that --help waits for nothing.
+    from hmean.settings.compose import read_settings  # noqa: PLC0415
+    from hmean.settings.models import read_carried  # noqa: PLC0415
+    from hmean.settings.overrides import split_arguments  # noqa: PLC0415
 
-
-def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
-    """A job with a trained model."""
-    from hmean.commands import evaluate, predict, tune  # noqa: PLC0415
-    from hmean.runs.folder import model_of  # noqa: PLC0415
-    from hmean.settings.opening import open_configured  # noqa: PLC0415
-
-    run = next((o.removeprefix("run=") for o in overrides if o.startswith("run=")), None)
-    if run is not None:
-        overrides = [o for o in overrides if not o.startswith("run=")]
-        overrides.append(f"checkpoint_path={model_of(Path(run))}")
-    if command == "predict":
-        overrides = [f"predict.{o}" if o.startswith("shard=") else o for o in overrides]
-        if not any(o.startswith("checkpoint_path=") for o in overrides):
-            overrides.append("checkpoint_path=receipts-lite")
-    if command == "ensemble":
-        from hmean.commands import ensemble  # noqa: PLC0415
-
-        print(ensemble.table(ensemble.run(paths, overrides)))
-        return 0
-    model = next((Path(o.partition("=")[2]) for o in overrides if o.startswith("checkpoint_path=")), Path())
-    if command in ("predict", "evaluate") and model.suffix == ".json":
-        return _use_ensemble(command, model, paths, overrides)
-    if command == "export":
-        from hmean.commands import export  # noqa: PLC0415 - torch
-
-        print(export.run(paths, overrides))
-        return 0
-    config, checkpoint = open_configured(overrides)
-    if command == "predict":
-        predict.run(config, checkpoint, paths)
-    elif command == "evaluate":
-        print(_score_table(evaluate.run(config, checkpoint)))
-    else:
-        print(tune.summary(tune.run(config, checkpoint)))
+    module: Any = importlib.import_module(command.module)
+    if not hasattr(module, str(command.settings)):  # not converted yet
+        return _run_legacy(command, arguments)
+    kind = getattr(module, str(command.settings))
+    typed = split_arguments(["dry_run=true" if word == "--dry-run" else word for word in arguments])
+    settings = read_settings(kind, typed.overrides, inputs=typed.inputs, read_carried=read_carried)
+    result = module.run(settings)
+    summary = result.summary()
+    if summary:
+        print(summary)
     return 0
 
 
-def _train(command: str, overrides: list[str]) -> int:
-    from hmean.commands import crossval, lr_find, train  # noqa: PLC0415
-    from hmean.settings.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
-
-    if command == "train":
-        train.run(compose(overrides))
-    elif command == "lr_find":
-        print(lr_find.run(compose(overrides)))
-    else:
-        overrides = [f"crossval.{o}" if o.startswith(("k=", "holdout=", "agents=")) else o for o in overrides]
-        print(crossval.summary(crossval.run(compose(overrides), overrides)))
-    return 0
-
-
-def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.commands import campaign  # noqa: PLC0415
-
-    if len(paths) != 1:
-        raise InputError("hmean campaign takes one file, such as configs/campaign/quickstart.yaml")
-    words = ("lang=", "dry_run=", "reset=")
-    own = dict(o.split("=", 1) for o in overrides if o.startswith(words))
-    others = [o for o in overrides if not o.startswith(words)]
-    told = {"lang": own.get("lang", "en"), "reset": own.get("reset", "")}
-    print(campaign.run(Path(paths[0]), others, dry_run=own.get("dry_run", "false") == "true", **told))
-    return 0
-
-
-def _use_ensemble(command: str, path: Path, paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.commands import predict  # noqa: PLC0415
-    from hmean.ensemble import members as ensemble_predict  # noqa: PLC0415
-
-    if command == "predict":
-        ensemble = ensemble_predict.open_ensemble(path, overrides)
-        predict.run(ensemble.sources[0].config, ensemble, paths)
-        return 0
-    found = ensemble_predict.evaluate(path, overrides)
-    print(found if isinstance(found, Path) else _score_table(found))
-    return 0
-
-
-def _need(command: str, *packages: str, extra: str = "train") -> None:
-    from importlib.util import find_spec  # noqa: PLC0415
-
-    missing = [name for name in packages if find_spec(name) is None]
+def _require_packages(command: Command) -> None:
+    missing = [name for name in command.packages if find_spec(name) is None]
     if missing:
-        raise InputError(f"hmean {command} needs {', '.join(missing)}; install with: pip install 'hmean[{extra}]'")
+        raise InputError(
+            f"hmean {command.name} needs {', '.join(missing)}; install with: pip install 'hmean[{command.extra}]'"
+        )
 
 
-def _report(paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.commands import report  # noqa: PLC0415
-
-    target = None
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if key != "output":
-            raise InputError(f"{override}: hmean report takes run folders, exported files and output=FILE")
-        target = Path(value)
-    print(report.run([Path(path) for path in paths], target))
-    return 0
-
-
-def _studio(paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.commands import studio  # noqa: PLC0415
-
-    studio.run(paths, overrides)
-    return 0
-
-
-def _score_table(record: dict[str, Any]) -> str:
-    """Tab-separated: rule, P, R, H, interval of H."""
-    rows: list[tuple[str, ...]] = [("", "P", "R", "H", "95 %")]
-    named = (
-        ("macro", record["cleval"]["macro"]),
-        ("pooled", record["cleval"]["pooled"]),
-        ("iou50", record["iou50"]),
-        ("iou70", record["iou70"]),
+def _run_tool(command: Command, arguments: Sequence[str]) -> int:
+    """Run a command that has ordinary options."""
+    parser = argparse.ArgumentParser(
+        prog=f"hmean {command.name}", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    for name, prh in named:
-        low, high = record["interval95"][name]
-        rows.append((name, *(f"{100 * prh[k]:.2f}" for k in ("p", "r", "h")), f"{100 * low:.2f}-{100 * high:.2f}"))
-    return "\n".join("\t".join(row) for row in rows)
-
-
-# --- tools with ordinary options ------------------------------------------------------------------------------------
-
-
-def _tool(command: str, arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=f"hmean {command}", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    {"score": _score_options, "compare": _compare_options, "data": _data_options}[command](parser)
+    module: Any = importlib.import_module(command.module)
+    module.add_options(parser)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code
 
 
-def _score_options(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "CLEval (macro and pooled), IoU 0.5 and 0.7 of a prediction file, on the images of a label file."
-    )
-    parser.add_argument("truth", type=Path, help="labels: UFO JSON, or a folder of ICDAR or SROIE txt files")
-    parser.add_argument("predictions", type=Path, help="predictions.json (UFO with scores)")
-    parser.add_argument(
-        "--images", type=Path, help="images of txt labels; by default images/ beside them, or the folder above them"
-    )
-    parser.add_argument(
-        "--characters",
-        choices=["transcription", "aspect"],
-        help="how characters are counted; by default transcription if every word has one",
-    )
-    parser.add_argument("--json", action="store_true", help="full precision, for programs")
-    parser.set_defaults(run=_run_score)
+def _run_legacy(command: Command, arguments: Sequence[str]) -> int:
+    from hmean import cli_legacy  # noqa: PLC0415
 
-
-def _run_score(options: argparse.Namespace) -> int:
-    from hmean.commands import score  # noqa: PLC0415
-
-    found = score.run(options.truth, options.predictions, characters=options.characters, images=options.images)
-    print(found.json() if options.json else found.summary())
-    return 0
-
-
-def _compare_options(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Differences in CLEval and IoU hmean of results on the same pages, with 95 % paired-bootstrap intervals over "
-        "pages and a verdict; and what their configs differ in."
-    )
-    parser.add_argument("results", type=Path, nargs="+", help="run folders, or prediction files; the first is the base")
-    parser.add_argument("--truth", type=Path, help="labels to score prediction files against")
-    parser.add_argument("--images", type=Path, help="images of txt labels")
-    parser.add_argument("--json", action="store_true", help="full precision, for programs")
-    parser.set_defaults(run=_run_compare)
-
-
-def _run_compare(options: argparse.Namespace) -> int:
-    from hmean.commands import compare  # noqa: PLC0415
-
-    found = compare.run(options.results, options.truth, options.images)
-    print(json.dumps(found.to_json()) if options.json else found.summary())
-    return 0
-
-
-def _data_options(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Draw synthetic receipts, check a data set, deal it to folds."
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    kind = argparse.ArgumentDefaultsHelpFormatter
-    synth = commands.add_parser("synth", help="draw synthetic receipts with exact labels", formatter_class=kind)
-    synth.add_argument("out", type=Path, help="folder to make: images/ and jsons/{train,val,test}.json")
-    for part, count in (("train", 200), ("val", 40), ("test", 40)):
-        synth.add_argument(f"--{part}", type=int, default=count, help=f"{part} pages")
-    synth.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
-    synth.add_argument("--level", choices=["word", "line"], default="word", help="what a polygon holds")
-    synth.add_argument("--long-side", type=int, nargs=2, default=(640, 1280), help="smallest and largest, pixels")
-    synth.add_argument("--fonts", type=Path, help="folder of further fonts; by default those that matplotlib ships")
-    synth.add_argument("--overwrite", action="store_true", help="draw again over an earlier synthetic set")
-    synth.set_defaults(run=_run_synth)
-    check = commands.add_parser(
-        "check", help="list every fault of labels and images, with file and word", formatter_class=kind
-    )
-    check.add_argument("labels", type=Path, help="UFO JSON, or a folder of ICDAR or SROIE txt files")
-    check.add_argument("images", type=Path, help="folder of the images")
-    check.set_defaults(run=_run_check)
-    split = commands.add_parser(
-        "split",
-        help="deal pages to folds by group, alike in text density and page size",
-        formatter_class=kind,
-    )
-    split.add_argument("labels", type=Path, help="UFO JSON, or a folder of ICDAR or SROIE txt files")
-    split.add_argument("out", type=Path, help="splits.json to write, for split={file: ..., fold: 0, part: val}")
-    split.add_argument("-k", type=int, default=5, help="folds")
-    split.add_argument("--holdout", type=float, default=0.0, help="share of the pages kept out of all folds")
-    split.add_argument("--seed", type=int, default=42, help="same seed, same folds")
-    split.add_argument("--overwrite", action="store_true", help="write over an earlier file")
-    split.set_defaults(run=_run_split)
-
-
-def _run_synth(options: argparse.Namespace) -> int:
-    from hmean.commands import data  # noqa: PLC0415
-
-    data.synth(
-        options.out, train=options.train, val=options.val, test=options.test, seed=options.seed, level=options.level,
-        long_side=tuple(options.long_side), fonts=options.fonts, overwrite=options.overwrite,
-    )  # fmt: skip
-    print(options.out)
-    return 0
-
-
-def _run_check(options: argparse.Namespace) -> int:
-    from hmean.commands import data  # noqa: PLC0415
-
-    pages, faults = data.check(options.labels, options.images)
-    for fault in faults:
-        print(fault)
-    print(f"{pages} pages, {len(faults)} faults", file=sys.stderr)
-    return 2 if faults else 0
-
-
-def _run_split(options: argparse.Namespace) -> int:
-    from hmean.commands import data  # noqa: PLC0415
-
-    *folds, held = data.split(
-        options.labels, options.out, k=options.k, holdout=options.holdout, seed=options.seed,
-        overwrite=options.overwrite,
-    )  # fmt: skip
-    print("\n".join([f"fold {f}\t{n}" for f, n in enumerate(folds)] + [f"held out\t{held}"]))
-    return 0
+    if command.name in ("sweep", "serve"):
+        said = importlib.import_module(command.module).main(list(arguments))
+        if said:
+            print(said)
+        return 0
+    paths, overrides = cli_legacy.split_arguments(["dry_run=true" if a == "--dry-run" else a for a in arguments])
+    return cli_legacy.run_job(command.name, paths, overrides)

@@ -135,13 +135,27 @@ class Component:
         return found
 
 
-def check_components(components: Sequence[Component]) -> None:
+def check_components(components: Sequence[Component], trusted: Sequence[str] | None = None) -> None:
     """Check all components.
+
+    Args:
+        components: to check.
+        trusted: for components that a checkpoint names: packages whose classes it may name beside hmean's own. A
+            checkpoint must not be able to call any function that it likes. None: the user named them.
 
     Raises:
         InputError: listing every fault of all of them.
     """
-    faults = [fault for component in components for fault in component.faults()]
+    faults = []
+    for component in components:
+        if trusted is not None and not component.is_trusted(trusted):
+            package = component.target.partition(".")[0]
+            faults.append(
+                f"{component.key}._target_: {component.target} is not part of hmean; if you trust this checkpoint, "
+                f"add trusted_targets=[{package}]"
+            )
+        else:
+            faults.extend(component.faults())
     if faults:
         raise InputError.listing("The config has faults:", faults)
 

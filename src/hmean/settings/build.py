@@ -6,16 +6,58 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmean.data.folds import HOLDOUT, fold_of, read_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.labels.formats import open_labels
+from hmean.labels.label_set import LabelSet
 from hmean.settings.config import Config, DatasetConfig, build
+from hmean.settings.sections import Dataset, Folds
 
 if TYPE_CHECKING:
     from hmean.data.dataset import TrainView
     from hmean.network.detector import Detector
+
+
+def open_dataset(dataset: Dataset) -> LabelledImages:
+    """The pages of one data set, cut to its folds.
+
+    Raises:
+        InputError: if the labels or folds cannot be read, or there are no pages.
+    """
+    labels = open_labels(Path(dataset.annotation_path), Path(dataset.image_path))
+    indices = np.arange(len(labels.names))
+    which = ""
+    if dataset.folds is not None:
+        fold_of_page = _fold_of_each_page(dataset, labels)
+        indices = np.flatnonzero(_in_split(fold_of_page, dataset.folds))
+        which = f" of {dataset.folds.split}"
+    if len(indices) == 0:
+        raise InputError(f"{dataset.annotation_path}: lists no images{which}")
+    return LabelledImages(labels, Path(dataset.image_path), indices.tolist())
+
+
+def _fold_of_each_page(dataset: Dataset, labels: LabelSet) -> NDArray[np.int64]:
+    folds = dataset.folds
+    assert folds is not None  # noqa: S101 - for the type checker: the caller has looked
+    try:
+        if folds.file is not None:
+            return read_splits(Path(folds.file), labels.names)
+        return fold_of(labels.names, labels.groups, folds.k or 0, folds.seed or 0)
+    except ValueError as error:
+        raise InputError(f"{dataset.annotation_path}: {error}") from error
+
+
+def _in_split(fold_of_page: NDArray[np.int64], folds: Folds) -> NDArray[np.bool_]:
+    held_out = np.equal(fold_of_page, HOLDOUT)
+    if folds.split == "holdout":
+        return held_out
+    in_fold = np.equal(fold_of_page, folds.fold)
+    if folds.split == "val":
+        return in_fold
+    return np.logical_not(in_fold | held_out)
 
 
 def open_pages(config: DatasetConfig) -> LabelledImages:

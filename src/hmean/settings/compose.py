@@ -1,0 +1,385 @@
+"""From what was typed to a checked settings record.
+
+Hydra composes presets; overrides, a trained model's carried sections and the file of ``config=`` are laid over them.
+The result is checked against the schema. Every fault is found here, before any work, and all are listed in one message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from hmean.errors import InputError
+from hmean.plugins import did_you_mean
+from hmean.postprocess.parameters import implied_unclip
+from hmean.settings.all import AllSettings
+from hmean.settings.keys import REMOVED, is_read, known_keys, pruned, with_present_keys
+from hmean.settings.overrides import Override, ParsedOverrides, parse_overrides
+from hmean.settings.sections import Settings
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+# From ``run`` and ``checkpoint_path`` to the sections that the trained model's file brings.
+ReadCarried = Callable[[str | None, str | None], Mapping[str, Any]]
+HEADING = "The settings are not valid:"
+_POSTPROCESS = "models.head.postprocess"
+
+
+def read_settings(
+    kind: type[SettingsT],
+    overrides: Sequence[str],
+    *,
+    inputs: Sequence[str] = (),
+    read_carried: ReadCarried | None = None,
+) -> SettingsT:
+    """The settings of a command.
+
+    Args:
+        kind: the command's settings record.
+        overrides: ``key=value`` texts. ``preset=NAME`` chooses a preset, and ``config=FILE`` takes the values of a YAML
+            file, such as the ``config.yaml`` of a run.
+        inputs: paths and other words without ``=``; the record's field ``inputs`` takes them.
+        read_carried: reads what the trained model at ``checkpoint_path`` brings.
+
+    Raises:
+        InputError: listing every fault.
+    """
+    if inputs and "inputs" not in kind.model_fields:
+        raise InputError(f"This command takes key=value only, not {inputs[0]!r}")
+    texts = [_long_form(text, kind) for text in overrides]
+    if kind.reads_presets:
+        return _from_presets(kind, texts, inputs, read_carried)
+    return _from_options(kind, texts, inputs)
+
+
+def compose_all(overrides: Sequence[str]) -> AllSettings:
+    """The settings of all commands: what ``preset=NAME`` and the overrides say, whichever command reads them.
+
+    Raises:
+        InputError: listing every fault.
+    """
+    parsed = parse_overrides(overrides, group_folders())
+    node, faults = _composed(parsed, {}, {})
+    return _checked(AllSettings, _resolved(node, parsed), faults)
+
+
+def select(everything: AllSettings, kind: type[SettingsT], **values: Any) -> SettingsT:
+    """The settings of one command out of all, for commands that start others.
+
+    Args:
+        everything: what ``compose_all`` gave.
+        kind: the command's settings record.
+        values: top-level keys to replace.
+
+    Raises:
+        InputError: if a value is not valid.
+    """
+    plain = {**pruned(everything.to_dict(), kind), **values}
+    return _checked(kind, plain, [])
+
+
+# --- commands without presets -----------------------------------------------------------------------------------------
+
+
+def _long_form(text: str, kind: type[Settings]) -> str:
+    key, equals, value = text.partition("=")
+    return f"{kind.shorthands.get(key, key)}{equals}{value}"
+
+
+def _from_options(kind: type[SettingsT], texts: Sequence[str], inputs: Sequence[str]) -> SettingsT:
+    values: dict[str, Any] = {}
+    rest: list[str] = []
+    for text in texts:
+        key, _, typed = text.partition("=")
+        if kind.rest is not None and not is_read(key, kind):
+            rest.append(text)
+        elif typed == "null":
+            values[key] = None
+        else:
+            values[key] = typed
+    if inputs:
+        values["inputs"] = tuple(inputs)
+    if kind.rest is not None:
+        values[kind.rest] = tuple(rest)
+    return _checked(kind, values, [])
+
+
+# --- commands with presets --------------------------------------------------------------------------------------------
+
+
+def _from_presets(
+    kind: type[SettingsT], texts: Sequence[str], inputs: Sequence[str], read_carried: ReadCarried | None
+) -> SettingsT:
+    parsed = parse_overrides(texts, group_folders())
+    file_values = _config_file(parsed)
+    faults = _unread_keys(parsed.values, kind)
+    parsed.values = [override for override in parsed.values if is_read(override.key, AllSettings)]
+    carried: dict[str, Any] = {}
+    if read_carried is not None and kind.carried and not faults:
+        brought = with_present_keys(read_carried(*_model(kind, parsed, file_values)))
+        carried = {name: brought[name] for name in kind.carried if name in brought}
+    node, more = _composed(parsed, carried, file_values)
+    faults += more
+    plain = _resolved(node, parsed)
+    if plain.get("run") is None and plain.get("checkpoint_path") is None:
+        plain["checkpoint_path"] = kind.default_model
+    _checked(AllSettings, plain, faults)
+    own = pruned(plain, kind)
+    if inputs:
+        own["inputs"] = tuple(inputs)
+    settings = _checked(kind, own, [])
+    given = {*parsed.keys(), *_flat_keys(file_values)}
+    settings._given = frozenset(given)  # noqa: SLF001 - what is typed is known here only
+    return settings
+
+
+def _config_file(parsed: ParsedOverrides) -> dict[str, Any]:
+    """The values of the file of ``config=``, which is taken out of the overrides."""
+    files = [override for override in parsed.values if override.key == "config"]
+    parsed.values = [override for override in parsed.values if override.key != "config"]
+    values: dict[str, Any] = {}
+    for override in files:
+        values |= with_present_keys(load_yaml(Path(str(override.value))))
+    return values
+
+
+def load_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, as plain values; ``${...}`` is text.
+
+    Raises:
+        InputError: if it cannot be read or is not a mapping.
+    """
+    try:
+        values = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+    except (OSError, YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: must hold key: value pairs")
+    return {str(key): value for key, value in values.items()}
+
+
+def _model(
+    kind: type[Settings], parsed: ParsedOverrides, file_values: Mapping[str, Any]
+) -> tuple[str | None, str | None]:
+    """``run`` and ``checkpoint_path`` of the trained model that the command is to use."""
+    given = {**file_values, **{override.key: override.value for override in parsed.values}}
+    run = given.get("run")
+    checkpoint_path = given.get("checkpoint_path")
+    if run is None and checkpoint_path is None:
+        return None, kind.default_model
+    return run, checkpoint_path
+
+
+def _unread_keys(overrides: Sequence[Override], kind: type[Settings]) -> list[str]:
+    """One fault for each override that the command does not read."""
+    faults = []
+    own = list(known_keys(kind))
+    for override in overrides:
+        key = override.key.lstrip("+~")
+        if is_read(key, kind):
+            continue
+        if key in REMOVED:
+            faults.append(f"{key}: was removed ({REMOVED[key]})")
+        elif is_read(key, AllSettings):
+            faults.append(f"{key}: this command does not read it")
+        else:
+            faults.append(f"{key}: unknown key{did_you_mean(key, own)}")
+    return faults
+
+
+def _composed(
+    parsed: ParsedOverrides, carried: Mapping[str, Any], file_values: Mapping[str, Any]
+) -> tuple[DictConfig, list[str]]:
+    """Presets, what is carried, the config file and the overrides, laid over each other; and the faults on the way."""
+    node = _compose_groups(parsed.groups)
+    OmegaConf.set_struct(node, value=False)
+    node = _modernised(node)
+    for section, value in carried.items():
+        node[section] = _literal(value)
+    for section, value in file_values.items():
+        _lay_over(node, section, _literal(value))
+    faults = []
+    for override in parsed.values:
+        try:
+            if override.deletes:
+                _delete(node, override.key)
+            else:
+                OmegaConf.update(node, override.key.lstrip("+"), override.value, merge=True, force_add=True)
+        except (OmegaConfBaseException, HydraException, KeyError, TypeError, AttributeError) as error:
+            faults.append(f"{override.key}: cannot be set ({error})")
+    _follow_unclip(node, parsed.keys())
+    return node, faults
+
+
+def _follow_unclip(node: DictConfig, keys: Sequence[str]) -> None:
+    """Set the unclip mode to the one that reads the parameter given, as ``PostprocessParams.replaced`` does."""
+    prefix = f"{_POSTPROCESS}."
+    given = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
+    mode = implied_unclip(given)
+    if mode is not None and "unclip" not in given:
+        OmegaConf.update(node, f"{prefix}unclip", mode, force_add=True)
+
+
+def _modernised(node: DictConfig) -> DictConfig:
+    """The same with the present names of keys: presets of users may have those of an earlier version."""
+    plain = OmegaConf.to_container(node, resolve=False)
+    assert isinstance(plain, dict)  # noqa: S101 - a DictConfig is a mapping
+    return OmegaConf.create(with_present_keys({str(key): value for key, value in plain.items()}))
+
+
+def _literal(value: Any) -> Any:
+    """The same values, in which ``${...}`` is text: what a file carries must not be able to read the environment."""
+    if isinstance(value, str):
+        return value.replace("${", "\\${")
+    if isinstance(value, Mapping):
+        return {key: _literal(below) for key, below in value.items()}
+    if isinstance(value, list | tuple):
+        return [_literal(item) for item in value]
+    return value
+
+
+def _lay_over(node: DictConfig, key: str, value: Any) -> None:
+    """Put a value in place; mappings are merged, but for one that names another ``_target_``."""
+    present = node.get(key)
+    is_section = isinstance(value, Mapping) and isinstance(present, DictConfig)
+    if not is_section or "_target_" in value:
+        node[key] = value
+        return
+    for name, below in value.items():
+        _lay_over(present, name, below)
+
+
+def _delete(node: DictConfig, key: str) -> None:
+    parent, _, last = key.lstrip("~").rpartition(".")
+    section = OmegaConf.select(node, parent) if parent else node
+    del section[last]
+
+
+def _resolved(node: DictConfig, parsed: ParsedOverrides) -> dict[str, Any]:
+    try:
+        plain = OmegaConf.to_container(node, resolve=True)
+    except OmegaConfBaseException as error:
+        raise InputError(f"config: {error}") from error
+    values = with_present_keys({str(key): value for key, value in plain.items()}) if isinstance(plain, dict) else {}
+    if values.get("exp_name") is None:
+        values["exp_name"] = parsed.groups.get("preset")
+    return values
+
+
+def _flat_keys(values: Mapping[str, Any], prefix: str = "") -> list[str]:
+    keys = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            keys += _flat_keys(value, f"{prefix}{name}.")
+        else:
+            keys.append(f"{prefix}{name}")
+    return keys
+
+
+# --- groups -----------------------------------------------------------------------------------------------------------
+
+
+def config_folder() -> Path:
+    """The shipped configs: inside the installed package, or at the root of a checkout."""
+    packaged = Path(__file__).parents[1] / "configs"
+    if packaged.is_dir():
+        return packaged
+    return Path(__file__).parents[3] / "configs"
+
+
+def group_folders() -> list[Path]:
+    """Where config groups are looked for: the shipped configs, and ``configs`` in the current directory."""
+    folders = [config_folder()]
+    own = Path("configs").resolve()
+    if own.is_dir() and own != config_folder().resolve():
+        folders.append(own)
+    return folders
+
+
+def choices(group: str) -> list[str]:
+    """The names that a config group offers, such as those of ``preset``."""
+    names: set[str] = set()
+    for folder in group_folders():
+        names |= {file.stem for file in (folder / group).glob("*.yaml")}
+    return sorted(names)
+
+
+def _compose_groups(groups: Mapping[str, str]) -> DictConfig:
+    faults = []
+    for group, choice in groups.items():
+        known = choices(group)
+        if choice not in known:
+            faults.append(f"{group}={choice}: not found; choose {', '.join(known)}{did_you_mean(choice, known)}")
+    if faults:
+        raise InputError.listing(HEADING, faults)
+    chosen = [f"{_hydra_group(group)}={choice}" for group, choice in groups.items()]
+    try:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            return hydra_compose("base", [_search_path(), *chosen])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise InputError(f"config: {error}") from error
+
+
+def _search_path() -> str:
+    """The override that tells Hydra of the user's own folder."""
+    quoted = []
+    for folder in group_folders()[1:]:
+        escaped = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+        quoted.append(f"'file://{escaped}'")
+    return f"hydra.searchpath=[{','.join(quoted)}]"
+
+
+def _hydra_group(group: str) -> str:
+    """Hydra's name of a group: ``preset/models/decoder`` fills ``models.decoder``."""
+    if group == "preset":
+        return group
+    package = group.removeprefix("preset/").replace("/", ".")
+    return f"{group}@{package}"
+
+
+# --- checking ---------------------------------------------------------------------------------------------------------
+
+
+def _checked(kind: type[SettingsT], values: Mapping[str, Any], faults: list[str]) -> SettingsT:
+    try:
+        settings = kind.model_validate(values)
+    except pydantic.ValidationError as error:
+        own = list(known_keys(kind))
+        found = [_sentence(detail, own) for detail in error.errors()]
+        raise InputError.listing(HEADING, [*faults, *(fault for fault in found if fault not in faults)]) from None
+    if faults:
+        raise InputError.listing(HEADING, faults)
+    return settings
+
+
+def _sentence(detail: Any, known: Sequence[str]) -> str:
+    """One fault in words: dotted key, what is wrong, the nearest real key."""
+    key = _dotted_key(detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: unknown key{did_you_mean(key, known)}"
+    if detail["type"] == "missing":
+        return f"{key}: is required"
+    message = detail["msg"]
+    if detail["type"] == "value_error":  # a rule between fields, whose words say what was given
+        return f"{key}: {message.removeprefix('Value error, ')}"
+    return f"{key}: {message[0].lower()}{message[1:]}, got {detail['input']!r}"
+
+
+def _dotted_key(location: Sequence[int | str]) -> str:
+    """The key of a location; members of unions have the name of their type in it, which no key looks like."""
+    parts = []
+    for part in location:
+        name = str(part)
+        if name.startswith(("literal[", "constrained-", "function-", "dict[")):
+            continue
+        if name not in ("int", "none", "float", "str"):
+            parts.append(name)
+    return ".".join(parts)

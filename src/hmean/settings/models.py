@@ -1,0 +1,77 @@
+"""Which trained model a command uses, and what its file brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hmean.errors import InputError
+from hmean.inference.detector import model_path
+from hmean.inference.exported import SUFFIXES, read_about
+from hmean.runs.folder import model_of, read_record
+from hmean.settings.sections import Settings
+
+
+class ModelSettings(Settings):
+    """Settings of a command that uses a trained model, whose file brings views and post-processing."""
+
+    carried: ClassVar[tuple[str, ...]] = ("models", "transforms")
+
+    run: str | None = None
+    checkpoint_path: str | None
+    trusted_targets: list[str]
+
+    def model_file(self) -> Path:
+        """The file of the model.
+
+        Raises:
+            InputError: if neither ``run`` nor ``checkpoint_path`` names one, or both do.
+        """
+        return model_file(self.run, self.checkpoint_path)
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether the model is an ``ensemble.json``."""
+        return self.model_file().suffix == ".json"
+
+
+def model_file(run: str | None, checkpoint_path: str | None) -> Path:
+    """The file that ``run=FOLDER`` or ``checkpoint_path=FILE`` names.
+
+    Raises:
+        InputError: if neither names one, or both do.
+    """
+    if run is not None and checkpoint_path is not None:
+        raise InputError("run and checkpoint_path both name a model: remove one of them")
+    if run is not None:
+        return model_of(Path(run))
+    if checkpoint_path is None:
+        raise InputError(
+            "checkpoint_path: is required; name a model, such as checkpoint_path=outputs/NAME/checkpoints/best.ckpt"
+        )
+    return model_path(checkpoint_path)
+
+
+def read_carried(run: str | None, checkpoint_path: str | None) -> Mapping[str, Any]:
+    """The sections that a model's file brings: the config of its training, with the present post-processing values.
+
+    Args:
+        run: a run folder, or None.
+        checkpoint_path: a checkpoint, an exported model, an ``ensemble.json`` (which brings nothing), the name of a
+            bundled model, or None.
+
+    Raises:
+        InputError: if the file cannot be read.
+    """
+    path = model_file(run, checkpoint_path)
+    if path.suffix == ".json":
+        return {}
+    if path.suffix in SUFFIXES:
+        carried = read_about(path)
+    else:
+        carried = read_record(path)
+    config = dict(carried["config"])
+    head = {**config["models"]["head"], "postprocess": carried["postprocess"]}
+    config["models"] = {**config["models"], "head": head}
+    return config
