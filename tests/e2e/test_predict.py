@@ -14,7 +14,8 @@ import PIL.Image
 import pytest
 
 from hmean import progress
-from hmean.cli import main, split_arguments
+from hmean.cli import main
+from hmean.cli_legacy import split_arguments
 from hmean.commands import predict
 from hmean.ensemble.members import Ensemble, Source
 from hmean.execute.processes import locked

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from hmean.errors import InputError
 from hmean.inference.detector import model_path
-from hmean.inference.exported import SUFFIXES, read_about
+from hmean.inference.metadata import SUFFIXES, read_about
 from hmean.runs.folder import model_of, read_record
 from hmean.settings.sections import Settings
 

@@ -3,7 +3,8 @@ import re
 import pytest
 import yaml
 
-from hmean.cli import main, split_arguments
+from hmean.cli import main
+from hmean.cli_legacy import split_arguments
 from hmean.errors import InputError
 from hmean.settings.config import check_components, choices, compose, config_dir, known_keys
 
