@@ -22,8 +22,9 @@ from hmean.data.transforms import letterbox
 from hmean.labels.ufo import UfoLabels
 from hmean.metrics.scorer import score_pages
 from hmean.postprocess.decoding import PageMap, detect, detect_each, detect_pages
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.synth.receipts import write_dataset
-from hmean.types import Detections, Page, Polygons, PostprocessParams
+from hmean.types import Detections, Page, Polygons
 
 PEERS = ("rapidocr", "python-doctr", "pyclipper", "onnxruntime")
 ABOUT = (
@@ -31,7 +32,7 @@ ABOUT = (
     "without HMEAN_DATA; thresh 0.3, box_thresh 0.5, unclip 1.6, no dilation, for all. RapidOCR and docTR give rotated boxes; "
     "the IoU70 H of their regions and ours on the same maps stands in the last column."
 )
-PARAMS = PostprocessParams(thresh=0.3, box_thresh=0.5, growth="ratio", unclip_ratio=1.6)
+PARAMS = PostprocessParams(thresh=0.3, box_thresh=0.5, unclip="ratio", unclip_ratio=1.6)
 TESTS = "tests/unit/postprocess/test_postprocess.py (components equal OpenCV's on random maps; sides exact to 0.01 px)"
 Item = tuple[PageMap, Page]
 

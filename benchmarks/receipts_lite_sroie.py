@@ -16,19 +16,20 @@ from typing import Any
 
 from hmean.commands.evaluate import make_maps
 from hmean.files import write_json, write_text
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.folder import RunFolder
 from hmean.runs.maps import MapStore
 from hmean.runs.results import intervals
 from hmean.settings.build import open_pages
 from hmean.settings.opening import open_configured
 from hmean.tuning.grids import SettingScores, choose, crossfit, grid, score_settings
-from hmean.types import Page, PostprocessParams, Statistic
+from hmean.types import Page, Statistic
 
 ROOT = Path(__file__).parents[1]
 SIDES = (640, 960, 1280)
 OBJECTIVE: dict[Statistic, float] = {"macro": 1.0, "iou50": 1.0, "iou70": 1.0}
 AXES: dict[str, list[Any]] = {
-    "growth": ["ratio", "inverse"],
+    "unclip": ["ratio", "inverse"],
     "thresh": [0.15, 0.2, 0.25, 0.3, 0.35, 0.4],
     "box_thresh": [0.3, 0.4, 0.5, 0.6, 0.7, 0.8],
     "unclip_ratio": [0.7, 0.8, 0.9, 1.0, 1.2],

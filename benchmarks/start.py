@@ -20,7 +20,8 @@ import numpy as np
 from hmean.metrics.scorer import score_pages
 from hmean.postprocess.decoding import PageMap, detect
 from hmean.data.targets import make_targets
-from hmean.types import Page, Polygons, PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.types import Page, Polygons
 words = Polygons.of([[[10, 10], [60, 10], [60, 30], [10, 30]]])
 made = make_targets(words, np.zeros(1, bool), 96, 64, shrink_ratio=0.6, min_side=2)
 page = PageMap("a", made.shrink, np.eye(3), 96, 64)

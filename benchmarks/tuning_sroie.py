@@ -4,7 +4,7 @@ usage: python benchmarks/tuning_sroie.py DATA/sroie DATA/receipts_de FOLDER [MOD
 
 MODEL is the detector that comes with hmean where nothing else is told; FOLDER keeps the maps. Writes
 docs/results/tuning_sroie.{json,md}. Beside the models stand perfect maps: the labels' own shrunk text at two shrink ratios,
-which show how much of a gain is owed to the growth rule alone. The peer is the detector in the wheel of rapidocr (PP-OCRv6 small, short side
+which show how much of a gain is owed to the unclip mode alone. The peer is the detector in the wheel of rapidocr (PP-OCRv6 small, short side
 736) through our post-processing; its defaults are thresh 0.3, box_thresh 0.5, unclip 1.6.
 """
 
@@ -36,10 +36,11 @@ from hmean.inference.detector import model_path
 from hmean.inference.opening import open_model
 from hmean.inference.trained import PageFile
 from hmean.postprocess.decoding import PageMap
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.settings.build import open_pages
 from hmean.settings.config import compose
 from hmean.tuning.grids import SettingScores, choose, crossfit, grid, score_settings
-from hmean.types import Page, PostprocessParams, Statistic
+from hmean.types import Page, Statistic
 
 warnings.simplefilter("ignore")  # of what the official package imports
 from cleval import CLEvalMetric  # noqa: E402
@@ -47,10 +48,10 @@ from cleval import CLEvalMetric  # noqa: E402
 ROOT = Path(__file__).parents[1]
 VAL = "{k: 5, fold: 0, part: val, seed: 42}"
 OBJECTIVE: dict[Statistic, float] = {"macro": 3.0, "iou70": 1.0}
-COMMON = PostprocessParams(thresh=0.3, box_thresh=0.6, growth="ratio", unclip_ratio=1.5)
-BAD = PostprocessParams(thresh=0.22, box_thresh=0.25, growth="ratio", unclip_ratio=2.5)
+COMMON = PostprocessParams(thresh=0.3, box_thresh=0.6, unclip="ratio", unclip_ratio=1.5)
+BAD = PostprocessParams(thresh=0.22, box_thresh=0.25, unclip="ratio", unclip_ratio=2.5)
 AXES: dict[str, list[Any]] = {
-    "growth": ["ratio", "inverse"],
+    "unclip": ["ratio", "inverse"],
     "thresh": [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4],
     "box_thresh": [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
     "unclip_ratio": [0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5],
@@ -91,7 +92,7 @@ def perfect_rows(truth: list[Page], long_side: int) -> list[dict[str, Any]]:
             shrunk = make_targets(words, page.ignore, view.width, view.height, shrink_ratio=r, min_side=2.0).shrink
             return PageMap(page.name, shrunk, view.to_page, page.width, page.height)
 
-        settings = [COMMON, replace(COMMON, growth="inverse", inverse_r=r)]
+        settings = [COMMON, replace(COMMON, unclip="inverse", inverse_r=r)]
         scores = score_settings(truth, draw, settings, "transcription", threads=2)
         name = f"perfect, shrunk with r = {r}, {long_side} px"
         rows += [compared(scores, i, truth, name, ("before", "the rule's inverse")[i]) for i in range(2)]
@@ -249,7 +250,7 @@ def main() -> None:
 def table(rows: list[dict[str, Any]]) -> str:
     """Scores and gains, a line a row."""
     lines = [
-        "| maps | values | macro H | IoU50 H | IoU70 H | thresh / box_thresh / growth |",
+        "| maps | values | macro H | IoU50 H | IoU70 H | thresh / box_thresh / unclip |",
         "|---|---|--:|--:|--:|---|",
     ]
     for r in rows:
@@ -261,7 +262,7 @@ def table(rows: list[dict[str, Any]]) -> str:
                 cell += f" [{low:+.2f}, {high:+.2f}]"
             cells.append(cell)
         used = {
-            f"{p['thresh']} / {p['box_thresh']} / {p['growth']} {p['inverse_r'] if p['growth'] == 'inverse' else p['unclip_ratio']}": None
+            f"{p['thresh']} / {p['box_thresh']} / {p['unclip']} {p['inverse_r'] if p['unclip'] == 'inverse' else p['unclip_ratio']}": None
             for p in r["postprocess"]
         }
         lines.append(f"| {r['pages']} | {r['values']} | {' | '.join(cells)} | {'; '.join(used)} |")
@@ -297,7 +298,7 @@ def ends(rows: list[dict[str, Any]]) -> str:
     found: dict[str, None] = {}
     for r in rows:
         for p in r["postprocess"] if r["values"] != "before" else []:
-            knobs = ("thresh", "box_thresh", "inverse_r" if p["growth"] == "inverse" else "unclip_ratio")
+            knobs = ("thresh", "box_thresh", "inverse_r" if p["unclip"] == "inverse" else "unclip_ratio")
             found |= {f"{r['pages']}: {k} {p[k]}": None for k in knobs if p[k] in (min(AXES[k]), max(AXES[k]))}
     return "; ".join(found) or "none"
 
@@ -319,7 +320,7 @@ maps go through the same post-processing.
 
 {table(rows)}
 
-Why tuning gains {100 * gain["iou70"]["gain"]:.1f} points of IoU70 at 960 px, and another model gains far more or less: the growth rule has to undo
+Why tuning gains {100 * gain["iou70"]["gain"]:.1f} points of IoU70 at 960 px, and another model gains far more or less: the unclip mode has to undo
 the shrinking of the training targets, and the common ratio of 1.5 is near to that for some shrink ratios only. Perfect maps,
 the labels' own shrunk text, score {r4:.1f} under the common rule if shrunk with r = 0.4 and {r6:.1f} with the 0.6 that receipts_lite is
 trained with, so that {"less" if r6 > r4 else "more"} is left to gain here:

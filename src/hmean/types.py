@@ -6,18 +6,14 @@ continuous: the centre of the first pixel is (0.5, 0.5) and the page spans [0, w
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
-from numbers import Integral, Real
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Points = NDArray[np.float64]  # (n, 2)
-Growth = Literal["ratio", "inverse"]
-GROWN_BY: dict[Growth, str] = {"ratio": "unclip_ratio", "inverse": "inverse_r"}  # the value that a rule reads
 Characters = Literal["transcription", "aspect"]
 Statistic = Literal["macro", "pooled", "iou50", "iou70"]  # an hmean
 Pad = Literal["square", "stride"]
@@ -189,66 +185,6 @@ class Detections:
             if self.texts is not None:
                 words[f"{rank:04d}"]["transcription"] = self.texts[i]
         return {"img_w": width, "img_h": height, "words": words}
-
-
-@dataclass(frozen=True)
-class PostprocessParams:
-    """Every parameter between a probability map and the text polygons."""
-
-    thresh: float = 0.3
-    box_thresh: float = 0.6
-    growth: Growth = "ratio"
-    unclip_ratio: float = 1.5
-    inverse_r: float = 0.4
-    min_size: float = 3.0
-    max_candidates: int = 1000
-    use_polygon: bool = False
-
-    def __post_init__(self) -> None:
-        values = vars(self)  # whose types nobody has checked: they come from calls and files
-        faults = [
-            f"{name} must be a {'whole ' * (name == 'max_candidates')}number, got {values[name]!r}"
-            for name in ("thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
-            if not _is_number(values[name], whole=name == "max_candidates")
-        ]
-        if not isinstance(values["use_polygon"], bool | np.bool_):
-            faults.append(f"use_polygon must be True or False, got {values['use_polygon']!r}")
-        if faults:
-            raise ValueError("; ".join(faults))
-        shares = {"thresh": self.thresh, "box_thresh": self.box_thresh}
-        faults = [f"{name} must lie in [0, 1], got {value}" for name, value in shares.items() if not 0 <= value <= 1]
-        if self.growth not in ("ratio", "inverse"):
-            faults.append(f"growth must be 'ratio' or 'inverse', got {self.growth!r}")
-        if not self.unclip_ratio >= 0:
-            faults.append(f"unclip_ratio must be at least 0, got {self.unclip_ratio}")
-        if not 0 < self.inverse_r <= 1:
-            faults.append(f"inverse_r must lie in (0, 1], got {self.inverse_r}")
-        if not self.min_size >= 0:
-            faults.append(f"min_size must be at least 0, got {self.min_size}")
-        if self.max_candidates < 1:
-            faults.append(f"max_candidates must be at least 1, got {self.max_candidates}")
-        if faults:
-            raise ValueError("; ".join(faults))
-
-    def replaced(self, knobs: Mapping[str, Any]) -> PostprocessParams:
-        """Some values replaced. The growth rule follows the value given for one of them, unless ``growth`` is given.
-
-        Raises:
-            ValueError: if a value is out of range, or belongs to the growth rule that is not used.
-        """
-        given = [rule for rule, name in GROWN_BY.items() if name in knobs]
-        if len(given) == 1 and knobs.get("growth", given[0]) != given[0]:
-            raise ValueError(f"{GROWN_BY[given[0]]} is not read with growth={knobs['growth']}: leave one of them out")
-        return replace(self, **({"growth": given[0]} if len(given) == 1 else {}) | dict(knobs))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON and checkpoints."""
-        return asdict(self)
-
-
-def _is_number(value: Any, *, whole: bool) -> bool:
-    kind = Integral if whole else Real  # NumPy's are these as well
-    return not isinstance(value, bool) and isinstance(value, kind) and math.isfinite(value)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from hmean.inference.checkpoints import load_checkpoint
 from hmean.runs.folder import read_record
 from support.planted import plant_run
 
-LOOK = {"transforms.long_side": 320, "models.head.postprocess.growth": "inverse", "models.head.postprocess.inverse_r": 0.6,
+LOOK = {"transforms.long_side": 320, "models.head.postprocess.unclip": "inverse", "models.head.postprocess.inverse_r": 0.6,
         "models.head.postprocess.thresh": 0.3, "models.head.postprocess.box_thresh": 0.5}  # fmt: skip
 
 
@@ -180,7 +180,7 @@ def test_wrong_requests_are_refused_in_words(client):
         assert (status, words in json.loads(data)["error"]) == (400, True), words
     assert client.get("image/x")[0] == client.get("image/3")[0] == client.get("map/1/0")[0] == 400
     assert client.post("nothing", {})[0] == 404
-    huge = {**saved_of(client), "growth": "ratio", "unclip_ratio": 1e300}
+    huge = {**saved_of(client), "unclip": "ratio", "unclip_ratio": 1e300}
     status, answer = client.post("page", {"run": 0, "page": 0, "postprocess": huge})
     assert status in (200, 400)
     assert status == 200 or answer["error"]
@@ -397,7 +397,7 @@ def test_regions_and_scores_follow_a_slider(visit, runs):
     assert marked[0] != marked[1]
     changes(page, drawn, lambda: page.get_by_label("inverse_r, exactly").fill("0.3") or page.keyboard.press("Enter"))
     changes(page, drawn, lambda: page.get_by_label("use_polygon").select_option("polygons"))
-    page.get_by_label("growth").select_option("ratio")
+    page.get_by_label("unclip").select_option("ratio")
     assert page.get_by_label("unclip_ratio", exact=True).is_visible()
     assert not page.get_by_label("inverse_r", exact=True).is_visible()
     page.get_by_role("button", name="Reset").click()
@@ -416,7 +416,7 @@ def test_everything_is_reached_by_keyboard(visit, runs):
             break
         seen.append(at)
         assert ring != "none" or at == "BODY", at
-    assert {"open-help", "next", "fault", "fit", "knob-thresh", "knob-growth", "kind", "sort", "list"} <= set(seen)
+    assert {"open-help", "next", "fault", "fit", "knob-thresh", "knob-unclip", "kind", "sort", "list"} <= set(seen)
     page.locator("#list").focus()
     changes(page, lambda p: p.locator("#name").inner_text(), lambda: page.keyboard.press("ArrowDown"))
     changes(page, lambda p: p.locator("#name").inner_text(), lambda: page.keyboard.press("k"))

@@ -20,11 +20,11 @@ from hmean.inference.checkpoints import load_checkpoint
 from hmean.inference.detector import open_network
 from hmean.inference.exported import ExportedModel
 from hmean.inference.metadata import network_bytes, read_about, write_about
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.results import read_predictions
 from hmean.settings.build import build_detector
 from hmean.settings.config import compose
-from hmean.types import PostprocessParams
 from support.models import carried_of
 from support.pages import TINY
 

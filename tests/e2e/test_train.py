@@ -565,7 +565,7 @@ def test_a_killed_tune_leaves_no_scores_of_values_that_the_checkpoint_lacks(tmp_
     from unittest.mock import MagicMock
 
     from hmean.commands import tune
-    from hmean.types import PostprocessParams
+    from hmean.postprocess.parameters import PostprocessParams
 
     chosen, pages, order = PostprocessParams(thresh=0.123).to_dict(), MagicMock(), []
     pages.page_keys.return_value = np.arange(2)

@@ -36,7 +36,7 @@ def tuned_run(tmp_path_factory) -> Path:
     for part, some in (("train", pages[:1]), ("val", pages[1:])):
         write_json(data / "jsons" / f"{part}.json", {"images": {page.name: page.to_ufo() for page in some}})
     run = plant_run(folder / "run", data, 0, 0.3)
-    lists = ["tune.thresh=[0.2,0.3,0.4]", "tune.box_thresh=[0.3,0.45,0.6]", "tune.growth=[ratio,inverse]",
+    lists = ["tune.thresh=[0.2,0.3,0.4]", "tune.box_thresh=[0.3,0.45,0.6]", "tune.unclip=[ratio,inverse]",
              "tune.unclip_ratio=[0.8,1.2,1.6]", "tune.inverse_r=[0.4,0.5,0.6]"]  # fmt: skip
     assert main(["tune", f"checkpoint_path={run}/checkpoints/best.ckpt", f"dataset_base_path={data}", *lists]) == 0
     return run
@@ -66,18 +66,18 @@ def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
 
 def test_a_knob_of_the_other_growth_rule_is_drawn_under_that_rule(tuned_run):
     tuned = json.loads((tuned_run / "tuned.json").read_text())
-    used = {"ratio": "unclip_ratio", "inverse": "inverse_r"}[tuned["after"]["postprocess"]["growth"]]
+    used = {"ratio": "unclip_ratio", "inverse": "inverse_r"}[tuned["after"]["postprocess"]["unclip"]]
     other = ({"unclip_ratio", "inverse_r"} - {used}).pop()
     by_axis = {entry["axis"]: entry for entry in effects(tuned)}
     assert by_axis[used]["chosen"] == tuned["after"]["postprocess"][used]
     assert by_axis[other]["chosen"] is None
     for axis, rule in (("unclip_ratio", "ratio"), ("inverse_r", "inverse")):
         rows = [row["postprocess"] for row in held(tuned, axis)]
-        assert {row["growth"] for row in rows} == {rule}
+        assert {row["unclip"] for row in rows} == {rule}
         assert len({row[axis] for row in rows}) == len(rows) >= 3
         assert len({(row["thresh"], row["box_thresh"]) for row in rows}) == 1
     assert main(["report", str(tuned_run)]) == 0
-    assert f"{other}, were growth" in (tuned_run / "report.html").read_text()
+    assert f"{other}, were unclip" in (tuned_run / "report.html").read_text()
 
 
 def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(tuned_run, ink, tmp_path):
@@ -134,7 +134,7 @@ def test_a_tuning_without_gain_leaves_what_an_earlier_one_wrote(tuned_run, tmp_p
         "tune.unclip_ratio=[0.1]",
     ]
     capsys.readouterr()
-    assert main([*tune, "tune.thresh=[0.9]", "tune.box_thresh=[0.9]", "tune.growth=[ratio]"]) == 0
+    assert main([*tune, "tune.thresh=[0.9]", "tune.box_thresh=[0.9]", "tune.unclip=[ratio]"]) == 0
     said = capsys.readouterr().out
     assert "the model keeps its values" in said
     assert f"thresh={held.postprocess.thresh} " in said.splitlines()[-1]

@@ -4,14 +4,15 @@ import threading
 
 import numpy as np
 
-from hmean.types import Detections, Polygons, PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.types import Detections, Polygons
 
 
 class Fake:
     """Finds the whole image, scored by its mean grey; fails on pages that are red, waits while ``go`` is not set."""
 
     def __init__(self):
-        self.params = PostprocessParams(growth="inverse")
+        self.params = PostprocessParams(unclip="inverse")
         self.calls, self.go, self.busy = [], threading.Event(), threading.Event()
         self.go.set()
 

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from hmean.types import Detections, Page, Polygons, PostprocessParams
+from hmean.types import Detections, Page, Polygons
 
 SQUARE = [[0, 0], [10, 0], [10, 5], [0, 5]]
 
@@ -37,8 +37,3 @@ def test_detections_are_written_in_falling_order_of_score():
 def test_page_refuses_flags_that_do_not_fit():
     with pytest.raises(ValueError, match="as many"):
         Page("a.jpg", 10, 10, Polygons.of([SQUARE]), ids=("1", "2"))
-
-
-def test_postprocess_lists_every_wrong_knob():
-    with pytest.raises(ValueError, match=r"thresh.*box_thresh.*max_candidates"):
-        PostprocessParams(thresh=2, box_thresh=-1, max_candidates=0)

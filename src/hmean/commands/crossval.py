@@ -22,13 +22,13 @@ from hmean.files import read_json, write_json
 from hmean.inference.trained import TrainedModel
 from hmean.metrics.scorer import Scorer, choose_characters, score_pages
 from hmean.metrics.statistics import STATISTICS
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.folder import MAY_CHANGE, RunFolder, differences, load_yaml
 from hmean.runs.maps import MapStore
 from hmean.runs.results import hmean_of, read_predictions, score_record, write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, check_components
 from hmean.settings.opening import open_configured
-from hmean.types import PostprocessParams
 
 # Of a fold's config: what a resumed run may change too, but for what decides which epoch is kept; and where its pages
 # lie, which are compared themselves.
@@ -184,9 +184,9 @@ def _join(folder: Path, config: Config, folds: Sequence[Fold], pages: LabelledIm
     write_json(folder / "scores.json", out_of_fold := score_record(scorer, about))
 
     maps = {fold.pages.name(i): fold.maps for fold in folds for i in range(len(fold.pages))}
-    before = PostprocessParams(**about["postprocess"])
+    before = PostprocessParams.from_dict(about["postprocess"])
     tuned, held = fit(truth, lambda page: maps[page.name].read(page.name), before, config.tune)
-    chosen = PostprocessParams(**tuned["before" if tuned["decided"] == "kept" else "after"]["postprocess"])
+    chosen = PostprocessParams.from_dict(tuned["before" if tuned["decided"] == "kept" else "after"]["postprocess"])
     write_json(folder / "tuned.json", {"part": about["part"], "influenced_by": about["influenced_by"], **tuned})
     crossed = score_record(held, {**about, "postprocess": chosen.to_dict()})
     write_json(folder / "cross_fitted" / "scores.json", crossed)

@@ -39,6 +39,7 @@ from hmean.metrics.iou import match_array
 from hmean.metrics.scorer import PageScore, Scorer, choose_characters
 from hmean.network.detector import Detector
 from hmean.postprocess.decoding import PageMap, detect
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.progress import track
 from hmean.runs import folder as runs
 from hmean.runs.comparison import Result, compare
@@ -46,7 +47,7 @@ from hmean.settings.build import open_pages
 from hmean.settings.config import Config, DatasetConfig
 from hmean.settings.opening import open_configured, view_of
 from hmean.synth.receipts import write_dataset
-from hmean.types import Page, PostprocessParams
+from hmean.types import Page
 
 Format = Literal["onnx", "openvino"]
 Precision = Literal["fp32", "fp16", "int8"]

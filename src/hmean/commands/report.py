@@ -18,6 +18,7 @@ from hmean.errors import InputError
 from hmean.files import read_json, write_text
 from hmean.images import read_image
 from hmean.inference.metadata import SUFFIXES, read_about
+from hmean.postprocess.parameters import present_names
 from hmean.reports.figures import curves, effects, knobs
 from hmean.runs.comparison import SCORED_WITH, Result, compare
 from hmean.runs.folder import RunFolder, load_yaml, read_record
@@ -108,7 +109,7 @@ def read_scores(of: Reported) -> list[dict[str, Any]]:
     folder, own = of.folder, of.model
     models = {folder: own, **{file.with_suffix(""): file for end in SUFFIXES for file in folder.glob(f"**/*{end}")}}
     for path in results_of(folder):
-        record = read_json(path)
+        record = present_names(read_json(path))
         if not isinstance(record, dict) or "data_hash" not in record or "cleval" not in record:
             raise InputError(f"{path}: was not written by hmean evaluate")
         found.append(record)
@@ -130,7 +131,7 @@ def read_scores(of: Reported) -> list[dict[str, Any]]:
 
 def postprocess_of(model: Path) -> Any:
     """The values that a checkpoint or an exported file holds."""
-    return (read_about if model.suffix in SUFFIXES else read_record)(model)["postprocess"]
+    return present_names((read_about if model.suffix in SUFFIXES else read_record)(model)["postprocess"])
 
 
 def rank(scores: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -158,7 +159,7 @@ def describe(of: Reported, shown: int) -> dict[str, Any]:
     if missing:
         raise InputError(f"{folder / 'config.yaml'}: is no resolved config of a run (it has no {', '.join(missing)})")
     rows = RunFolder(folder).read_metrics()
-    tuned = read_json(folder / "tuned.json") if (folder / "tuned.json").exists() else None
+    tuned = present_names(read_json(folder / "tuned.json")) if (folder / "tuned.json").exists() else None
     if tuned is not None and not (isinstance(tuned, dict) and set(TUNED) <= set(tuned)):
         raise InputError(f"{folder / 'tuned.json'}: is of another version or damaged; run hmean tune again")
     if tuned and tuned["cross_fitted"]:

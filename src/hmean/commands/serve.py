@@ -24,8 +24,8 @@ from pydantic import Field
 from hmean.errors import InputError
 from hmean.inference.detector import load
 from hmean.postprocess.decoding import PageMap, detect
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.settings.config import read_options
-from hmean.types import PostprocessParams
 
 IDLE_S = 10  # for a request's head to arrive
 

@@ -11,7 +11,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from pathlib import Path
@@ -29,13 +29,14 @@ from hmean.files import read_json
 from hmean.images import read_image
 from hmean.metrics.breakdown import EDGES
 from hmean.metrics.scorer import choose_characters
+from hmean.postprocess.parameters import PARAMETERS, Parameter, PostprocessParams, present_names
 from hmean.runs.folder import RunFolder, load_yaml, model_of, read_record
 from hmean.runs.maps import MapStore, map_settings
 from hmean.runs.pictures import jpeg, shrunk
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, PostprocessConfig, _Strict, _word
 from hmean.tuning.grids import SettingScores, gain_of
-from hmean.types import Polygons, PostprocessParams
+from hmean.types import Polygons
 from hmean.web.studio_scores import FAULTS, Model, SetResult, Superseded, text_heights
 
 ASSETS = {"": ("studio.html", "text/html"), "studio.css": ("studio.css", "text/css"),
@@ -86,6 +87,7 @@ class Studio:
             })  # fmt: skip
         return {"version": __version__, "part": self.part, "characters": self.runs[0].model.characters,
                 "faults": FAULTS, "edges": EDGES["height"], "pages": pages,
+                "parameters": [shown(parameter) for parameter in PARAMETERS.values()],
                 "runs": [self.run_about(run) for run in self.runs]}  # fmt: skip
 
     def run_about(self, run: Run) -> dict[str, Any]:
@@ -187,6 +189,15 @@ class ScoreAsk(_Strict):
     postprocess: list[PostprocessConfig]
 
 
+def shown(parameter: Parameter) -> dict[str, Any]:
+    """How the page shows a parameter: as a slider, or as a list of choices."""
+    about = {"name": parameter.name, "help": parameter.help, "unclip": parameter.unclip}
+    if parameter.slider is not None:
+        return {**about, "slider": asdict(parameter.slider)}
+    labels = parameter.labels or parameter.choices
+    return {**about, "choices": list(zip(parameter.choices, labels, strict=True))}
+
+
 def gain(of: SettingScores, over: SettingScores) -> dict[str, Any] | None:
     """Difference of macro H with its interval; None between equals."""
     same = of.settings == over.settings and np.array_equal(of.counts, over.counts)
@@ -268,7 +279,7 @@ def saved_values(checkpoint: Path) -> tuple[PostprocessParams, list[dict[str, An
     """Post-processing values of a checkpoint, and the earlier ones, the latest first."""
     record = read_record(checkpoint)
     earlier = [{key: entry[key] for key in ("postprocess", "until", "why")} for entry in record["history"]]
-    return PostprocessParams(**record["postprocess"]), earlier[::-1]
+    return PostprocessParams.from_dict(record["postprocess"]), present_names(earlier[::-1])
 
 
 # --- HTTP -----------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from hmean.inference.trained import TrainedModel
 from hmean.metrics.scorer import Scorer, choose_characters
 from hmean.metrics.statistics import STATISTICS
 from hmean.postprocess.decoding import PageMap
+from hmean.postprocess.parameters import PARAMETERS, PostprocessParams, is_read
 from hmean.progress import track
 from hmean.runs.folder import RunFolder, differences, load_yaml
 from hmean.runs.results import score_record
@@ -37,9 +38,11 @@ from hmean.tuning.grids import (
     score_settings,
     search,
 )
-from hmean.types import Characters, Page, PostprocessParams, Statistic
+from hmean.types import Characters, Page, Statistic
 
-AXES = ("use_polygon", "growth", "thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
+NUMBERS = [parameter.name for parameter in PARAMETERS.values() if not parameter.choices]
+# The outermost axes of the grid first: of settings that score the same, the one that comes first is chosen.
+AXES = [name for name in reversed(list(PARAMETERS)) if name not in NUMBERS] + NUMBERS
 MOST_SETTINGS = 5_000  # that are scored as one grid; a larger space is searched, from a first grid of
 FIRST_GRID = 1_000
 
@@ -74,7 +77,7 @@ def run(config: Config, checkpoint: TrainedModel) -> dict[str, Any]:
     scored = {**about(config, checkpoint, pages, 0.0), "postprocess": values}
     if not kept and values != present.to_dict():
         why = f"tuned for {'+'.join(record['objective'])} hmean on {len(pages)} {config.evaluate_on} pages"
-        checkpoint.write_postprocess(PostprocessParams(**values), why, keys)
+        checkpoint.write_postprocess(PostprocessParams.from_dict(values), why, keys)
     record["holds"] = present.to_dict() if kept else values
     write_json(folder / "tuned.json", record)
     # Last: who finds it (a campaign does) finds a tuned checkpoint, wherever this was killed.
@@ -199,9 +202,8 @@ def axes_of(before: PostprocessParams, wanted: TuneConfig) -> dict[str, list[Any
 
 def _at_the_end(chosen: PostprocessParams, axes: Mapping[str, Sequence[Any]]) -> dict[str, float]:
     """Knobs whose chosen value is the first or the last of several, beyond which nobody looked."""
-    unused = "inverse_r" if chosen.growth == "ratio" else "unclip_ratio"
-    knobs = ("thresh", "box_thresh", "unclip_ratio", "inverse_r", "min_size", "max_candidates")
-    values = {knob: getattr(chosen, knob) for knob in knobs if knob != unused and len(set(axes[knob])) > 1}
+    read = [name for name in NUMBERS if is_read(name, chosen.unclip)]
+    values = {name: getattr(chosen, name) for name in read if len(set(axes[name])) > 1}
     return {knob: value for knob, value in values.items() if value in (min(axes[knob]), max(axes[knob]))}
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from hmean.ensemble.voting import VotingParams, vote_each
 from hmean.geometry import warp
 from hmean.postprocess.decoding import PageMap, detect_each
-from hmean.types import Detections, PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.types import Detections
 
 
 def mean_map(maps: Sequence[PageMap]) -> PageMap:

@@ -21,13 +21,14 @@ from hmean.files import read_json, write_json
 from hmean.inference.trained import PageFile, Runner, TrainedModel, Unreadable
 from hmean.metrics.scorer import Scorer, choose_characters
 from hmean.postprocess.decoding import PageMap, detect_each
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.progress import track
 from hmean.runs.maps import MapStore
 from hmean.runs.results import score_record, write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config
 from hmean.settings.opening import open_configured, view_of
-from hmean.types import Detections, PostprocessParams
+from hmean.types import Detections
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +121,7 @@ def open_ensemble(path: Path, overrides: Sequence[str], group: str = "members") 
         files = {m["checkpoint"]: f"checkpoint_path={path.parent / m['checkpoint']}" for m in record[group]}
         opened = {name: Source(*open_configured([*overrides, file])) for name, file in files.items()}
         sources = [opened[m["checkpoint"]].at(m["long_side"]) for m in record[group]]
-        params = (VotingParams if record["voting"] else PostprocessParams)(**record["postprocess"])
+        params = (VotingParams if record["voting"] else PostprocessParams).from_dict(record["postprocess"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is no ensemble.json of this hmean's ({error})") from error
     pairs = zip(sources, record[group], strict=True)

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from hmean.metrics import kernels
 from hmean.metrics.kernels import Flags, Floats, Ints
 from hmean.metrics.shapes import pack
-from hmean.types import Detections, Points, Polygons, PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.types import Detections, Points, Polygons
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from hmean.inference.trained import Accelerator, TrainedModel
 from hmean.network.build import DECODER, ENCODER, HEAD, SUPPLIED, build_detector, without_pretrained
 from hmean.network.detector import Detector
 from hmean.plugins import Component, present_name
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried, PostprocessChange
 from hmean.runs.checkpoints import read_checkpoint, replace_postprocess
-from hmean.types import PostprocessParams, View
+from hmean.types import View
 
 
 class Checkpoint(TrainedModel):

@@ -26,7 +26,8 @@ from hmean.images import Pixels, decode, to_rgb
 from hmean.inference.metadata import network_hash, read_about
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.decoding import detect as find_regions
-from hmean.types import Detections, PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams, present_names
+from hmean.types import Detections
 
 BOX = {"receipts-lite": Path(__file__).parents[1] / "weights" / "receipts_lite.onnx"}
 AT_ONCE = 16  # pages of a list that are in memory, and at most in one pass of the network
@@ -72,7 +73,7 @@ class TextDetector:
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         self.about: dict[str, Any] = read_about(path)
-        self.params = PostprocessParams(**self.about["postprocess"])
+        self.params = PostprocessParams.from_dict(self.about["postprocess"])
         preprocess = self.about["preprocess"]
         self.long_side: int = preprocess["long_side"]
         self.pad: Pad = preprocess["pad"]
@@ -144,6 +145,7 @@ def with_knobs(params: PostprocessParams, knobs: dict[str, Any]) -> PostprocessP
     Raises:
         InputError: naming every unknown knob, or values out of range.
     """
+    knobs = present_names(knobs)
     unknown = [name for name in knobs if name not in params.to_dict()]
     if unknown:
         raise InputError(

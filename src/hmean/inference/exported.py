@@ -16,8 +16,9 @@ from hmean.inference.detector import BOX, TextDetector
 from hmean.inference.metadata import network_bytes, read_about, write_about
 from hmean.inference.trained import Accelerator, PageFile, TrainedModel, Unreadable
 from hmean.postprocess.decoding import PageMap
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried, PostprocessChange
-from hmean.types import PostprocessParams, View
+from hmean.types import View
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.postprocess.decoding import PageMap
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried, Influence, PagesSeen, PostprocessChange
-from hmean.types import PostprocessParams, View
+from hmean.types import View
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ The knobs, in the order in which they act:
 ``box_thresh``     components whose mean P inside the outline is lower are dropped
 ``max_candidates`` the best N by that score are kept
 ``use_polygon``    outline: the component's own simplified contour, instead of the smallest rectangle around it
-``growth``         how the shrunk outline grows back, by a distance D' from its area A' and perimeter L':
+``unclip``         how the shrunk outline grows back, by a distance D' from its area A' and perimeter L':
                    ``ratio``: D' = A' * ``unclip_ratio`` / L' (Liao et al. 2020, eq. 11);
                    ``inverse``: the D' that undoes the training shrink with r = ``inverse_r`` exactly
 =================  ====================================================================================================
@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from hmean.geometry import Matrix
 from hmean.postprocess.components import Components, MapArray, find_components
 from hmean.postprocess.offsets import grow
-from hmean.types import Detections, Points, Polygons, PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.types import Detections, Points, Polygons
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -76,21 +77,21 @@ def detect_each(page: PageMap, many: Sequence[PostprocessParams]) -> list[Detect
 
 
 def _regions(page: PageMap, found: Components, params: PostprocessParams) -> Detections:
-    ratio = params.growth == "ratio"
+    ratio = params.unclip == "ratio"
     # How far outside of the outermost pixels' centres the shrunk text's edge is taken to lie. On average it is half a
     # pixel: what ``inverse`` starts from. ``ratio`` starts from the centres, as in every DBNet program, so that values
     # of ``unclip_ratio`` found elsewhere mean the same here.
-    growth = (0.0, float(params.unclip_ratio), True) if ratio else (0.5, float(params.inverse_r), False)
+    rule = (0.0, float(params.unclip_ratio), True) if ratio else (0.5, float(params.inverse_r), False)
     least = np.float32(params.box_thresh)  # single precision, as regions keep their scores: tuning drops by those
     kept, scores = _kept(found.boxes, found.scores, found.ranking, float(params.min_size), least, params.max_candidates)
     if not len(kept):
         return Detections.empty()
     if params.use_polygon:
         outlines = found.outlines
-        grown = grow(outlines, kept, _distances(outlines.points, outlines.offsets, kept, *growth))
+        grown = grow(outlines, kept, _distances(outlines.points, outlines.offsets, kept, *rule))
         points, offsets = grown.points, grown.offsets
     else:
-        points, offsets = _rectangles(found.boxes, kept, *growth)
+        points, offsets = _rectangles(found.boxes, kept, *rule)
     points, alive = _onto_page(points, offsets, page.to_page, page.page_width, page.page_height)
     regions = Detections(Polygons(points, offsets), scores)
     return regions if alive.all() else regions.select(alive)

@@ -1,8 +1,8 @@
 """The post-processing parameters, each declared once: a field of ``PostprocessParams``.
 
-Whatever else knows the parameters is derived from ``PARAMETERS``: the section of the config, the lists that ``hmean tune``
-searches, the options of ``hmean serve``, the sliders of ``hmean studio`` and the reference page. To add a parameter, add
-a field here and read it in ``decoding``.
+Whatever else knows the parameters is derived from ``PARAMETERS``: the section of the config, the lists that
+``hmean tune`` searches, the options of ``hmean serve``, the sliders of ``hmean studio`` and the reference page. To add
+a parameter, add a field here and read it in ``decoding``.
 """
 
 from __future__ import annotations

@@ -11,6 +11,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
+from hmean.postprocess.parameters import READ_WITH
+
 # Any: matplotlib types its keys one by one
 STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
 CURVES = (
@@ -21,7 +23,7 @@ CURVES = (
 )
 LINES = (("macro", "#1f6f8b"), ("p", "#b0572f"), ("r", "#4b8b3b"), ("iou70", "#8a8a8a"))
 SHOWN = 25  # points below the best: a value that finds nothing must not hide what the others differ in
-RULES = {"unclip_ratio": "ratio", "inverse_r": "inverse"}  # the growth rule that reads a knob
+RULES: dict[str, str] = {name: mode for mode, name in READ_WITH.items()}  # the unclip mode that reads a parameter
 Rows = list[dict[str, Any]]
 
 
@@ -43,11 +45,11 @@ def curves(rows: Sequence[dict[str, Any]]) -> str:
 def held(tuned: dict[str, Any], *free: str) -> Rows:
     """The settings that differ from the chosen one in the knobs ``free`` only, in the order of their values.
 
-    A knob of the growth rule that was not chosen is shown under its own rule.
+    A parameter of the unclip mode that was not chosen is shown under its own mode.
     """
     chosen = dict(tuned["after"]["postprocess"])
-    chosen["growth"] = next((RULES[axis] for axis in free if axis in RULES), chosen["growth"])
-    unread = next(knob for knob, rule in RULES.items() if rule != chosen["growth"])
+    chosen["unclip"] = next((RULES[axis] for axis in free if axis in RULES), chosen["unclip"])
+    unread = next(knob for knob, rule in RULES.items() if rule != chosen["unclip"])
     kept = {k: v for k, v in chosen.items() if k not in (*free, unread)}
     rows = [row for row in tuned["grid"] if kept.items() <= row["postprocess"].items()]
     return sorted(rows, key=lambda row: [row["postprocess"][axis] for axis in free])
@@ -60,7 +62,7 @@ def effects(tuned: dict[str, Any]) -> Rows:
         rows = held(tuned, axis)
         worst = min(rows, key=lambda row: row["objective"])
         before, chosen = (
-            values[axis] if RULES.get(axis, values["growth"]) == values["growth"] else None
+            values[axis] if RULES.get(axis, values["unclip"]) == values["unclip"] else None
             for values in (tuned[part]["postprocess"] for part in ("before", "after"))
         )
         score = tuned["after"]["score"]["objective"]
@@ -102,9 +104,9 @@ def _lines(panel: Any, tuned: dict[str, Any], axis: str) -> None:
         panel.plot(x, y, marker=".", color=colour, label={"macro": "macro H", "iou70": "IoU70 H"}.get(key, key.upper()))
     panel.set_ylim(bottom=max(panel.get_ylim()[0], panel.get_ylim()[1] - SHOWN))
     values = tuned["after"]["postprocess"]
-    if used := RULES.get(axis, values["growth"]) == values["growth"]:
+    if used := RULES.get(axis, values["unclip"]) == values["unclip"]:
         panel.axvline(values[axis], color="#bbbbbb", linewidth=1, zorder=0)
-    panel.set_title(axis if used else f"{axis}, were growth {RULES[axis]}", fontsize=9)
+    panel.set_title(axis if used else f"{axis}, were unclip {RULES[axis]}", fontsize=9)
     panel.legend(fontsize=7, frameon=False)
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from hmean.errors import InputError
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
-from hmean.types import PostprocessParams
 
 CHECKPOINT_FORMAT = 2
 

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from hmean.errors import InputError
 from hmean.files import write_with
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import CHECKPOINT_FORMAT, Carried, PostprocessChange, parse_carried
-from hmean.types import PostprocessParams
 
 _PREFIX = "detector."  # of the network's names among those of the Lightning module
 

@@ -14,6 +14,7 @@ from hmean.files import read_json
 from hmean.metrics.bootstrap import Interval, Verdict, bootstrap_intervals, verdict
 from hmean.metrics.scorer import PageScore, Scorer
 from hmean.metrics.statistics import Compared
+from hmean.postprocess.parameters import present_names
 from hmean.records import Record
 from hmean.runs.folder import differences, load_yaml
 from hmean.runs.results import read_page_scores, score_files
@@ -134,7 +135,7 @@ def open_result(path: Path, truth: Path | None = None, images: Path | None = Non
     file = path / "scores.json"
     if not file.is_file():
         raise InputError(f"{path}: has no scores.json; give a run folder, or a prediction file and --truth")
-    record = read_json(file)
+    record = present_names(read_json(file))
     pages = read_page_scores(file, record)
     scored_with = {key: record[key] for key in SCORED_WITH if key in record}
     return Result(

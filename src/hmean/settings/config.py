@@ -12,6 +12,7 @@ import inspect
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import GenericAlias
 from typing import Annotated, Any, Literal, TypeVar
 
 import pydantic
@@ -24,7 +25,8 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, Field
 
 from hmean.errors import InputError
-from hmean.types import GROWN_BY, Growth, PostprocessParams, Statistic
+from hmean.postprocess.parameters import OLD_NAMES, PARAMETERS, PostprocessParams, implied_unclip, present_names
+from hmean.types import Statistic
 
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -206,21 +208,29 @@ class EncoderConfig(Component):
     model_name: str
 
 
-class PostprocessConfig(_Strict):
-    """See ``hmean.postprocess.decoding``."""
+def with_fields(fields: Mapping[str, Any]) -> Callable[[type[Model]], type[Model]]:
+    """Add fields, (type, default) by name, to a model whose class it decorates."""
 
-    thresh: Share
-    box_thresh: Share
-    growth: Growth
-    unclip_ratio: NonNegative
-    inverse_r: Annotated[float, Field(gt=0, le=1)]
-    min_size: NonNegative
-    max_candidates: Count
-    use_polygon: bool
+    def decorate(model: type[Model]) -> type[Model]:
+        return pydantic.create_model(
+            model.__name__, __base__=model, __module__=model.__module__, __doc__=model.__doc__, **fields
+        )
+
+    return decorate
+
+
+@with_fields({name: (parameter.annotation(), parameter.default) for name, parameter in PARAMETERS.items()})
+class PostprocessConfig(_Strict):
+    """The parameters that ``hmean.postprocess.parameters`` declares."""
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, values: Any) -> Any:
+        return present_names(values)
 
     def params(self) -> PostprocessParams:
         """The record that the post-processing takes."""
-        return PostprocessParams(**self.model_dump())
+        return PostprocessParams.from_dict(self.model_dump())
 
 
 class HeadConfig(Component):
@@ -294,23 +304,21 @@ class PredictConfig(_Strict):
         return int(which) - 1, int(of)
 
 
+@with_fields({name: (GenericAlias(list, (parameter.annotation(),)), []) for name, parameter in PARAMETERS.items()})
 class TuneConfig(_Strict):
     """The grid (an empty list keeps the model's value), what to raise and what to hold."""
 
-    thresh: list[Share]
-    box_thresh: list[Share]
-    growth: list[Growth]
-    unclip_ratio: list[NonNegative]
-    inverse_r: list[Annotated[float, Field(gt=0, le=1)]]
-    min_size: list[NonNegative]
-    max_candidates: list[Count]
-    use_polygon: list[bool]
     objective: (
         Statistic | Annotated[dict[Statistic, Annotated[float, Field(gt=0, allow_inf_nan=False)]], Field(min_length=1)]
     )
     precision: Share
     recall: Share
     folds: Annotated[int, Field(ge=2)]
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _read_old_names(cls, values: Any) -> Any:
+        return present_names(values)
 
     def weights(self) -> dict[Statistic, float]:
         """The objective as weights of hmeans."""
@@ -386,8 +394,10 @@ def compose(overrides: Sequence[str], carried: Mapping[str, Any] | None = None) 
     values, groups = _parse(overrides)
     node = _compose_groups(groups)
     OmegaConf.set_struct(node, value=False)
+    _use_present_names(node)
     for section, value in (carried or {}).items():
         node[section] = value
+    _use_present_names(node)
     faults = []
     for key, value in values:
         try:
@@ -395,12 +405,15 @@ def compose(overrides: Sequence[str], carried: Mapping[str, Any] | None = None) 
                 _delete(node, key)
             else:
                 OmegaConf.update(node, key, value, merge=True, force_add=True)
+            _use_present_names(node)
         except (OmegaConfBaseException, HydraException, KeyError, TypeError, AttributeError) as error:
             faults.append(f"{key}: cannot be set ({error})")
-    told, knobs = {key for key, _ in values}, "models.head.postprocess."
-    rules = [growth for growth, name in GROWN_BY.items() if knobs + name in told]
-    if len(rules) == 1 and knobs + "growth" not in told and not faults:  # as in PostprocessParams.replaced
-        OmegaConf.update(node, knobs + "growth", rules[0], force_add=True)
+    section = "models.head.postprocess."
+    names = [key.removeprefix(section) for key, _ in values if key.startswith(section)]
+    given = {OLD_NAMES.get(name, name) for name in names}
+    unclip = implied_unclip(given)
+    if unclip is not None and "unclip" not in given and not faults:  # as in PostprocessParams.replaced
+        OmegaConf.update(node, f"{section}unclip", unclip, force_add=True)
     try:
         plain = OmegaConf.to_container(node, resolve=True)
     except OmegaConfBaseException as error:
@@ -408,6 +421,15 @@ def compose(overrides: Sequence[str], carried: Mapping[str, Any] | None = None) 
     if node.get("exp_name") is None and isinstance(plain, dict):
         plain["exp_name"] = groups.get("preset")
     return _check(plain, faults)
+
+
+def _use_present_names(node: DictConfig) -> None:
+    """Rename parameters that a preset, a checkpoint or an override gives by an old name; it replaces what was there."""
+    for key in ("models.head.postprocess", "tune"):
+        section = OmegaConf.select(node, key)
+        for old, present in OLD_NAMES.items():
+            if isinstance(section, DictConfig) and old in section:
+                section[present] = section.pop(old)
 
 
 def _parse(overrides: Sequence[str]) -> tuple[list[tuple[str, Any]], dict[str, str]]:

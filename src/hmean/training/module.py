@@ -19,7 +19,8 @@ from hmean.errors import InputError
 from hmean.metrics.scorer import PageScore, Scorer
 from hmean.network.detector import Detector, probability_maps
 from hmean.postprocess.decoding import PageMap, detect
-from hmean.types import Characters, PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.types import Characters
 
 
 class DetectorModule(pl.LightningModule):

@@ -23,7 +23,8 @@ from hmean.metrics.iou import MatchCounts
 from hmean.metrics.scorer import PageScore, Scorer, over_pages, score_arrays
 from hmean.metrics.statistics import from_sums, page_prh, summands
 from hmean.postprocess.decoding import detect_each
-from hmean.types import Characters, Detections, Page, PostprocessParams, Statistic
+from hmean.postprocess.parameters import READ_WITH, PostprocessParams, is_read
+from hmean.types import Characters, Detections, Page, Statistic
 
 Floats = NDArray[np.float64]
 MOVES = 4  # of the last grid of a search, at most: on a flat top it would wander
@@ -145,10 +146,10 @@ def gain_of(
 
 
 def grid(present: PostprocessParams, axes: Mapping[str, Sequence[Any]]) -> list[PostprocessParams]:
-    """Every combination of the axes, the present values first; an axis of the other growth rule multiplies nothing."""
-    unused = {"ratio": "inverse_r", "inverse": "unclip_ratio"}
+    """Every combination of the axes, the present values first; an axis that is not read multiplies nothing."""
     points = [replace(present, **dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
-    points = [replace(p, **{unused[p.growth]: getattr(present, unused[p.growth])}) for p in points]
+    kept = {name: getattr(present, name) for name in READ_WITH.values()}
+    points = [replace(p, **{k: v for k, v in kept.items() if not is_read(k, p.unclip)}) for p in points]
     return list(dict.fromkeys([present, *points]))
 
 
@@ -190,18 +191,18 @@ def choose(
 
 
 def _places(settings: Sequence[PostprocessParams]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each setting stands on the grid: steps along the ordered knobs (S, A), and mode and growth rule (S,).
+    """Where each setting stands on the grid: steps along the ordered knobs (S, A), and outline and unclip mode (S,).
 
     The first, the present one, may lie off the grid, at -2: then it is nobody's neighbour.
     """
 
     def row(setting: PostprocessParams) -> list[float]:
-        growth = setting.unclip_ratio if setting.growth == "ratio" else setting.inverse_r
-        return [setting.thresh, setting.box_thresh, growth, setting.min_size, setting.max_candidates]
+        distance = getattr(setting, READ_WITH[setting.unclip])
+        return [setting.thresh, setting.box_thresh, distance, setting.min_size, setting.max_candidates]
 
     rows, kinds = (
         np.array([row(s) for s in settings]),
-        np.array([2 * s.use_polygon + (s.growth == "ratio") for s in settings]),
+        np.array([2 * s.use_polygon + (s.unclip == "ratio") for s in settings]),
     )
     on_grid, place = np.ones(len(rows), dtype=np.bool_), np.zeros(rows.shape, dtype=np.int64)
     for axis, kind in itertools.product(range(rows.shape[1]), np.unique(kinds)):
@@ -214,10 +215,10 @@ def _places(settings: Sequence[PostprocessParams]) -> tuple[NDArray[np.int64], N
 
 
 def grid_size(axes: Mapping[str, Sequence[Any]]) -> int:
-    """Settings of a grid: each growth rule reads one of ``unclip_ratio`` and ``inverse_r``."""
-    read = {"ratio": "unclip_ratio", "inverse": "inverse_r"}
-    size = sum(len(axes[read[rule]]) for rule in axes["growth"])
-    return size * math.prod(len(values) for axis, values in axes.items() if axis not in ("growth", *read.values()))
+    """Settings of a grid: each unclip mode reads one of ``unclip_ratio`` and ``inverse_r``."""
+    size = sum(len(axes[READ_WITH[mode]]) for mode in axes["unclip"])
+    others = [values for axis, values in axes.items() if axis not in ("unclip", *READ_WITH.values())]
+    return size * math.prod(len(values) for values in others)
 
 
 class Scored:
@@ -247,7 +248,7 @@ def search(
     """The last of a row of grids, each twice as fine around what the one before chose, and the choice from it.
 
     The first takes every 2^n-th value of each list so that it has at most ``most`` settings (all, if so many) and
-    settles mode and growth rule; the last takes the lists' own values, two steps to either side, following its choice.
+    settles mode and unclip mode; the last takes the lists' own values, two steps to either side, following its choice.
     A point at a time would lose what a grid shares: components of a map, regions that ``box_thresh`` only drops.
     """
     ordered = {axis: sorted(set(values)) for axis, values in axes.items()}

@@ -32,7 +32,7 @@ from fastapi.responses import JSONResponse
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from pydantic import Field, WithJsonSchema
+from pydantic import WithJsonSchema
 from pydantic_core import from_json
 from starlette.datastructures import ImmutableMultiDict
 from starlette.exceptions import HTTPException
@@ -44,7 +44,8 @@ from hmean.errors import InputError
 from hmean.geometry import Image
 from hmean.images import decode
 from hmean.inference.detector import TextDetector
-from hmean.types import Detections, Growth, PostprocessParams
+from hmean.postprocess.parameters import PARAMETERS, PostprocessParams, present_names
+from hmean.types import Detections
 
 log = logging.getLogger("hmean.serve")
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
@@ -57,18 +58,6 @@ def _whole(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Share = Annotated[float, Field(ge=0, le=1)]
-# What a request may set. Narrower than a config: it comes from strangers.
-KNOBS: dict[str, Any] = {
-    "thresh": Share,
-    "box_thresh": Share,
-    "growth": Growth,
-    "unclip_ratio": Annotated[float, Field(ge=0, le=10)],
-    "inverse_r": Annotated[float, Field(ge=0.1, le=1)],
-    "min_size": Annotated[float, Field(ge=0, le=1000)],
-    "max_candidates": Annotated[int, Field(ge=1, le=10_000), pydantic.BeforeValidator(_whole)],
-    "use_polygon": bool,
-}
 _EXAMPLE = "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgAQAAAABbAUdZAAAAEUlEQVR42mP8z8DAwMQwaAkAswEBP25AfJYAAAAASUVORK5CYII="
 
 _BEARER = HTTPBearer(auto_error=False)
@@ -220,14 +209,32 @@ class _Form(MultiPartParser):
 def request_model(params: PostprocessParams) -> type[pydantic.BaseModel]:
     """The record of a request: ``image`` and the knobs, with ``params`` as defaults."""
     config = pydantic.ConfigDict(extra="forbid", strict=True, frozen=True)
-    knobs: Any = {name: (kind, getattr(params, name)) for name, kind in KNOBS.items()}
-    return pydantic.create_model("DetectRequest", __config__=config, image=(_Bytes, ...), **knobs)
+    fields: dict[str, Any] = {"image": (_Bytes, ...)}
+    for name, parameter in PARAMETERS.items():
+        kind = parameter.annotation(in_request=True)
+        if parameter.type is int:
+            kind = Annotated[kind, pydantic.BeforeValidator(_whole)]
+        fields[name] = (kind, getattr(params, name))
+    return pydantic.create_model("DetectRequest", __config__=config, **fields)
 
 
 def params_of(asked: pydantic.BaseModel, otherwise: PostprocessParams) -> PostprocessParams:
-    """The values asked for, as ``PostprocessParams.replaced`` has it; beside ``growth`` none is refused as unread."""
+    """The values asked for, as ``PostprocessParams.replaced`` has it; beside ``unclip`` none is refused as unread."""
     given = asked.model_dump(include=asked.model_fields_set - {"image"})
-    return replace(otherwise, **given) if "growth" in given else otherwise.replaced(given)
+    return replace(otherwise, **given) if "unclip" in given else otherwise.replaced(given)
+
+
+def _renamed(options: dict[str, Any]) -> dict[str, Any]:
+    """Options by the names of this version.
+
+    Raises:
+        RefusalError: if one is given twice, by its old and by its present name.
+    """
+    try:
+        renamed: dict[str, Any] = present_names(options)
+    except ValueError as error:
+        raise RefusalError(422, "invalid", str(error)) from None
+    return renamed
 
 
 def _typed(text: str) -> object:
@@ -390,13 +397,13 @@ class Service:
         limits = self.limits
         try:
             async with asyncio.timeout(min(limits.grace_s, limits.timeout_s)) as patience:
-                fields = {"image": None} | await self._fields(request, patience)
+                fields = {"image": None} | _renamed(await self._fields(request, patience))
         except TimeoutError:
             rate = f"came more slowly than {limits.least_rate / 1000:g} kB/s"
             raise RefusalError(408, "slow", f"the body {rate}, or took more than {limits.timeout_s:g} s") from None
         except ClientDisconnect:
             raise RefusalError(499, "gone", "the client has gone") from None
-        query = {key: _typed(value) for key, value in request.query_params.items()}
+        query = _renamed({key: _typed(value) for key, value in request.query_params.items()})
         faults = dict.fromkeys(_repeated(request.query_params))  # in order, each once
         if "image" in query:
             faults["image: belongs in the body, not in the query"] = None

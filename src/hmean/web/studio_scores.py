@@ -18,8 +18,9 @@ from hmean.metrics.cleval import Counts
 from hmean.metrics.scorer import score_pages
 from hmean.metrics.statistics import page_prh
 from hmean.postprocess.decoding import PageMap, detect
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.grids import Floats, SettingScores, score_settings
-from hmean.types import PRH, Characters, Detections, Page, PostprocessParams
+from hmean.types import PRH, Characters, Detections, Page
 
 CURVE = tuple(i / 20 for i in range(20))  # values of box_thresh at which P and R are drawn
 FAULTS = ("missed", "split", "false", "doubled", "merged")  # of a page, in characters

@@ -12,10 +12,11 @@ from hmean.ensemble.detect import detect_voted, mean_map
 from hmean.ensemble.voting import VotingParams
 from hmean.metrics.scorer import Scorer
 from hmean.postprocess.decoding import PageMap, detect
-from hmean.types import Page, Polygons, PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.types import Page, Polygons
 from support.plane import rect_corners
 
-PARAMS = PostprocessParams(thresh=0.5, box_thresh=0.5, growth="inverse", inverse_r=0.6, min_size=1)
+PARAMS = PostprocessParams(thresh=0.5, box_thresh=0.5, unclip="inverse", inverse_r=0.6, min_size=1)
 WORDS = [rect_corners(60 + 150 * (i % 3), 50 + 48 * (i // 3), 110, 24, angle) for i, angle in enumerate([0, 3, -3, 8, 0, -8, 2, 1, 0])]  # fmt: skip
 
 

@@ -79,14 +79,15 @@ def test_knobs_hold_for_one_call_and_are_checked(detector, photo):
             detector(photo, **wrong)
 
 
-def test_the_growth_rule_follows_its_value(detector, photo):
+def test_the_unclip_mode_follows_its_value(detector, photo):
     """unclip_ratio and inverse_r belong to one rule each; a value that is not read would be obeyed by nobody."""
-    assert detector.params.growth == "inverse"
-    assert same(detector(photo, unclip_ratio=2.0), detector(photo, growth="ratio", unclip_ratio=2.0))
+    assert detector.params.unclip == "inverse"
+    assert same(detector(photo, unclip_ratio=2.0), detector(photo, unclip="ratio", unclip_ratio=2.0))
     assert not same(detector(photo, unclip_ratio=2.0), detector(photo))
     assert same(detector(photo, **detector.params.to_dict()), detector(photo))
-    with pytest.raises(InputError, match="unclip_ratio is not read with growth=inverse"):
-        detector(photo, growth="inverse", unclip_ratio=2.0)
+    with pytest.raises(InputError, match="unclip_ratio is not read with unclip=inverse"):
+        detector(photo, unclip="inverse", unclip_ratio=2.0)
+    assert same(detector(photo, growth="ratio"), detector(photo, unclip="ratio"))  # its name in earlier versions
 
 
 def test_a_changed_network_is_refused(ink, tmp_path):

@@ -12,11 +12,12 @@ from hmean.labels.ufo import UfoLabels
 from hmean.metrics.scorer import Scorer
 from hmean.postprocess.components import find_components
 from hmean.postprocess.decoding import PageMap, detect, detect_each, detect_pages, growth_distance
-from hmean.types import Polygons, PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.types import Polygons
 from support import plane
 
-EXACT = PostprocessParams(thresh=0.5, box_thresh=0.5, growth="inverse", inverse_r=0.6, min_size=1)
-NOTHING = PostprocessParams(thresh=0.5, box_thresh=0.0, growth="inverse", inverse_r=1.0, min_size=0)
+EXACT = PostprocessParams(thresh=0.5, box_thresh=0.5, unclip="inverse", inverse_r=0.6, min_size=1)
+NOTHING = PostprocessParams(thresh=0.5, box_thresh=0.0, unclip="inverse", inverse_r=1.0, min_size=0)
 
 
 def found(probability, params, to_page=None, size=None):
@@ -214,7 +215,7 @@ def test_many_settings_at_once_equal_one_by_one(probability, use_polygon, random
     page = PageMap("page", probability, geometry.scaling(2.0, 3.0), 2 * width, 3 * height)
     many = [
         PostprocessParams(
-            thresh=random.choice([0.2, 0.5, 0.6]), box_thresh=random.choice([0.0, 0.5]), growth=random.choice(["ratio", "inverse"]),
+            thresh=random.choice([0.2, 0.5, 0.6]), box_thresh=random.choice([0.0, 0.5]), unclip=random.choice(["ratio", "inverse"]),
             min_size=random.choice([0, 3]), max_candidates=random.choice([2, 1000]), use_polygon=use_polygon,
         )
         for _ in range(5)
@@ -245,6 +246,6 @@ def test_thousands_of_candidates():
     probability = np.zeros((1024, 1024), np.float32)
     probability[::4, ::4] = probability[1::4, ::4] = 0.9
     regions = found(
-        probability, PostprocessParams(thresh=0.5, box_thresh=0.5, growth="inverse", min_size=0, max_candidates=100_000)
+        probability, PostprocessParams(thresh=0.5, box_thresh=0.5, unclip="inverse", min_size=0, max_candidates=100_000)
     )
     assert len(regions) == 256 * 256

@@ -22,7 +22,7 @@ SPEC_KEYS = [
     "models.head.postprocess.max_candidates",
     "models.head.postprocess.use_polygon",
     "models.head.postprocess.unclip_ratio",
-    "models.head.postprocess.growth",
+    "models.head.postprocess.unclip",
     "models.encoder.model_name",
     "datasets.train_dataset.annotation_path",
     "datasets.predict_dataset.image_path",
@@ -152,7 +152,7 @@ def test_a_checkpoint_may_not_name_any_function_it_likes():
         ("transforms.train.crop=100", "multiple of 32"),
         ("transforms.train.long_side=[640,320]", r"\[low, high\]"),
         ("transforms.train={crop: null, long_side: [320, 640]}", "without crop"),
-        ("models.head.postprocess.growth=double", "'ratio' or 'inverse'"),
+        ("models.head.postprocess.unclip=double", "'ratio' or 'inverse'"),
         ("transforms.long_side=${nothing}", "nothing"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from hmean.metrics.scorer import Scorer
 from hmean.postprocess.decoding import PageMap, detect
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.grids import (
     Scored,
     SettingScores,
@@ -19,7 +20,7 @@ from hmean.tuning.grids import (
     score_settings,
     search,
 )
-from hmean.types import Page, Polygons, PostprocessParams
+from hmean.types import Page, Polygons
 
 PRESENT = PostprocessParams()
 
@@ -113,7 +114,7 @@ def replace_chosen(choice):
 
 def test_the_grid_tries_each_setting_once():
     axes = {
-        "growth": ["ratio", "inverse"],
+        "unclip": ["ratio", "inverse"],
         "unclip_ratio": [1.0, 2.0],
         "inverse_r": [0.4, 0.5, 0.6],
         "thresh": [0.3, 0.4],
@@ -139,7 +140,7 @@ def test_scores_of_a_grid_equal_those_of_one_setting_after_another(threads):
     axes = {
         "thresh": [0.3, 0.5],
         "box_thresh": [0.3, 0.5, 0.7],
-        "growth": ["ratio", "inverse"],
+        "unclip": ["ratio", "inverse"],
         "max_candidates": [2, 1000],
         "use_polygon": [False, True],
     }
@@ -162,9 +163,9 @@ def test_scores_of_a_grid_equal_those_of_one_setting_after_another(threads):
 
 def test_the_middle_is_among_settings_of_one_kind_and_on_the_grid():
     """Another growth rule is no neighbour, and present values between the lists tear no hole into the grid."""
-    present = PostprocessParams(thresh=0.28, growth="inverse", inverse_r=0.68)
+    present = PostprocessParams(thresh=0.28, unclip="inverse", inverse_r=0.68)
     axes = {
-        "growth": ["ratio", "inverse"],
+        "unclip": ["ratio", "inverse"],
         "unclip_ratio": [1.0, 1.5],
         "inverse_r": [0.5, 0.6, 0.7, 0.8, 0.9],
         "thresh": [0.2, 0.25, 0.3, 0.35, 0.4],
@@ -175,17 +176,17 @@ def test_the_middle_is_among_settings_of_one_kind_and_on_the_grid():
     worth = rng.normal(0, 0.02, 60)
     for i, s in enumerate(settings):  # a broad top at r .7, thresh .3; ratio is far below
         off = max(abs(s.inverse_r - 0.7) - 0.05, 0) + max(abs(s.thresh - 0.3) - 0.03, 0)
-        h = 0.75 if s.growth == "ratio" else 0.95 - 0.1 * off
+        h = 0.75 if s.unclip == "ratio" else 0.95 - 0.1 * off
         counts[i, :, 0], counts[i, :, 3] = 1000, 20
         counts[i, :, 1] = np.round(1000 * np.clip(h + worth + rng.normal(0, 0.002, 60), 0, 1))
     scores = SettingScores(settings, counts, np.zeros((len(settings), 60, 2, 3), dtype=np.int64))
     chosen = settings[choose(scores, {"macro": 1.0}).chosen]
-    assert (chosen.growth, chosen.inverse_r, chosen.thresh) == ("inverse", 0.7, 0.3)
+    assert (chosen.unclip, chosen.inverse_r, chosen.thresh) == ("inverse", 0.7, 0.3)
 
 
 FINE = {
     "use_polygon": [False],
-    "growth": ["inverse", "ratio"],
+    "unclip": ["inverse", "ratio"],
     "thresh": np.linspace(0.1, 0.9, 41).round(3).tolist(),
     "box_thresh": np.linspace(0.1, 0.9, 41).round(3).tolist(),
     "unclip_ratio": np.linspace(0.5, 2.5, 21).round(3).tolist(),
@@ -200,7 +201,7 @@ def landscape(rng, pages, best):
 
     def score(settings):
         at = np.array([[s.thresh, s.box_thresh, s.unclip_ratio / 2.5] for s in settings])
-        loss = ((at[:, None] - tops) ** 2).sum(axis=2) + 0.3 * np.array([s.growth == "inverse" for s in settings])[
+        loss = ((at[:, None] - tops) ** 2).sum(axis=2) + 0.3 * np.array([s.unclip == "inverse" for s in settings])[
             :, None
         ]
         counts = np.zeros((len(settings), pages, 8), dtype=np.int64)
@@ -217,7 +218,7 @@ def test_a_planted_optimum_of_a_large_space_is_found_by_few_settings():
     scores, choice = search(PRESENT, FINE, every, lambda part: choose(part, {"macro": 1.0}, draws=100), most=500)
     found = scores.settings[choice.best]
     assert len(every.known) < 1_000
-    assert found.growth == "ratio"
+    assert found.unclip == "ratio"
     assert found.thresh == pytest.approx(best.thresh, abs=0.021)  # a step of the list
     assert found.box_thresh == pytest.approx(best.box_thresh, abs=0.021)
     assert found.unclip_ratio == pytest.approx(best.unclip_ratio, abs=0.11)
@@ -227,7 +228,7 @@ def test_a_planted_optimum_of_a_large_space_is_found_by_few_settings():
 
 
 def test_a_space_that_is_small_enough_is_scored_whole():
-    axes = {"growth": ["ratio"], "unclip_ratio": [1.0, 1.5, 2.0], "inverse_r": [0.5], "thresh": [0.4, 0.2, 0.3]}
+    axes = {"unclip": ["ratio"], "unclip_ratio": [1.0, 1.5, 2.0], "inverse_r": [0.5], "thresh": [0.4, 0.2, 0.3]}
     every = Scored(landscape(np.random.default_rng(7), 20, PRESENT))
     scores, _ = search(PRESENT, axes, every, lambda part: choose(part, {"macro": 1.0}, draws=10), most=9)
     assert set(scores.settings) == set(grid(PRESENT, axes))

@@ -18,7 +18,7 @@ pytest.importorskip("fastapi", reason="needs hmean[serve]")
 from fastapi.testclient import TestClient
 
 from hmean.errors import InputError
-from hmean.types import PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.web.service import FORMATS, Batcher, Job, Limits, create_app, pixels_of
 from support.serving import Fake
 
@@ -88,25 +88,28 @@ def test_kinds_of_image(client, kind):
     assert post(client, picture(kind), f"image/{kind.lower()}").json()["img_w"] == 40
 
 
-def test_growth_follows_the_value_that_is_given(client):
+def test_the_unclip_mode_follows_the_value_that_is_given(client):
     rules = [
-        post(client, picture(), **query).json()["postprocess"]["growth"]
-        for query in ({}, {"unclip_ratio": 1.8}, {"inverse_r": 0.5}, {"unclip_ratio": 1.8, "growth": "inverse"}, {"unclip_ratio": 1, "inverse_r": 0.5})
+        post(client, picture(), **query).json()["postprocess"]["unclip"]
+        for query in ({}, {"unclip_ratio": 1.8}, {"inverse_r": 0.5}, {"unclip_ratio": 1.8, "unclip": "inverse"}, {"unclip_ratio": 1, "inverse_r": 0.5})
     ]  # fmt: skip
     assert rules == ["inverse", "ratio", "inverse", "inverse", "inverse"]
+    assert post(client, picture(), growth="ratio").json()["postprocess"]["unclip"] == "ratio"  # its old name
+    said = post(client, picture(), growth="ratio", unclip="ratio").json()
+    assert said["faults"] == ["growth is the old name of unclip: leave one of them out"]
 
 
 # --- what it refuses ------------------------------------------------------------------------------------------------
 
 
 def test_all_faults_of_the_options_are_listed(client):
-    said = post(client, picture(), thresh=1.5, box_thresh="NaN", unclip_ratio=1e9, inverse_r="x", growth="round", min_size=-1,
+    said = post(client, picture(), thresh=1.5, box_thresh="NaN", unclip_ratio=1e9, inverse_r="x", unclip="round", min_size=-1,
                 max_candidates=1.5, use_polygon=1, tresh=0.3)  # fmt: skip
     assert said.status_code == 422
     names = [
         "thresh",
         "box_thresh",
-        "growth",
+        "unclip",
         "unclip_ratio",
         "inverse_r",
         "min_size",

@@ -9,12 +9,12 @@ from hmean.labels.ufo import UfoLabels
 from hmean.metrics.breakdown import COLUMNS, break_down
 from hmean.metrics.scorer import score_pages
 from hmean.postprocess.decoding import detect
-from hmean.types import PostprocessParams
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.web import studio_scores as studio
 from hmean.web.studio_scores import CURVE, FAULTS, Model, Superseded, text_heights
 from support.planted import planted_map
 
-PARAMS = PostprocessParams(thresh=0.3, box_thresh=0.5, growth="inverse", inverse_r=0.6, min_size=2)
+PARAMS = PostprocessParams(thresh=0.3, box_thresh=0.5, unclip="inverse", inverse_r=0.6, min_size=2)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def model(truth, maps):
     return Model(truth, maps.__getitem__, "transcription", threads=2)
 
 
-SETTINGS = [PARAMS, replace(PARAMS, thresh=0.6), replace(PARAMS, growth="ratio"), replace(PARAMS, use_polygon=True)]
+SETTINGS = [PARAMS, replace(PARAMS, thresh=0.6), replace(PARAMS, unclip="ratio"), replace(PARAMS, use_polygon=True)]
 
 
 @pytest.mark.parametrize("params", SETTINGS)

@@ -12,20 +12,12 @@ const percent = (v) => (100 * v).toFixed(2);
 const points = (v) => (v < 0 ? "−" : "+") + Math.abs(100 * v).toFixed(2);
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 
-const KNOBS = [
-  { key: "thresh", hint: "a pixel is text where P is above it", min: 0, max: 1, step: 0.01, keys: ["[", "]"] },
-  { key: "box_thresh", hint: "regions whose mean P is lower are dropped", min: 0, max: 1, step: 0.01, keys: [";", "'"] },
-  { key: "growth", hint: "how outlines grow back", choices: [["ratio", "ratio"], ["inverse", "inverse"]] },
-  { key: "unclip_ratio", hint: "how far outlines grow", min: 0, max: 4, step: 0.05, keys: [",", "."], growth: "ratio" },
-  { key: "inverse_r", hint: "the shrink that is undone: smaller grows more", min: 0.01, max: 1, step: 0.01, keys: [",", "."], growth: "inverse" },
-  { key: "min_size", hint: "thinner components are dropped, map pixels", min: 0, max: 30, step: 0.5, keys: ["<", ">"] },
-  { key: "use_polygon", hint: "outlines", choices: [[false, "rectangles"], [true, "polygons"]] },
-  { key: "max_candidates", hint: "the best so many are kept", min: 1, max: 2000, step: 1 },
-];
+// Keys that move a slider down and up. Parameters that share keys are read by different unclip modes: one is shown at a time.
+const SLIDER_KEYS = { thresh: ["[", "]"], box_thresh: [";", "'"], unclip_ratio: [",", "."], inverse_r: [",", "."], min_size: ["<", ">"] };
 const LAYERS = [["words", "w", true], ["regions", "p", true], ["faults", "x", true], ["map", "m", false]];
 const LETTERS = ["A", "B"];
 const state = { page: 0, run: 0, params: [], box: null, layers: {}, shown: [], truth: [], results: [], scores: null, fault: -1, ms: {} };
-let about, panes;
+let about, panes, knobs; // knobs: the parameters as the server declares them, and their elements
 
 const same = (a, b) => Object.keys(a).every((key) => a[key] === b[key]);
 const row = (page, run = state.run) => state.scores && state.scores.runs[run].pages[page]; // p, r, h, then the faults
@@ -91,9 +83,9 @@ function drawPage() {
 
 function drawKnobs() {
   const params = state.params[state.run], saved = about.runs[state.run].saved;
-  for (const knob of KNOBS) {
+  for (const knob of knobs) {
     const value = params[knob.key];
-    knob.row.hidden = Boolean(knob.growth) && knob.growth !== params.growth;
+    knob.row.hidden = !isRead(knob, params);
     knob.label.classList.toggle("changed", value !== saved[knob.key]);
     knob.label.title = `${knob.hint}; saved: ${saved[knob.key]}`;
     if (knob.choices) knob.select.value = String(value);
@@ -107,7 +99,7 @@ function drawKnobs() {
     const use = make("button", { textContent: "Use" });
     use.onclick = () => set({ ...entry.postprocess });
     const p = entry.postprocess;
-    return make("li", {}, make("span", { textContent: `thresh ${p.thresh}, box_thresh ${p.box_thresh}, ${p.growth} ${p.growth === "ratio" ? p.unclip_ratio : p.inverse_r}${p.use_polygon ? ", polygons" : ""}` }),
+    return make("li", {}, make("span", { textContent: `thresh ${p.thresh}, box_thresh ${p.box_thresh}, ${p.unclip} ${p.unclip === "ratio" ? p.unclip_ratio : p.inverse_r}${p.use_polygon ? ", polygons" : ""}` }),
       make("small", { textContent: `until ${entry.until.replace("T", " ")}: ${entry.why}` }), use);
   }));
   if (!about.runs[state.run].history.length) $("history").textContent = "none: the values are those of its training";
@@ -388,6 +380,7 @@ function handle(pane, run) {
   };
 }
 
+const isRead = (knob, params) => !knob.unclip || knob.unclip === params.unclip;
 const layer = (name) => { state.layers[name] = !state.layers[name]; $(`layer-${name}`).setAttribute("aria-pressed", state.layers[name]); panes.forEach((_, run) => drawPane(run)); };
 
 const KEYS = [
@@ -395,7 +388,7 @@ const KEYS = [
   [["f"], "next fault of the page", () => nextFault(1)], [["F"], "previous fault", () => nextFault(-1)],
   [["+", "="], "zoom in", () => zoom(1.4)], [["-"], "zoom out", () => zoom(1 / 1.4)], [["0"], "whole page", () => $("fit").click()],
   ...LAYERS.map(([name, key]) => [[key], `show or hide ${name}`, () => layer(name)]),
-  ...KNOBS.filter((knob) => knob.keys && knob.growth !== "inverse").flatMap((knob) => [0, 1].map((i) => [[knob.keys[i]], `${knob.growth ? "growth" : knob.key} ${i ? "up" : "down"}`, () => nudge(KNOBS.find((k) => k.keys?.[i] === knob.keys[i] && (!k.growth || k.growth === state.params[state.run].growth)), i ? 1 : -1)])),
+  ...Object.entries(SLIDER_KEYS).filter(([name]) => name !== "inverse_r").flatMap(([name, keys]) => [0, 1].map((i) => [[keys[i]], `${name === "unclip_ratio" ? "unclip_ratio or inverse_r" : name} ${i ? "up" : "down"}`, () => nudge(knobs.find((knob) => SLIDER_KEYS[knob.key]?.[i] === keys[i] && isRead(knob, state.params[state.run])), i ? 1 : -1)])),
   [["r"], "back to the saved values", () => $("reset").click()], [["s"], "save…", () => $("open-save").click()],
   [["1"], "settings of run A", () => take(0)], [["2"], "settings of run B", () => about.runs.length > 1 && take(1)],
   [["/"], "to the filters", () => $("kind").focus()], [["?"], "these keys", () => $("help").showModal()],
@@ -460,7 +453,7 @@ function build() {
     button.setAttribute("aria-pressed", on);
     $("layers").append(button);
   }
-  for (const knob of KNOBS) {
+  for (const knob of knobs) {
     const id = `knob-${knob.key}`, change = (value) => set({ ...state.params[state.run], [knob.key]: value });
     knob.label = make("label", { htmlFor: id, textContent: knob.key });
     if (knob.choices) {
@@ -510,6 +503,7 @@ function build() {
 
 async function start() {
   about = await ask("about");
+  knobs = about.parameters.map(({ name, help, unclip, choices, slider }) => ({ key: name, hint: help, unclip, choices, ...(slider && { min: slider.low, max: slider.high, step: slider.step }) }));
   state.params = about.runs.map((run) => ({ ...run.saved }));
   state.shown = about.pages.map((_, i) => i);
   build();
