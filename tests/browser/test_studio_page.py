@@ -397,7 +397,7 @@ def test_regions_and_scores_follow_a_slider(visit, runs):
     assert marked[0] != marked[1]
     changes(page, drawn, lambda: page.get_by_label("inverse_r, exactly").fill("0.3") or page.keyboard.press("Enter"))
     changes(page, drawn, lambda: page.get_by_label("use_polygon").select_option("polygons"))
-    page.get_by_label("unclip").select_option("ratio")
+    page.get_by_label("unclip", exact=True).select_option("ratio")
     assert page.get_by_label("unclip_ratio", exact=True).is_visible()
     assert not page.get_by_label("inverse_r", exact=True).is_visible()
     page.get_by_role("button", name="Reset").click()
