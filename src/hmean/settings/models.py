@@ -19,8 +19,11 @@ class ModelSettings(Settings):
     carried: ClassVar[tuple[str, ...]] = ("models", "transforms")
 
     run: str | None = None
+    """The best checkpoint of this run folder, or the winner of this campaign folder."""
     checkpoint_path: str | None
+    """A checkpoint, an exported model or an ensemble.json; in a training: the weights to start from."""
     trusted_targets: list[str]
+    """Packages whose classes a checkpoint may name in `_target_`, beside hmean's own."""
 
     def model_file(self) -> Path:
         """The file of the model.

@@ -28,7 +28,9 @@ Tracker = Literal["csv", "tensorboard", "wandb", "mlflow"]
 class Section(pydantic.BaseModel):
     """Named values, checked strictly: ``"0.3"`` is not a number and ``1`` is not a boolean."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 class Settings(Section):
@@ -78,10 +80,15 @@ class Folds(Section):
     """
 
     k: Annotated[int, Field(ge=2)] | None = None
+    """Number of folds to draw."""
     seed: int | None = None
+    """Seed of the draw."""
     file: str | None = None
+    """File that `hmean data split` wrote, in place of `k` and `seed`."""
     fold: Annotated[int, Field(ge=0)] = 0
+    """Number of the fold, from 0 on."""
     split: Literal["train", "val", "holdout"]
+    """`train`: all folds but this one; `val`: this fold; `holdout`: what the file keeps out of all folds."""
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Folds:
@@ -98,28 +105,36 @@ class Dataset(Section):
     """Labels, the folder of their images, and which folds of them; None: all pages."""
 
     image_path: str
+    """Folder of the images."""
     annotation_path: str
+    """Label file or folder (docs/reference/data.md)."""
     folds: Folds | None
+    """Which folds of the labels; null: all pages."""
 
 
 class TrainDataset(Dataset):
     """Also the folder with the maps of a ``teacher``, and its share of the shrink map (None: 0.5)."""
 
     teacher: str | None = None
+    """Folder with maps of these pages by a better model, from which a student learns too."""
     teacher_weight: Share | None = None
+    """The teacher's share of the shrink map; null: 0.5."""
 
 
 class TrainingDatasets(Section):
     """What a training reads."""
 
     train_dataset: TrainDataset
+    """Pages to learn from."""
     val_dataset: Dataset
+    """Pages that the best epoch is chosen on."""
 
 
 class LabelledDatasets(TrainingDatasets):
     """What an evaluation may read."""
 
     test_dataset: Dataset
+    """Pages that nothing is chosen on."""
 
     def of_split(self, split: SplitName) -> Dataset:
         """The data set of a split."""
@@ -134,6 +149,7 @@ class PredictDatasets(Section):
     """What a prediction reads when no inputs are given."""
 
     predict_dataset: Dataset
+    """Pages that `hmean predict` takes when no inputs are given."""
 
 
 class AllDatasets(LabelledDatasets, PredictDatasets):
@@ -144,30 +160,40 @@ class Loader(Section):
     """Batches of one data set; ``num_workers`` processes or threads read ahead."""
 
     batch_size: Count
+    """Pages or samples in one batch."""
     num_workers: Annotated[int, Field(ge=0)]
+    """Processes or threads that read ahead."""
 
 
 class Cache(Section):
     """See ``hmean.data.cache.PageCache``; off without a folder."""
 
     folder: str | None
+    """Keep decoded pages of training and validation in this folder; null: decode each time."""
     size_gb: Annotated[float, Field(gt=0)]
+    """Size that the folder may grow to, in gigabytes."""
 
 
 class TrainingLoaders(Section):
     """Loaders of a training."""
 
     cache: Cache
+    """Decoded pages kept on disk."""
     train_dataloader: Loader
+    """Batches of training."""
     val_dataloader: Loader
+    """Batches of validation."""
 
 
 class EvaluationLoaders(Section):
     """Loaders of an evaluation."""
 
     train_dataloader: Loader
+    """Batches of the training pages."""
     val_dataloader: Loader
+    """Batches of the validation pages."""
     test_dataloader: Loader
+    """Batches of the test pages."""
 
     def of_split(self, split: SplitName) -> Loader:
         """The loader of a split."""
@@ -182,6 +208,7 @@ class PredictLoaders(Section):
     """The loader of a prediction."""
 
     predict_dataloader: Loader
+    """Batches of a prediction."""
 
 
 class AllLoaders(TrainingLoaders, EvaluationLoaders, PredictLoaders):
@@ -195,46 +222,77 @@ class Augment(Section):
     """See ``hmean.data.transforms.Augment``."""
 
     rotate: NonNegative
+    """Largest rotation, degrees."""
     scale: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)]
+    """Smallest and largest zoom."""
     shift: Share
+    """Largest shift, as a share of the view."""
     shear: Annotated[float, Field(ge=0, lt=60)]
+    """Largest shear, degrees."""
     perspective: Annotated[float, Field(ge=0, le=0.2)]
+    """Largest shift of a corner, as a share of the view."""
     stretch: NonNegative
+    """Largest change of the aspect ratio."""
     hflip: Share
+    """Probability of a horizontal flip."""
     vflip: Share
+    """Probability of a vertical flip."""
     p: Share
+    """Probability that a sample is augmented at all."""
 
 
 class Photometric(Section):
     """See ``hmean.data.photometric.Photometric``."""
 
     brightness: Share
+    """Largest change of brightness."""
     contrast: Share
+    """Largest change of contrast."""
     saturation: Share
+    """Largest change of saturation."""
     hue: Annotated[float, Field(ge=0, le=0.5)]
+    """Largest change of hue, as a share of the colour circle."""
     p_color: Share
+    """Probability of a change of colours."""
     noise: Share
+    """Largest standard deviation of noise, as a share of white."""
     p_noise: Share
+    """Probability of noise."""
     blur: Annotated[float, Field(gt=0.1, le=10)]
+    """Largest standard deviation of blur, pixels."""
     p_blur: Share
+    """Probability of blur."""
     sharpen: Annotated[float, Field(ge=1)]
+    """Largest factor of sharpening."""
     p_sharpen: Share
+    """Probability of sharpening."""
     jpeg: Annotated[int, Field(ge=1, le=95)]
+    """Lowest JPEG quality."""
     p_jpeg: Share
+    """Probability of JPEG compression."""
     p_gray: Share
+    """Probability of a grey image."""
     p_shadow: Share
+    """Probability of a shadow."""
     p_fog: Share
+    """Probability of fog."""
 
 
 class TrainViews(Section):
     """How training samples are cut from pages."""
 
     crop: Annotated[int, Field(ge=32, multiple_of=32)] | None
+    """Side of the square crops, pixels; null: whole pages."""
     long_side: Annotated[list[Side], Field(min_length=2, max_length=2)]
+    """Longest side of the page, pixels: drawn log-uniformly between these for crops."""
     near_text: Share
+    """Share of the crops that hold a word on purpose."""
     views_per_page: Count
+    """Samples of each page in one epoch."""
     augment: Augment
+    """Geometric augmentation."""
     photometric: Photometric
+    """Photometric augmentation."""
 
     @pydantic.model_validator(mode="after")
     def _ordered(self) -> TrainViews:
@@ -255,13 +313,16 @@ class EvaluationView(Section):
     """How a page is shown to the network in evaluation and prediction."""
 
     long_side: Side
+    """Longest side of the page in evaluation and prediction, pixels."""
     pad: Literal["square", "stride"]
+    """`square`: to long_side x long_side; `stride`: to the next multiple of 32."""
 
 
 class Transforms(EvaluationView):
     """Views in evaluation and training."""
 
     train: TrainViews
+    """Views in training."""
 
 
 # --- model ------------------------------------------------------------------------------------------------------------
@@ -270,7 +331,7 @@ class Transforms(EvaluationView):
 class ComponentSection(pydantic.BaseModel):
     """A class or function named by ``_target_``; its other keys are its arguments, checked against its signature."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, use_attribute_docstrings=True)
     target: Annotated[str, Field(alias="_target_", pattern=r"^[\w.]+\.\w+$")]
 
     @pydantic.field_validator("target")
@@ -299,9 +360,13 @@ class TuneSection(Section):
     """
 
     objective: Statistic | Annotated[dict[Statistic, Annotated[float, Field(gt=0)]], Field(min_length=1)]
+    """The H mean to raise (`macro`, `pooled`, `iou50`, `iou70`), or weights: `{macro: 3, iou70: 1}`."""
     precision: Share
+    """Macro precision that must be kept."""
     recall: Share
+    """Macro recall that must be kept."""
     folds: Annotated[int, Field(ge=2)]
+    """Folds of page groups for the score on pages that nothing was chosen on."""
 
     def weights(self) -> dict[Statistic, float]:
         """The objective as weights of H means."""
@@ -339,51 +404,67 @@ class Encoder(ComponentSection):
     """Encoder: ``model_name`` is any timm name."""
 
     model_name: str
+    """Any timm name with `features_only`."""
 
 
 class Head(ComponentSection):
     """Head, and the post-processing of its maps."""
 
     postprocess: Postprocess
+    """From probability maps to text polygons."""
 
 
 class PostprocessedHead(Section):
     """Of the head only the post-processing, which is all that can change once a model is trained."""
 
     postprocess: Postprocess
+    """From probability maps to text polygons."""
 
 
 class TrainedModels(Section):
     """What can be set of a trained model."""
 
     head: PostprocessedHead
+    """The head's post-processing."""
 
 
 class Targets(Section):
     """See ``hmean.data.targets``."""
 
     shrink_ratio: Annotated[float, Field(gt=0, lt=1)]
+    """r of the paper: words are shrunk by area x (1 - r^2) / perimeter."""
     min_side: NonNegative
+    """Words thinner than this are ignored, pixels of the view."""
     antialias: bool = False  # checkpoints of earlier versions do not have it
+    """The shrink map says how much of a pixel is text, not whether its centre is."""
 
 
 class Optimizer(ComponentSection):
     """Optimizer."""
 
     lr: Annotated[float, Field(gt=0, strict=True)]
+    """Learning rate."""
     weight_decay: Annotated[float, Field(ge=0, strict=True)]
+    """Weight decay."""
 
 
 class Models(Section):
     """The network and how it learns."""
 
     encoder: Encoder
+    """Encoder."""
     decoder: ComponentSection
+    """Decoder."""
     head: Head
+    """Head."""
     loss: ComponentSection
+    """Loss."""
     targets: Targets
+    """Training targets."""
     optimizer: Optimizer
+    """Optimizer."""
     scheduler: ComponentSection
+    """Learning rate schedule."""
 
     def components(self) -> Components:
         """The classes and functions that are named by ``_target_``."""
@@ -424,23 +505,36 @@ class Trainer(Section):
     """How long a training runs, and on what."""
 
     max_epochs: Count
+    """Epochs."""
     accumulate_grad_batches: Count
+    """Batches of one optimizer step."""
     gradient_clip_val: Annotated[float, Field(gt=0)] | None
+    """Largest norm of the gradient; null: not clipped."""
     check_val_every_n_epoch: Count
+    """Epochs between validations."""
     limit_train_batches: Count | None
+    """Batches of an epoch, for a quick try; null: all."""
     ema_decay: Annotated[float, Field(gt=0, lt=1)] | None
+    """Decay of the moving average of the weights that is validated and saved; null: none."""
     precision: Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+    """`auto`: bf16 or fp16 mixed on a GPU that has it, fp32 elsewhere."""
     channels_last: bool
+    """Memory layout of images and weights."""
     compile: bool
+    """Compile the network with torch.compile."""
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    """Hardware to run on."""
     devices: Literal["auto"] | Count
+    """Number of devices."""
     strategy: Literal["auto", "ddp", "ddp_spawn"]
+    """Lightning's strategy for several devices."""
 
 
 class Accelerator(Section):
     """On what a trained model runs."""
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    """Hardware to run on."""
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -450,8 +544,11 @@ class Predict(Section):
     """What a prediction writes."""
 
     overlays: Annotated[int, Field(ge=0)]
+    """Pictures of the first pages with their text polygons drawn."""
     csv: bool
+    """Also write submission.csv."""
     shard: Annotated[str, Field(pattern=r"^[1-9]\d*/[1-9]\d*$")] | None = None
+    """`I/N`: predict the I-th of N disjoint shards of the files."""
 
     @pydantic.model_validator(mode="after")
     def _is_one_of_them(self) -> Predict:
@@ -470,6 +567,10 @@ class Crossval(Section):
     """How the pages of ``datasets.train_dataset`` are dealt to folds, and how many folds train at a time."""
 
     k: Annotated[int, Field(ge=2)]
+    """Number of folds."""
     holdout: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the pages kept out of all folds, to judge ensembles on."""
     seed: Annotated[int, Field(ge=0)]
+    """Seed of the folds."""
     agents: Count
+    """Folds that train at a time."""
