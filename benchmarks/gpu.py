@@ -1,4 +1,4 @@
-"""One training step on a CUDA device in mixed precision against fp32, and targets made there against the loader's."""
+"""One training step on a CUDA device in mixed precision against fp32."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness import Result, compare
 from targets import letterboxed, real_or_drawn
 from torch import Tensor
 
-from hmean.data import targets, targets_torch
+from hmean.data import targets
 from hmean.settings.build import build_detector
 from hmean.settings.config import build, compose
 
@@ -22,16 +22,14 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # the processor only re
 ABOUT = (
     f"On {torch.cuda.get_device_name() if torch.cuda.is_available() else 'no GPU'}. A step is forward, loss, backward and "
     "optimizer on one batch that is there already, random weights; fp32 lets convolutions use TF32, as torch does by "
-    "default. Memory is the step's peak above the weights and states of all forms. Targets: the words of a batch of views "
-    "to maps on the device; the peer draws them on one core and sends them. That mixed precision learns the same is "
-    "in `tests/e2e/test_cuda.py`."
+    "default. Memory is the step's peak above the weights and states of all forms. That mixed precision learns the same "
+    "is in `tests/e2e/test_cuda.py`."
 )
 MODELS = (("receipts_lite", 384, 16), ("resnet50", 960, 4), ("efficientnet_b4_lr_optimized", 960, 4))
 RULE = {"shrink_ratio": 0.4, "min_side": 3.0}
 
 
 def run() -> Iterator[Result]:
-    yield from _targets()
     for preset, side, batch in MODELS if DEVICE == "cuda" else [("receipts_lite", 64, 2)]:
         yield from _steps(preset, side, batch)
 
@@ -83,32 +81,6 @@ def _batch(side: int, size: int) -> dict[str, Tensor]:
     names = ("shrink", "threshold", "band", "valid")
     drawn = {name: torch.from_numpy(np.stack([getattr(m, name) for m in maps])).to(DEVICE) for name in names}
     return {"image": torch.randint(0, 256, (size, 3, side, side), dtype=torch.uint8, device=DEVICE), **drawn}
-
-
-def _targets() -> Iterator[Result]:
-    pages = real_or_drawn()
-    for side, size in ((384, 16), (640, 16), (960, 4)):
-        views = [letterboxed(page, side) for page in pages[: 4 * size]]
-        batches = [views[i : i + size] for i in range(0, len(views), size)]
-
-        def in_loader(batch: list[Any]) -> None:
-            maps = [targets.make_targets(*view, **RULE) for view in batch]
-            for name in ("shrink", "threshold", "band", "valid"):
-                torch.from_numpy(np.stack([getattr(m, name) for m in maps])).to(DEVICE)
-            _wait()
-
-        def on_device(batch: list[Any], side: int = side) -> None:
-            packed = [
-                targets_torch.pack(v.polygons, targets.shrink_distances(v.polygons, v.ignore, **RULE)) for v in batch
-            ]
-            words = {k: v.to(DEVICE) for k, v in targets_torch.collate(packed).items()}
-            targets_torch.make_targets(**words, shape=(len(batch), side, side), antialias=False)
-            _wait()
-
-        yield compare(
-            f"targets of {size} views, {side} px, on the device", "one core", batches, on_device, in_loader,
-            exact="`tests/e2e/test_cuda.py`", rounds=10,
-        )  # fmt: skip
 
 
 def _peak(step: Callable[[object], None]) -> float:

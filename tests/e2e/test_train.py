@@ -59,10 +59,9 @@ def test_same_seed_same_losses(trained_run, tiny, tmp_path):
     assert [r["train/loss"] for r in again] == pytest.approx([r["train/loss"] for r in rows(trained_run)], rel=1e-5)
 
 
-def test_targets_made_on_the_device_teach_the_same(trained_run, tiny, tmp_path):
-    assert main(["train", *tiny, "models.targets.device=true"]) == 0
-    again = rows(tmp_path / "outputs" / "tiny")
-    assert [r["train/loss"] for r in again] == pytest.approx([r["train/loss"] for r in rows(trained_run)], rel=1e-3)
+def test_a_removed_key_is_refused(tiny, capsys):
+    assert main(["train", *tiny, "models.targets.device=true"]) == 2
+    assert "models.targets.device: was removed" in capsys.readouterr().err
 
 
 def test_one_override_makes_targets_soft(trained_run, tiny, tmp_path):

@@ -41,7 +41,7 @@ from hmean.runs import folder as runs
 from hmean.runs.carried import Carried, PagesSeen
 from hmean.runs.checkpoints import save_content, to_content
 from hmean.runs.folder import RunFolder
-from hmean.runs.maps import find_maps
+from hmean.runs.maps import FoundMaps
 from hmean.settings.build import build_detector, build_train_view, open_pages
 from hmean.settings.config import Config, build, check_components, resolve
 from hmean.settings.opening import carried_models
@@ -164,14 +164,13 @@ def build_data(
     """Data sets and loaders of a config."""
     targets, loaders, source = config.models.targets, config.dataloaders, config.datasets.train_dataset
     fill = module.detector.encoder.fill
+    train_names = [train_pages.name(position) for position in range(len(train_pages))]
     cache = loaders.cache
     decoder = decode if cache.folder is None else PageCache(Path(cache.folder), int(cache.size_gb * 1e9))
     train = TrainDataset(
         replace(train_pages, decode=decoder), build_train_view(config), seed=config.seed,
         shrink_ratio=targets.shrink_ratio, min_side=targets.min_side, fill=fill, antialias=targets.antialias,
-        on_device=_draws_on_device(config) if targets.device == "auto" else targets.device,
-        teacher=find_maps(Path(source.teacher), [train_pages.name(i) for i in range(len(train_pages))])
-        if source.teacher else None,
+        teacher=None if source.teacher is None else FoundMaps(Path(source.teacher), train_names),
         teacher_weight=0.5 if source.teacher_weight is None else source.teacher_weight,
     )  # fmt: skip
     val_files = [val_pages.file(position) for position in range(len(val_pages))]
@@ -187,15 +186,6 @@ def build_data(
         train_workers=loaders.train_dataloader.num_workers,
         val_workers=loaders.val_dataloader.num_workers,
     )
-
-
-def _draws_on_device(config: Config) -> bool:
-    """A GPU draws a batch of maps as fast as one or two cores (docs/benchmarks.md), but the step waits for it.
-
-    So it does where few loader processes are what the step would wait for.
-    """
-    few = config.dataloaders.train_dataloader.num_workers < 4
-    return few and config.trainer.accelerator in ("auto", "gpu") and torch.cuda.is_available()
 
 
 def build_trainer(config: Config, folder: RunFolder) -> pl.Trainer:

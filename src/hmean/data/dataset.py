@@ -1,34 +1,43 @@
-"""Torch datasets over label sets: views, targets and batches. All chance is a function of (seed, epoch, position)."""
+"""Torch datasets over labelled pages: random views with targets for training, whole pages for evaluation.
+
+All chance is a function of (seed, epoch, position).
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler, default_collate
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
 
-from hmean import geometry
-from hmean.data import targets_torch
 from hmean.data.pages import LabelledImages
 from hmean.data.photometric import Photometric
-from hmean.data.targets import make_targets, shrink_distances
+from hmean.data.targets import make_targets
+from hmean.data.teacher import ReadTeacher, blend, teacher_in_view
 from hmean.data.transforms import Augment, Pad, View, letterbox, training_crop, training_page
 from hmean.errors import InputError
 from hmean.geometry import Image
 from hmean.images import Decoder, decode
-from hmean.runs.maps import quantise, read_map
 from hmean.types import Page
 
 
 @dataclass(frozen=True)
 class TrainView:
-    """How a training sample is cut from a page: ``crop`` pixels square, or (None) the whole page at ``long_side``."""
+    """How a training sample is cut from a page, and how it is changed.
+
+    Attributes:
+        long_side: range of the page's long side in the view, pixels.
+        crop: side of a square crop, pixels; None: the whole page at the largest ``long_side``.
+        near_text: probability that a crop holds some text.
+        augment: changes of place.
+        photometric: changes of colour and sharpness.
+    """
 
     long_side: tuple[int, int]
     crop: int | None
@@ -41,28 +50,57 @@ class TrainView:
         if self.crop is None:
             return training_page(rng, page.width, page.height, self.long_side[1], self.augment)
         return training_crop(
-            rng, page.width, page.height, page.polygons,
-            crop=self.crop, long_side=self.long_side, near_text=self.near_text, augment=self.augment,
-        )  # fmt: skip
+            rng,
+            page.width,
+            page.height,
+            page.polygons,
+            crop=self.crop,
+            long_side=self.long_side,
+            near_text=self.near_text,
+            augment=self.augment,
+        )
 
 
 class TrainDataset(Dataset[dict[str, Any]]):
-    """Random views with their targets; an item is asked for by (epoch, position).
+    """Random views with their targets, by (epoch, position).
 
-    An item holds ``image`` uint8 (3, H, W), ``shrink``, ``band``, ``valid`` uint8 (H, W) and ``threshold`` float32, or,
-    if they are made ``on_device``, what ``targets_torch.pack`` returns; or ``error``, where the page cannot be read.
-    With ``teacher``, map files by page, also ``teacher`` uint8 (H, W): its P in this view, for ``mix``.
+    An item holds ``image`` uint8 (3, H, W), and (H, W) each the maps of ``Targets``: ``shrink``, ``band``, ``valid``
+    uint8 and ``threshold`` float32. If its page cannot be read, it holds ``error`` alone, a message.
+
+    Args:
+        pages: what is trained on.
+        view: how samples are cut and changed.
+        seed: of all chance.
+        shrink_ratio: see ``make_targets``.
+        min_side: likewise.
+        fill: colour beside the page, RGB.
+        antialias: see ``make_targets``.
+        teacher: reads the map of a page that a teacher made. It is blended into ``shrink``.
+        teacher_weight: share of the teacher in ``shrink``, 0..1.
     """
 
     def __init__(
-        self, pages: LabelledImages, view: TrainView, *, seed: int, shrink_ratio: float, min_side: float,
-        fill: tuple[int, int, int], antialias: bool = False, on_device: bool = False,
-        teacher: Mapping[str, Path] | None = None, teacher_weight: float = 0.5,
-    ) -> None:  # fmt: skip
-        self.pages, self.view, self.seed = pages, view, seed
-        self.teacher, self.teacher_weight = teacher, teacher_weight
-        self.antialias, self.on_device = antialias, on_device
-        self.shrink_ratio, self.min_side, self.fill = shrink_ratio, min_side, fill
+        self,
+        pages: LabelledImages,
+        view: TrainView,
+        *,
+        seed: int,
+        shrink_ratio: float,
+        min_side: float,
+        fill: tuple[int, int, int],
+        antialias: bool = False,
+        teacher: ReadTeacher | None = None,
+        teacher_weight: float = 0.5,
+    ) -> None:
+        self.pages = pages
+        self.view = view
+        self.seed = seed
+        self.shrink_ratio = shrink_ratio
+        self.min_side = min_side
+        self.fill = fill
+        self.antialias = antialias
+        self.teacher = teacher
+        self.teacher_weight = teacher_weight
 
     def __len__(self) -> int:
         return len(self.pages)
@@ -70,129 +108,158 @@ class TrainDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         epoch, position = key
         rng = np.random.default_rng([self.seed, epoch, position])
-        index = position % len(self.pages)
+        index = position % len(self.pages)  # several views of a page have positions of their own
         try:
-            page = self.pages.page(index)
-            view = self.view.sample(rng, page)
-            pixels = self.pages.pixels(index, page, view.shrink)
-            taught = {} if self.teacher is None else {"teacher": seen_by(self.teacher[page.name], page, view)}
+            return self._sample(index, rng)
         except InputError as error:
-            return {"error": str(error)}
+            return {"error": str(error)}  # raised here, in a loader process, it would come out as a traceback
+
+    def _sample(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+        page = self.pages.page(index)
+        view = self.view.sample(rng, page)
+        pixels = self.pages.pixels(index, page, view.shrink)
         image = self.view.photometric(view.image(pixels, self.fill), rng)
-        words, rule = view.polygons(page.polygons), {"shrink_ratio": self.shrink_ratio, "min_side": self.min_side}
-        if self.on_device:
-            packed = targets_torch.pack(words, shrink_distances(words, page.ignored, **rule))
-            return {"image": to_tensor(image), **packed, **taught}
-        targets = make_targets(words, page.ignored, view.width, view.height, antialias=self.antialias, **rule)
+        targets = make_targets(
+            view.polygons(page.polygons),
+            page.ignored,
+            view.width,
+            view.height,
+            shrink_ratio=self.shrink_ratio,
+            min_side=self.min_side,
+            antialias=self.antialias,
+        )
+        shrink = torch.from_numpy(targets.shrink)
+        if self.teacher is not None:
+            taught = teacher_in_view(self.teacher(page.name), page, view)
+            shrink = blend(shrink, taught, self.teacher_weight)
         return {
             "image": to_tensor(image),
-            "shrink": torch.from_numpy(targets.shrink),
+            "shrink": shrink,
             "threshold": torch.from_numpy(targets.threshold),
             "band": torch.from_numpy(targets.band),
             "valid": torch.from_numpy(targets.valid),
-            **taught,
         }
 
 
-def seen_by(teacher: Path, page: Page, view: View) -> torch.Tensor:
-    """A teacher's map of the page in this view, uint8 (H, W), as the image is: warped once."""
-    known = read_map(teacher, page.name)
-    if (known.page_width, known.page_height) != (page.width, page.height):
-        raise InputError(f"{teacher}: is of another image than {page.name}, whose size is {page.width} x {page.height}")
-    planes = np.repeat(quantise(known.probability)[..., None], 3, axis=2)
-    return torch.from_numpy(geometry.warp(planes, view.matrix @ known.to_page, view.width, view.height)[..., 0].copy())
+def collate_train(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """A batch of training samples; or, where a page could not be read, the first item with an ``error``."""
+    for item in items:
+        if "error" in item:
+            return item
+    batch: dict[str, Any] = default_collate(items)
+    return batch
 
 
-def mix(shrink: torch.Tensor, teacher: torch.Tensor, weight: float) -> torch.Tensor:
-    """Shrink maps (N, H, W) of labels and of a teacher, uint8, as one: ``weight`` is the teacher's share."""
-    return torch.lerp(shrink.float(), teacher.float(), weight).round().to(torch.uint8)
+@dataclass(frozen=True, eq=False)
+class WholePage:
+    """One page, letterboxed.
+
+    Attributes:
+        position: in the data set.
+        image: uint8 (3, H, W).
+        view: where the page is in it.
+        size: width and height of the upright page, pixels.
+    """
+
+    position: int
+    image: Tensor
+    view: View
+    size: tuple[int, int]
 
 
-class EvalDataset(Dataset[dict[str, Any]]):
-    """Whole pages, letterboxed. An item holds ``image`` uint8 (3, H, W), ``position``, ``view`` and ``size`` (w, h).
+@dataclass(frozen=True)
+class UnreadablePage:
+    """A page whose image cannot be read, and why."""
 
-    An image that cannot be read gives ``position`` and ``error`` instead, for the main process to deal with. Pages are
-    decoded whole: a score must not depend on how a JPEG was shrunk.
+    position: int
+    error: str
+
+
+class EvalDataset(Dataset[WholePage | UnreadablePage]):
+    """Whole pages, letterboxed. They are decoded unshrunk: a score must not depend on how a file was compressed.
+
+    Args:
+        files: images.
+        long_side: longest side of a page in its view, pixels.
+        pad: see ``letterbox``.
+        fill: colour of the padding, RGB.
+        decode: ``hmean.images.decode``, or a cache in front of it.
     """
 
     def __init__(
-        self, files: Sequence[Path], *, long_side: int, pad: Pad, fill: tuple[int, int, int], decode: Decoder = decode,
-    ) -> None:  # fmt: skip
-        self.files, self.long_side, self.pad, self.fill, self.decode = files, long_side, pad, fill, decode
+        self,
+        files: Sequence[Path],
+        *,
+        long_side: int,
+        pad: Pad,
+        fill: tuple[int, int, int],
+        decode: Decoder = decode,
+    ) -> None:
+        self.files = files
+        self.long_side = long_side
+        self.pad = pad
+        self.fill = fill
+        self.decode = decode
 
     def __len__(self) -> int:
         return len(self.files)
 
-    def __getitem__(self, position: int) -> dict[str, Any]:
+    def __getitem__(self, position: int) -> WholePage | UnreadablePage:
         try:
             pixels = self.decode(self.files[position], 1)
         except InputError as error:
-            return {"position": position, "error": str(error)}
+            return UnreadablePage(position, str(error))
         view = letterbox(pixels.width, pixels.height, self.long_side, self.pad)
         image = to_tensor(view.image(pixels, self.fill))
-        return {"image": image, "position": position, "view": view, "size": (pixels.width, pixels.height)}
+        return WholePage(position, image, view, (pixels.width, pixels.height))
 
 
-def to_tensor(image: Image) -> torch.Tensor:
+@dataclass(frozen=True, eq=False)
+class PageBatch:
+    """Whole pages of one batch, N of them readable.
+
+    Attributes:
+        images: uint8 (N, 3, H, W), each padded to the largest; ``views`` say where the page is.
+        positions: in the data set, of each.
+        views: of each.
+        sizes: width and height of each upright page, pixels.
+        unreadable: the other pages.
+    """
+
+    images: Tensor
+    positions: list[int]
+    views: list[View]
+    sizes: list[tuple[int, int]]
+    unreadable: list[UnreadablePage]
+
+    def to(self, device: torch.device) -> PageBatch:
+        """The batch with its images on a device; Lightning calls it."""
+        return replace(self, images=self.images.to(device, non_blocking=True))
+
+    def pin_memory(self) -> PageBatch:
+        """The batch with its images in pinned memory; torch's loader calls it."""
+        return replace(self, images=self.images.pin_memory())
+
+
+def collate_eval(items: list[WholePage | UnreadablePage], fill: tuple[int, int, int]) -> PageBatch:
+    """The pages as one batch; ``fill`` pads them."""
+    pages = [item for item in items if isinstance(item, WholePage)]
+    height = max((page.image.shape[1] for page in pages), default=0)
+    width = max((page.image.shape[2] for page in pages), default=0)
+    images = torch.tensor(fill, dtype=torch.uint8).view(1, 3, 1, 1).repeat(len(pages), 1, height, width)
+    for image, page in zip(images, pages, strict=True):
+        image[:, : page.image.shape[1], : page.image.shape[2]] = page.image
+    return PageBatch(
+        images=images,
+        positions=[page.position for page in pages],
+        views=[page.view for page in pages],
+        sizes=[page.size for page in pages],
+        unreadable=[item for item in items if isinstance(item, UnreadablePage)],
+    )
+
+
+def to_tensor(image: Image) -> Tensor:
     """(H, W, 3) to uint8 (3, H, W)."""
     planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
     cv2.split(image, list(planes))  # far quicker than a transpose by torch or numpy
     return torch.from_numpy(planes)
-
-
-def collate_train(items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Stack the items, or hand on the first ``error``: raised in a worker, it would come out as a traceback."""
-    for item in items:
-        if "error" in item:
-            return item
-    batch: dict[str, Any]
-    if "words" in items[0]:
-        batch = dict(targets_torch.collate(items))
-        return batch | {
-            key: torch.stack([item[key] for item in items]) for key in ("image", "teacher") if key in items[0]
-        }
-    batch = default_collate(items)
-    return batch
-
-
-def collate_eval(items: list[dict[str, Any]], fill: tuple[int, int, int]) -> dict[str, Any]:
-    """Pages of one batch, padded to its largest; their views say where the page is. ``errors``: (position, text)."""
-    good = [item for item in items if "error" not in item]
-    height = max((item["image"].shape[1] for item in good), default=0)
-    width = max((item["image"].shape[2] for item in good), default=0)
-    images = torch.tensor(fill, dtype=torch.uint8).view(1, 3, 1, 1).repeat(len(good), 1, height, width)
-    for image, item in zip(images, good, strict=True):
-        image[:, : item["image"].shape[1], : item["image"].shape[2]] = item["image"]
-    return {
-        "image": images,
-        "position": [item["position"] for item in good],
-        "view": [item["view"] for item in good],
-        "size": [item["size"] for item in good],
-        "errors": [(item["position"], item["error"]) for item in items if "error" in item],
-    }
-
-
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Yields (epoch, position), shuffled by (seed, epoch) alone, each rank its share: nothing to save or restore.
-
-    ``views_per_page`` passes over the data make one epoch. Workers may live on between epochs, since the epoch travels
-    with the item. All ranks get the same number of items; the last ones are repeated from the front.
-    """
-
-    def __init__(
-        self, pages: int, *, seed: int, views_per_page: int = 1, rank: int = 0, world: int = 1, epoch: int = 0
-    ) -> None:
-        self.pages, self.seed, self.views_per_page = pages, seed, views_per_page
-        self.rank, self.world, self.epoch = rank, world, epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning before each epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return math.ceil(self.pages * self.views_per_page / self.world)
-
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.pages * self.views_per_page)
-        share = np.resize(order, len(self) * self.world)[self.rank :: self.world]
-        return ((self.epoch, int(position)) for position in share)

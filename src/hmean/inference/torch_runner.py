@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import torch
 
 from hmean.data.datamodule import eval_loader
-from hmean.data.dataset import EvalDataset
+from hmean.data.dataset import EvalDataset, PageBatch
 from hmean.inference.trained import PageFile, Unreadable
 from hmean.network.detector import Detector, probability_maps
 from hmean.postprocess.decoding import PageMap
@@ -43,22 +42,20 @@ class TorchRunner:
         )
         for batch in eval_loader(dataset, batch_size, min(workers, len(pages)), range(len(pages))):
             found: dict[int, PageMap | Unreadable] = {}
-            for position, reason in batch["errors"]:
-                found[position] = Unreadable(pages[position].name, reason)
-            if batch["position"]:
+            for page in batch.unreadable:
+                found[page.position] = Unreadable(pages[page.position].name, page.error)
+            if batch.positions:
                 found |= self._run_batch(batch, pages)
             for position in sorted(found):
                 yield found[position]
 
-    def _run_batch(self, batch: dict[str, Any], pages: Sequence[PageFile]) -> dict[int, PageMap | Unreadable]:
+    def _run_batch(self, batch: PageBatch, pages: Sequence[PageFile]) -> dict[int, PageMap | Unreadable]:
         """The maps of the readable pages of a batch, by position."""
         device = next(self.detector.parameters()).device
         with torch.inference_mode():
-            images = batch["image"].to(device).contiguous(memory_format=self.layout)
-            maps = probability_maps(self.detector, images, batch["view"])
+            images = batch.images.to(device).contiguous(memory_format=self.layout)
+            maps = probability_maps(self.detector, images, batch.views)
         found: dict[int, PageMap | Unreadable] = {}
-        for position, probability, view, size in zip(
-            batch["position"], maps, batch["view"], batch["size"], strict=True
-        ):
+        for position, probability, view, size in zip(batch.positions, maps, batch.views, batch.sizes, strict=True):
             found[position] = PageMap(pages[position].name, probability, view.to_page, *size)
         return found

@@ -83,6 +83,21 @@ def read_map(path: Path, name: str) -> PageMap:
         raise InputError(f"{path}: damaged or missing ({error}); delete it and run again") from error
 
 
+class FoundMaps:
+    """Maps that lie anywhere under a folder, read when they are asked for: ``maps(name)``.
+
+    Raises:
+        InputError: as ``find_maps`` does.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self._files = find_maps(folder, names)
+
+    def __call__(self, name: str) -> PageMap:
+        """The map of the page of this name."""
+        return read_map(self._files[name], name)
+
+
 def find_maps(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     """The map files of these pages, anywhere under a folder.
 

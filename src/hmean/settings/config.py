@@ -240,12 +240,17 @@ class HeadConfig(Component):
 
 
 class TargetsConfig(_Strict):
-    """See ``hmean.data.targets``; ``device``: make the maps on the training device (auto: on CUDA with few loaders)."""
+    """See ``hmean.data.targets``."""
 
     shrink_ratio: Annotated[float, Field(gt=0, lt=1)]
     min_side: NonNegative
-    antialias: bool = False  # these have defaults, since older checkpoints do not say
-    device: bool | Literal["auto"] = "auto"
+    antialias: bool = False  # older checkpoints do not say
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _without_device(cls, values: Any) -> Any:
+        """Older checkpoints say where targets were made."""
+        return {k: v for k, v in values.items() if k != "device"} if isinstance(values, dict) else values
 
 
 class OptimizerConfig(Component):
@@ -392,6 +397,8 @@ def compose(overrides: Sequence[str], carried: Mapping[str, Any] | None = None) 
         InputError: listing every fault.
     """
     values, groups = _parse(overrides)
+    if "models.targets.device" in {key for key, _ in values}:
+        raise InputError("models.targets.device: was removed (targets are always made by the loader processes)")
     node = _compose_groups(groups)
     OmegaConf.set_struct(node, value=False)
     _use_present_names(node)

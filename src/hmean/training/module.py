@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from hmean.data.dataset import PageBatch
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.metrics.scorer import PageScore, Scorer
@@ -111,13 +112,13 @@ class DetectorModule(pl.LightningModule):
 
     # --- validation -------------------------------------------------------------------------------------------------
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+    def validation_step(self, batch: PageBatch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
         """Detect and score one batch of whole pages."""
-        if batch["errors"]:
-            raise InputError(f"{batch['errors'][0][1]}; mend or remove it, then go on with resume=auto")
+        if batch.unreadable:
+            raise InputError(f"{batch.unreadable[0].error}; mend or remove it, then go on with resume=auto")
         scorer = Scorer(self.characters)
-        maps = probability_maps(self.detector, batch["image"].contiguous(memory_format=self._layout()), batch["view"])
-        for position, view, probability in zip(batch["position"], batch["view"], maps, strict=True):
+        maps = probability_maps(self.detector, batch.images.contiguous(memory_format=self._layout()), batch.views)
+        for position, view, probability in zip(batch.positions, batch.views, maps, strict=True):
             page = self.val_pages.page(position)
             found = detect(PageMap(page.name, probability, view.to_page, page.width, page.height), self.postprocess)
             self._scored.append((position, scorer.update(page, found)))

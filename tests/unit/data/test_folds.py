@@ -36,6 +36,20 @@ def test_groups_stay_together_and_the_shares_are_kept():
     assert np.array_equal(again, folds[shuffled])
 
 
+def test_folds_are_even_and_do_not_depend_on_the_order_of_pages():
+    names = [f"{i}.jpg" for i in range(50)]
+    groups = [f"g{i // 4}" if i < 40 else None for i in range(50)]
+    folds = fold_of(names, groups, 5, 1)
+    assert np.bincount(folds).tolist() == [10] * 5
+    for group in set(groups) - {None}:
+        assert len({f for f, g in zip(folds, groups, strict=True) if g == group}) == 1
+    back = fold_of(names[::-1], groups[::-1], 5, 1)[::-1]
+    assert np.array_equal(folds, back)
+    assert not np.array_equal(folds, fold_of(names, groups, 5, 2))
+    with pytest.raises(ValueError, match="3 folds"):
+        fold_of(["a", "b"], ["x", "x"], 3, 0)
+
+
 def test_strata_even_out_kinds_of_pages():
     pages = many()
     names, groups = [p.name for p in pages], [p.group for p in pages]

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 import tracemalloc
 
 import numpy as np
@@ -75,6 +77,37 @@ def test_only_names_and_places_stay_in_memory(tmp_path):
     assert held < 0.3e6
     assert peak < size + 1e6  # the file is whole in memory while it is opened, and no longer
     assert labels.page(999).name == "000999.jpg"
+
+
+# A loader process: forked, it reads every page, and tells by how many MB of memory of its own it has grown.
+LOADER = """
+import os, re, sys
+from pathlib import Path
+from hmean.labels.ufo import UfoLabels
+
+def own_memory():
+    sizes = re.findall(r"Private_Dirty: *(\\d+) kB", Path("/proc/self/smaps_rollup").read_text())
+    return sum(map(int, sizes)) / 1e3
+
+labels = UfoLabels(Path(sys.argv[1]))
+labels.page(0)
+if os.fork() == 0:
+    before = own_memory()
+    for i in range(len(labels.names)):
+        labels.page(i)
+    print(own_memory() - before)
+    os._exit(0)
+os.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_reading_pages_does_not_make_a_loader_process_grow(tmp_path):
+    entry = page({f"{i:04d}": word(transcription="TOTAL") for i in range(3)}) | {"group": "shop"}
+    write_ufo(tmp_path / "labels.json", ((f"receipts/{i:06d}.jpg", entry) for i in range(10_000)))
+    command = [sys.executable, "-u", "-c", LOADER, str(tmp_path / "labels.json")]
+    grown = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert grown < 5  # MB; the labels as Python objects take ten times that
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 
 from hmean.errors import InputError
 from hmean.postprocess.decoding import PageMap
-from hmean.runs.maps import MapStore
+from hmean.runs.maps import FoundMaps, MapStore, find_maps
 
 
 def page(name, value):
@@ -53,3 +53,14 @@ def test_damaged_maps_are_told(tmp_path, images):
     (tmp_path / "y").unlink()
     with pytest.raises(InputError, match="cannot be read"):
         MapStore(tmp_path / "maps", "a", images)
+
+
+def test_maps_are_found_anywhere_under_a_folder_unless_two_are_of_one_page(tmp_path, images):
+    MapStore(tmp_path / "maps" / "best-1", "a", images).add(page("y.jpg", 0.5))
+    read = FoundMaps(tmp_path, ["y.jpg"])("y.jpg")
+    assert (read.probability == 128).all()
+    with pytest.raises(InputError, match=r"other\.jpg: has 0 maps"):
+        find_maps(tmp_path, ["other.jpg"])
+    MapStore(tmp_path / "maps" / "best-2", "a", images).add(page("y.jpg", 0.5))
+    with pytest.raises(InputError, match=r"y\.jpg: has 2 maps"):
+        find_maps(tmp_path, ["y.jpg"])

@@ -1,0 +1,55 @@
+import shutil
+
+import pytest
+
+from hmean.data.folds import fold_of
+from hmean.data.pages import LabelledImages, shared_images
+from hmean.errors import InputError
+from hmean.labels.formats import open_labels
+
+
+def test_images_may_lie_in_a_folder_named_like_the_label_file(receipts, pages, tmp_path):
+    shutil.copytree(receipts / "images", tmp_path / "train")
+    nested = LabelledImages(pages.labels, tmp_path, pages.indices)
+    assert nested.file(0) == tmp_path / "train" / pages.name(0)
+    assert nested.fingerprint() == pages.fingerprint()
+
+
+def test_a_page_of_another_size_is_refused(pages):
+    page = pages.page(0)
+    assert pages.pixels(0, page).width == page.width
+    other = next(pages.page(i) for i in range(len(pages)) if pages.page(i).height != page.height)
+    with pytest.raises(InputError, match=f"the labels say {other.width} x {other.height}"):
+        pages.pixels(0, other)
+
+
+def test_a_fingerprint_knows_names_and_order_and_a_key_only_the_page(receipts, pages, tmp_path):
+    keys = pages.page_keys()
+    assert len(set(keys.tolist())) == len(pages)
+    backwards = LabelledImages(pages.labels, pages.image_path, pages.indices[::-1])
+    assert backwards.page_keys().tolist() == keys[::-1].tolist()
+    assert backwards.fingerprint() != pages.fingerprint()
+    name = pages.name(0)
+    (tmp_path / "jsons").mkdir()
+    (tmp_path / "images").mkdir()
+    text = (receipts / "jsons" / "train.json").read_text().replace(name, "renamed.jpg")
+    (tmp_path / "jsons" / "train.json").write_text(text)
+    shutil.copy(pages.file(0), tmp_path / "images" / "renamed.jpg")
+    renamed = LabelledImages(open_labels(tmp_path / "jsons" / "train.json", tmp_path), tmp_path / "images", [0])
+    assert renamed.page_keys()[0] == keys[0]
+    assert renamed.fingerprint() != LabelledImages(pages.labels, pages.image_path, [0]).fingerprint()
+
+
+def test_folds_of_a_data_set_share_no_image(sroie):
+    labels = open_labels(sroie / "labels.json", sroie / "images")
+    folds = fold_of(labels.names, labels.groups, 5, 42)
+
+    def part(fold, *, inside):
+        indices = [i for i, of in enumerate(folds) if (of == fold) == inside]
+        return LabelledImages(labels, sroie / "images", indices)
+
+    train, val = part(0, inside=False), part(0, inside=True)
+    assert len(train) + len(val) == 496
+    assert shared_images(train, val) == []
+    assert {train.page(i).group for i in range(len(train))}.isdisjoint({val.page(i).group for i in range(len(val))})
+    assert shared_images(train, part(1, inside=True)) != []
