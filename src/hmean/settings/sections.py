@@ -388,15 +388,16 @@ if TYPE_CHECKING:
         """See ``TuneSection``."""
 
 else:
+    # With defaults, so that presets and older files need not hold a parameter that is added.
     Postprocess = pydantic.create_model(
         "Postprocess",
         __base__=PostprocessSection,
-        **{name: (parameter.annotation(), ...) for name, parameter in PARAMETERS.items()},
+        **{name: (parameter.annotation(), parameter.default) for name, parameter in PARAMETERS.items()},
     )
     Tune = pydantic.create_model(
         "Tune",
         __base__=TuneSection,
-        **{name: (list[parameter.annotation()], ...) for name, parameter in PARAMETERS.items()},
+        **{name: (list[parameter.annotation()], []) for name, parameter in PARAMETERS.items()},
     )
 
 
