@@ -1,15 +1,16 @@
-# make demo: see it work.  make test: the tests.  Both make .venv first; nothing else has to be installed.
+# make demo: see it work.  make test: all tests.  Both make .venv first; nothing else has to be installed.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: demo test check bench clean
+.PHONY: .venv demo test unit check coverage docs reference lock bench clean
 
 # The marker is newer than what it was made from: a changed pyproject.toml installs again.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch torchvision
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(PIP) install -c constraints.txt torch torchvision
+	$(PIP) install -c constraints.txt -e '.[dev]'
 	touch $@
 
 .venv: $(VENV)/installed
@@ -20,14 +21,34 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/python -m pytest
 
+# The tests of single modules: the ones to run while writing.
+unit: $(VENV)/installed
+	$(BIN)/python -m pytest tests/unit
+
 check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/codespell
+
+# Branch coverage of the unit tests, in the terminal.
+coverage: $(VENV)/installed
+	$(BIN)/python -m pytest tests/unit --cov --cov-report=term:skip-covered
+
+docs: $(VENV)/installed
+	$(BIN)/mkdocs build --strict
+
+# Writes the reference pages from the declarations in the code.
+reference: $(VENV)/installed
+	$(BIN)/python scripts/reference.py
+
+# Pins everything that the tests run with, as a fresh environment resolves it today.
+lock:
+	bash scripts/lock.sh
 
 bench: $(VENV)/installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers/requirements.txt
+	$(PIP) install --no-deps -r benchmarks/peers/requirements.txt
 	$(BIN)/python benchmarks/run.py
 
 clean:
-	rm -rf $(VENV) build dist
+	rm -rf $(VENV) build dist site

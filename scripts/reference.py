@@ -5,16 +5,177 @@ usage: python scripts/reference.py
 
 from __future__ import annotations
 
+import importlib
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pydantic
+
+from hmean.cli import COMMANDS, Command
 from hmean.postprocess.parameters import PARAMETERS, Parameter
+from hmean.settings.all import AllSettings
+from hmean.settings.compose import compose_all
+from hmean.settings.keys import is_read, sections_of
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 
 
 def main() -> None:
     """Write all pages."""
-    (REFERENCE / "postprocess.md").write_text(postprocess_page(), encoding="utf-8")
+    for name, text in pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[str, str]:
+    """The text of each page."""
+    return {
+        "postprocess.md": postprocess_page(),
+        "commands.md": commands_page(),
+        "config.md": config_page(),
+    }
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+_COMMANDS_HEAD = """\
+# Commands
+
+This page is written by `scripts/reference.py` from the help of each command.
+
+`hmean COMMAND [PATH ...] [key=value ...]`; `python runners/COMMAND.py ...` is the same. An argument without `=` is a
+path, and so is one that names a file; after `--` every argument is a path. A key that a command does not read is an
+error.
+
+Exit codes: 0 done; 1 a bug of hmean's (with a traceback); 2 the input is wrong (one message); 130 interrupted (the same
+command continues, in most cases with `resume=auto`).
+"""
+
+
+def commands_page() -> str:
+    """The page of the commands."""
+    lines = [_COMMANDS_HEAD]
+    for command in COMMANDS:
+        lines += [f"## hmean {command.name}", "", command.summary, ""]
+        if command.settings is None:
+            lines += [f"It takes ordinary options: `hmean {command.name} --help`.", ""]
+        else:
+            lines += ["```text", command.help.strip("\n"), "```", ""]
+    return "\n".join(lines)
+
+
+# --- config -----------------------------------------------------------------------------------------------------------
+
+_CONFIG_HEAD = """\
+# Config
+
+This page is written by `scripts/reference.py` from the schema in `hmean.settings`.
+
+`configs/base.yaml` holds the default of every key; presets (`configs/preset/*.yaml`) change what differs, and a folder
+`configs/preset/` in the current directory adds presets of your own. Values are typed in Hydra's grammar:
+
+```
+hmean train preset=resnet50 exp_name=try models.optimizer.lr=0.0005 'transforms.train.long_side=[640,960]'
+hmean train config=outputs/b4/config.yaml exp_name=again
+```
+
+`config=FILE` takes the values of a YAML file, such as the `config.yaml` of a run; overrides are laid over them. An
+unknown key, a wrong type or a value out of range is an error before any work, and all of them are listed in one
+message. Old names of keys (`evaluate_on`, `datasets.*.split`, `models.head.postprocess.growth`) are still read.
+
+To plug in a class of your own, name it in `_target_` (`models.decoder._target_=mypackage.MyDecoder`); its arguments are
+the other keys of the section, and they are checked against its signature. A decoder takes `in_channels` (a list) and
+has `channels`; a head takes `in_channels` and returns logits of P and, in training, of T; a loss takes both and the
+batch and returns named terms.
+
+The defaults below are those of `preset=receipts_lite`, which is used when no preset is named.
+"""
+
+
+@dataclass(frozen=True)
+class Key:
+    """A line of the config page."""
+
+    name: str
+    description: str
+    default: Any
+    commands: str
+
+
+def config_page() -> str:
+    """The page of the config."""
+    defaults = compose_all([]).to_dict()
+    sections: dict[str, list[Key]] = {}
+    for key in _keys(AllSettings, "", defaults):
+        section = key.name.partition(".")[0] if "." in key.name else "The run"
+        sections.setdefault(section, []).append(key)
+    lines = [_CONFIG_HEAD]
+    for section, keys in sections.items():
+        lines += [f"## {section}", "", "| Key | Default | Meaning | Read by |", "|---|---|---|---|"]
+        for key in keys:
+            lines.append(f"| `{key.name}` | {_code(key.default)} | {_cell(key.description)} | {key.commands} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _keys(schema: type[pydantic.BaseModel], prefix: str, defaults: Any) -> Iterator[Key]:
+    """Every key that has a value, in the order of the schema, sections last."""
+    sections = []
+    for name, field in schema.model_fields.items():
+        key = f"{prefix}{field.alias or name}"
+        inner = [found for found in sections_of(field.annotation) if found.__name__ != "Folds"]
+        if inner:
+            sections.append((key, inner[0]))
+            continue
+        yield Key(key, field.description or "", _default(defaults, key), _readers(key))
+    for key, inner_schema in sections:
+        yield from _keys(inner_schema, f"{key}.", defaults)
+
+
+def _default(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(values, dict) or part not in values:
+            return None
+        values = values[part]
+    return values
+
+
+def _readers(key: str) -> str:
+    """The commands that read a key."""
+    names = []
+    for command in COMMANDS:
+        kind = _settings_class(command)
+        if kind is not None and is_read(key, kind):
+            names.append(command.name)
+    return ", ".join(names)
+
+
+def _settings_class(command: Command) -> type[pydantic.BaseModel] | None:
+    """The settings record of a command that reads presets."""
+    if command.settings is None or command.example is None:
+        return None
+    module = importlib.import_module(command.module)
+    kind = getattr(module, command.settings, None)
+    if kind is None or not kind.reads_presets:
+        return None
+    return typing.cast("type[pydantic.BaseModel]", kind)
+
+
+def _code(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"`{value}`"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+# --- post-processing --------------------------------------------------------------------------------------------------
 
 
 def postprocess_page() -> str:
