@@ -64,7 +64,7 @@ def run(config: Config, checkpoint: TrainedModel, folder: Path | None = None) ->
             advance()
     truth = [pages.page(position) for position in range(len(pages))]
     errors = break_down(truth, found, scorer.characters, config.transforms.long_side)
-    write_json(folder / "errors.json", errors, indent=None)
+    errors.write(folder / "errors.json", indent=None)
     record = score_record(scorer, about(config, checkpoint, pages, seconds))
     write_json(folder / "scores.json", record)
     draw_extremes(folder / "pictures", pages, scorer, found)

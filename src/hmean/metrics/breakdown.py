@@ -1,120 +1,322 @@
-"""Where the errors are: what CLEval's P and R lack, by page and by what words and regions look like.
+"""Where the errors are: what CLEval's P and R lack, by page and by traits of words and detections.
 
-In characters: R lacks those ``missed``, and one for each further region of a word (``split``); P lacks ``false`` ones,
-finds of what another region had found (``doubled``), and one for each further word in a region (``merged``). Nothing
-else lowers them: P = 1 - (false + doubled + merged) / claimed, R = 1 - (missed + split) / characters, where regions
-claim what they find and what they stand for if they find nothing.
+In characters: R lacks those ``missed``, and one for each further detection of a word (``split``); P lacks ``false``
+ones, characters that another detection had found before (``doubled``), and one for each further word of a detection
+(``merged``). Nothing else lowers them: P = 1 - (false + doubled + merged) / claimed,
+R = 1 - (missed + split) / characters, where detections claim what they find and, if they find nothing, what they stand
+for.
 """
 
 from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AliasChoices, Field
 
 from hmean.geometry import min_area_rect
 from hmean.metrics.cleval import attribute
-from hmean.metrics.kernels import Ints
+from hmean.metrics.kernels import (
+    DETECTION_FALSE,
+    DETECTION_HITS,
+    DETECTION_WORDS,
+    WORD_CHARACTERS,
+    WORD_DETECTIONS,
+    WORD_FOUND,
+    WORD_HITS,
+    Ints,
+)
+from hmean.records import Record
 from hmean.types import Characters, Detections, Page, Points
 
-COLUMNS = ("words", "characters", "missed", "split", "doubled", "regions", "claimed", "false", "merged")
-OF_WORDS, OF_REGIONS = COLUMNS[:5], COLUMNS[5:]
-EDGES = {"height": (8, 12, 16, 24, 40), "aspect": (1.5, 3, 6, 12), "angle": (1, 3, 10, 30, 80)}
-PLACES = [f"{v} {h}" for v in ("top", "middle", "bottom") for h in ("left", "centre", "right")]
-SQUARE = 1.5  # below this aspect the longer side says nothing of the text's direction
+# Edges of the bins of each trait that is measured.
+EDGES = {
+    "height": (8, 12, 16, 24, 40),
+    "aspect": (1.5, 3, 6, 12),
+    "angle": (1, 3, 10, 30, 80),
+}
+PLACES = (
+    "top left",
+    "top centre",
+    "top right",
+    "middle left",
+    "middle centre",
+    "middle right",
+    "bottom left",
+    "bottom centre",
+    "bottom right",
+)
+SQUARE = 1.5  # below this aspect the longer side does not tell the direction of the text
+
+# --- records --------------------------------------------------------------------------------------------------------
 
 
-def page_faults(page: Page, detections: Detections, characters: Characters) -> tuple[Ints, Ints]:
-    """``OF_WORDS`` of each word (K, 5), ignored ones zeros, and ``OF_REGIONS`` of each region (D, 4)."""
-    words, regions = attribute(page, detections, characters)
-    count, found, finds, parts = words.T
-    hits, pieces, false = regions.T
-    of_words = (~page.ignored, count, count - found, np.maximum(parts - 1, 0), finds - found)
-    of_regions = ((pieces > 0) | (false > 0), hits + false, false, np.maximum(pieces - 1, 0))
-    return np.stack(of_words, axis=1).astype(np.int64), np.stack(of_regions, axis=1).astype(np.int64)
+class Faults(Record):
+    """Sums over words and detections."""
+
+    words: int = Field(description="words that are not ignored")
+    characters: int = Field(description="their characters")
+    missed: int = Field(description="characters that no detection finds")
+    split: int = Field(description="further detections of a word, beyond the first")
+    doubled: int = Field(description="characters found again after another detection had found them")
+    detections: int = Field(
+        description="detections that are not in ignored words", validation_alias=AliasChoices("detections", "regions")
+    )
+    claimed: int = Field(description="characters that detections find, or stand for if they find none")
+    false: int = Field(description="characters that detections without a word stand for")
+    merged: int = Field(description="further words of a detection, beyond the first")
 
 
-def fault_kinds(words: Ints, regions: Ints) -> tuple[NDArray[np.str_], NDArray[np.str_]]:
-    """The fault of each word (K,) and of each region (D,), empty where there is none, from what ``page_faults`` gives.
+class Bin(Faults):
+    """The faults of all words and detections with one trait."""
 
-    Words are ``missed``, or ``split`` (in more than one region, whether or not it costs), regions ``false`` or
-    ``merged``.
+    bin: str = Field(description="the trait")
+    recall_lost: float = Field(description="what pooled recall lacks because of them")
+    precision_lost: float = Field(description="what pooled precision lacks because of them")
+    excess: float = Field(description="by how much both are more than their share of the text lets expect")
+
+
+class WordFaults(Record):
+    """What is wrong with one word."""
+
+    characters: int = Field(description="its characters")
+    missed: int = Field(description="those that no detection finds")
+    split: int = Field(description="further detections of it, beyond the first")
+    doubled: int = Field(description="characters found again after another detection had found them")
+
+
+class DetectionFaults(Record):
+    """What is wrong with one detection."""
+
+    claimed: int = Field(description="characters that it finds, or stands for if it finds none")
+    false: int = Field(description="characters that it stands for if it finds none")
+    merged: int = Field(description="further words in it, beyond the first")
+
+
+class PageErrors(Faults):
+    """The faults of one page."""
+
+    name: str = Field(description="image file name")
+    group: str | None = Field(description="group of the page")
+    faulty_words: dict[str, WordFaults] = Field(description="by the ids of the labels")
+    faulty_detections: dict[str, DetectionFaults] = Field(
+        description="by the ids of predictions.json",
+        validation_alias=AliasChoices("faulty_detections", "faulty_regions"),
+    )
+
+
+class Breakdown(Record):
+    """The content of ``errors.json``."""
+
+    characters: Characters = Field(description="how characters were counted")
+    long_side: int = Field(description="of the network's view, in whose pixels the text height is measured")
+    total: Faults = Field(description="of all pages")
+    by: dict[str, list[Bin]] = Field(description="for each trait its bins: height, aspect, angle, position, group")
+    pages: list[PageErrors] = Field(description="of each page")
+
+
+# --- counting -------------------------------------------------------------------------------------------------------
+
+# Columns of arrays of faults, in the order of the fields of ``Faults``.
+COLUMNS = tuple(Faults.model_fields)
+WORDS = COLUMNS.index("words")
+CHARACTERS = COLUMNS.index("characters")
+MISSED = COLUMNS.index("missed")
+SPLIT = COLUMNS.index("split")
+DOUBLED = COLUMNS.index("doubled")
+DETECTIONS = COLUMNS.index("detections")
+CLAIMED = COLUMNS.index("claimed")
+FALSE = COLUMNS.index("false")
+MERGED = COLUMNS.index("merged")
+
+
+@dataclass(frozen=True, eq=False)
+class PageFaults:
+    """The faults of each word and each detection of a page.
+
+    Attributes:
+        words: (K, 9), columns ``COLUMNS``; zeros for ignored words, and in the columns that are of detections.
+        detections: (D, 9), the same for detections.
     """
-    of_words = np.where(words[:, 2] > 0, "missed", np.where(words[:, 3:].sum(axis=1) > 0, "split", ""))
-    return of_words, np.where(regions[:, 2] > 0, "false", np.where(regions[:, 3] > 0, "merged", ""))
+
+    words: Ints
+    detections: Ints
+
+    def of_words(self) -> NDArray[np.str_]:
+        """The fault of each word (K,): ``missed``, ``split`` (in several detections, at a cost or not), or empty."""
+        in_several = (self.words[:, SPLIT] > 0) | (self.words[:, DOUBLED] > 0)
+        split_or_none = np.where(in_several, "split", "")
+        return np.where(self.words[:, MISSED] > 0, "missed", split_or_none)
+
+    def of_detections(self) -> NDArray[np.str_]:
+        """The fault of each detection (D,): ``false``, ``merged``, or empty."""
+        merged_or_none = np.where(self.detections[:, MERGED] > 0, "merged", "")
+        return np.where(self.detections[:, FALSE] > 0, "false", merged_or_none)
+
+    def total(self) -> Ints:
+        """The sum of both (9,)."""
+        total: Ints = self.words.sum(axis=0) + self.detections.sum(axis=0)
+        return total
+
+
+def page_faults(page: Page, detections: Detections, characters: Characters) -> PageFaults:
+    """Find the faults of each word and each detection of a page."""
+    counted_words, counted_detections = attribute(page, detections, characters)
+    words = np.zeros((len(counted_words), len(COLUMNS)), dtype=np.int64)
+    words[:, WORDS] = ~page.ignored
+    words[:, CHARACTERS] = counted_words[:, WORD_CHARACTERS]
+    words[:, MISSED] = counted_words[:, WORD_CHARACTERS] - counted_words[:, WORD_FOUND]
+    words[:, SPLIT] = np.maximum(counted_words[:, WORD_DETECTIONS] - 1, 0)
+    words[:, DOUBLED] = counted_words[:, WORD_HITS] - counted_words[:, WORD_FOUND]
+
+    hits = counted_detections[:, DETECTION_HITS]
+    words_found = counted_detections[:, DETECTION_WORDS]
+    false = counted_detections[:, DETECTION_FALSE]
+    found = np.zeros((len(counted_detections), len(COLUMNS)), dtype=np.int64)
+    found[:, DETECTIONS] = (words_found > 0) | (false > 0)
+    found[:, CLAIMED] = hits + false
+    found[:, FALSE] = false
+    found[:, MERGED] = np.maximum(words_found - 1, 0)
+    return PageFaults(words, found)
 
 
 def break_down(
     pages: Sequence[Page], detections: Sequence[Detections], characters: Characters, long_side: int
-) -> dict[str, Any]:
-    """The faults of N pages in total, by traits of words and regions, and of each page with its faulty ones.
+) -> Breakdown:
+    """The faults of pages in total, by traits of words and detections, and of each page.
 
     Args:
         pages: with labels.
-        detections: regions of each page, in falling order of score.
+        detections: of each page, in falling order of score.
         characters: how the words' characters are counted.
-        long_side: of the network's view, in whose pixels text height is told.
+        long_side: of the network's view, in whose pixels the text height is measured.
 
     Returns:
-        ``total``: ``COLUMNS``; ``by``: for each trait its bins with the same columns, what R and P lack because of the
-        bin (``recall_lost``, ``precision_lost``, which sum to 1 - R and 1 - P of pooled CLEval) and ``excess``, how
-        much of both is more than the bin's share of the text lets expect; ``pages``: each with its columns and its
-        faulty words and regions, by their ids in the labels and in ``predictions.json``.
+        The bins of each trait sum to the total; their ``recall_lost`` and ``precision_lost`` sum to 1 - R and 1 - P of
+        pooled CLEval.
     """
-    bins: dict[str, dict[str, Ints]] = {axis: {} for axis in (*EDGES, "position", "group")}
+    bins = _Bins()
     rows = []
     for page, found in zip(pages, detections, strict=True):
-        words, regions = page_faults(page, found, characters)
+        faults = page_faults(page, found, characters)
         scale = long_side / max(page.width, page.height)
-        for polygons, values, place in ((page.polygons, words, slice(0, 5)), (found.polygons, regions, slice(5, 9))):
-            for i in np.flatnonzero(values.any(axis=1)).tolist():
-                for axis, name in traits(polygons[i], page, scale).items():
-                    bins[axis].setdefault(name, np.zeros(len(COLUMNS), dtype=np.int64))[place] += values[i]
-        sums = np.concatenate([words.sum(axis=0), regions.sum(axis=0)])
-        rows.append({
-            "name": page.name, "group": page.group, **dict(zip(COLUMNS, sums.tolist(), strict=True)),
-            "faulty_words": {page.ids[i]: dict(zip(OF_WORDS[1:], words[i, 1:].tolist(), strict=True))
-                      for i in np.flatnonzero(words[:, 2:].any(axis=1))},
-            "faulty_regions": {f"{i + 1:04d}": dict(zip(OF_REGIONS[1:], regions[i, 1:].tolist(), strict=True))
-                        for i in np.flatnonzero(regions[:, 2:].any(axis=1))},
-        })  # fmt: skip
-    total = {name: sum(row[name] for row in rows) for name in COLUMNS}
-    by = {axis: [_bin(name, values, total) for name, values in _ordered(axis, found)] for axis, found in bins.items()}
-    return {"characters": characters, "long_side": long_side, "total": total, "by": by, "pages": rows}
+        for i in np.flatnonzero(faults.words.any(axis=1)).tolist():
+            bins.add(traits(page.polygons[i], page, scale), faults.words[i])
+        for i in np.flatnonzero(faults.detections.any(axis=1)).tolist():
+            bins.add(traits(found.polygons[i], page, scale), faults.detections[i])
+        rows.append(_page_errors(page, faults))
+    total = np.zeros(len(COLUMNS), dtype=np.int64)
+    for row in rows:
+        total += [getattr(row, name) for name in COLUMNS]
+    return Breakdown(
+        characters=characters,
+        long_side=long_side,
+        total=Faults(**_named(total)),
+        by=bins.records(total),
+        pages=rows,
+    )
+
+
+def _named(faults: Ints) -> dict[str, int]:
+    return dict(zip(COLUMNS, faults.tolist(), strict=True))
+
+
+def _page_errors(page: Page, faults: PageFaults) -> PageErrors:
+    faulty_words = {}
+    for i in np.flatnonzero(faults.words[:, [MISSED, SPLIT, DOUBLED]].any(axis=1)):
+        faulty_words[page.ids[i]] = WordFaults.model_validate(_named(faults.words[i]))
+    faulty_detections = {}
+    for i in np.flatnonzero(faults.detections[:, [FALSE, MERGED]].any(axis=1)):
+        faulty_detections[f"{i + 1:04d}"] = DetectionFaults.model_validate(_named(faults.detections[i]))
+    return PageErrors(
+        name=page.name,
+        group=page.group,
+        faulty_words=faulty_words,
+        faulty_detections=faulty_detections,
+        **_named(faults.total()),
+    )
+
+
+# --- traits ---------------------------------------------------------------------------------------------------------
 
 
 def traits(polygon: Points, page: Page, scale: float) -> dict[str, str]:
-    """The bin of a polygon on each axis; its height is the shorter side in pixels of the view."""
-    (x, y), (w, h), angle = min_area_rect(polygon)
-    aspect, angle = max(w, h) / max(min(w, h), 1e-6), abs((angle + 90 * (w >= h)) % 180 - 90)
-    tilt = min(angle, 90 - angle) if aspect < SQUARE else angle
-    third = int(np.clip(y / page.height * 3, 0, 2)) * 3 + int(np.clip(x / page.width * 3, 0, 2))
-    values = {"height": min(w, h) * scale, "aspect": aspect, "angle": tilt}
-    named = {axis: _names(axis)[bisect(EDGES[axis], value)] for axis, value in values.items()}
-    return {**named, "position": PLACES[third], "group": str(page.group)}
+    """The bin of a polygon for each trait; its height is the shorter side in pixels of the view."""
+    (x, y), (width, height), turn = min_area_rect(polygon)
+    long_side = max(width, height)
+    short_side = min(width, height)
+    aspect = long_side / max(short_side, 1e-6)
+    if width >= height:
+        turn += 90
+    angle = abs(turn % 180 - 90)  # of the longer side to the horizontal
+    if aspect < SQUARE:
+        angle = min(angle, 90 - angle)
+    row = int(np.clip(y / page.height * 3, 0, 2))
+    column = int(np.clip(x / page.width * 3, 0, 2))
+    return {
+        "height": _bin_of("height", short_side * scale),
+        "aspect": _bin_of("aspect", aspect),
+        "angle": _bin_of("angle", angle),
+        "position": PLACES[3 * row + column],
+        "group": str(page.group),
+    }
 
 
-def _names(axis: str) -> list[str]:
-    edges = EDGES[axis]
-    between = [f"{a:g} to {b:g}" for a, b in pairwise(edges)]
+def _bin_of(trait: str, value: float) -> str:
+    return _bin_names(trait)[bisect(EDGES[trait], value)]
+
+
+def _bin_names(trait: str) -> list[str]:
+    edges = EDGES[trait]
+    between = [f"{low:g} to {high:g}" for low, high in pairwise(edges)]
     return [f"under {edges[0]:g}", *between, f"{edges[-1]:g} and more"]
 
 
-def _ordered(axis: str, found: dict[str, Ints]) -> list[tuple[str, Ints]]:
-    names = sorted(found) if axis == "group" else PLACES if axis == "position" else _names(axis)
-    return [(name, found[name]) for name in names if name in found]
+class _Bins:
+    """Sums of faults by trait and bin."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, dict[str, Ints]] = {trait: {} for trait in (*EDGES, "position", "group")}
+
+    def add(self, of: dict[str, str], faults: Ints) -> None:
+        """Add the faults (9,) of one word or detection to its bin of each trait."""
+        for trait, name in of.items():
+            sums = self._sums[trait].setdefault(name, np.zeros(len(COLUMNS), dtype=np.int64))
+            sums += faults
+
+    def records(self, total: Ints) -> dict[str, list[Bin]]:
+        """The bins of each trait that hold anything, in their natural order; ``total`` (9,) is of all pages."""
+        found = {}
+        for trait, sums in self._sums.items():
+            if trait == "group":
+                names = sorted(sums)
+            elif trait == "position":
+                names = list(PLACES)
+            else:
+                names = _bin_names(trait)
+            found[trait] = [_bin(name, sums[name], total) for name in names if name in sums]
+        return found
 
 
-def _bin(name: str, values: Ints, total: dict[str, int]) -> dict[str, Any]:
-    row = dict(zip(COLUMNS, values.tolist(), strict=True))
-    excess = 0.0
-    for lost, faults, whole in (("recall_lost", ("missed", "split"), "characters"),
-                                ("precision_lost", ("false", "doubled", "merged"), "claimed")):  # fmt: skip
-        mine, every, size = sum(row[f] for f in faults), sum(total[f] for f in faults), max(total[whole], 1)
-        row[lost] = mine / size
-        excess += (mine - every * row[whole] / size) / size
-    return {"bin": name, **row, "excess": excess}
+def _bin(name: str, sums: Ints, total: Ints) -> Bin:
+    recall_lost, recall_excess = _lost(sums, total, [MISSED, SPLIT], CHARACTERS)
+    precision_lost, precision_excess = _lost(sums, total, [FALSE, DOUBLED, MERGED], CLAIMED)
+    return Bin(
+        bin=name,
+        recall_lost=recall_lost,
+        precision_lost=precision_lost,
+        excess=recall_excess + precision_excess,
+        **_named(sums),
+    )
+
+
+def _lost(sums: Ints, total: Ints, faults: list[int], whole: int) -> tuple[float, float]:
+    """What a bin's faults take from the whole, and by how much that is more than the bin's share lets expect."""
+    size = max(int(total[whole]), 1)
+    lost = int(sums[faults].sum())
+    expected = int(total[faults].sum()) * int(sums[whole]) / size
+    return lost / size, (lost - expected) / size

@@ -1,8 +1,8 @@
 """IoU matching as in the evaluation of ICDAR 2015, Incidental Scene Text (Karatzas et al. 2015), in page coordinates.
 
-Words and regions are paired one to one, greedily, word by word in the order given. A region that lies in one ignored
-word by more than half of its area counts nowhere. Unlike that program, coordinates are not cut to whole pixels and an
-IoU equal to the threshold is a match.
+Words and detections are paired one to one, greedily, word by word in the order given. A detection that lies in one
+ignored word by more than half of its area counts nowhere. Unlike that program, coordinates are not cut to whole pixels
+and an IoU equal to the threshold is a match.
 """
 
 from __future__ import annotations
@@ -14,14 +14,20 @@ import numpy as np
 
 from hmean.metrics import kernels
 from hmean.metrics.cleval import harmonic
-from hmean.metrics.kernels import Flags, Floats, Ints
+from hmean.metrics.kernels import MATCH_COLUMNS, Flags, Floats, Ints
 from hmean.metrics.shapes import Shapes, pack
 from hmean.types import PRH, Detections, Page
 
 
 @dataclass(frozen=True)
 class MatchCounts:
-    """Pairs found (``tp``) among ``gt`` words and ``det`` regions that count; sums of pages give the pooled result."""
+    """Matches of one page at one threshold; sums over pages give the pooled result.
+
+    Attributes:
+        tp: pairs found.
+        gt: words that count.
+        det: detections that count.
+    """
 
     tp: int = 0
     gt: int = 0
@@ -33,12 +39,19 @@ class MatchCounts:
     @property
     def prh(self) -> PRH:
         """P = tp / det, R = tp / gt, H = 2PR / (P + R), each 0 where its denominator is."""
-        return harmonic(self.tp / self.det if self.det else 0.0, self.tp / self.gt if self.gt else 0.0)
+        precision = 0.0
+        recall = 0.0
+        if self.det:
+            precision = self.tp / self.det
+        if self.gt:
+            recall = self.tp / self.gt
+        return harmonic(precision, recall)
 
 
 def match_counts(page: Page, detections: Detections, thresholds: Sequence[float]) -> list[MatchCounts]:
-    """Counts of one page at each IoU threshold: see ``match_array``."""
-    return [MatchCounts(*row) for row in match_array([page], [detections], thresholds)[0, 0].tolist()]
+    """Matches of one page at each IoU threshold: see ``match_array``."""
+    at_thresholds = match_array([page], [detections], thresholds)[0, 0]
+    return [MatchCounts(*row) for row in at_thresholds.tolist()]
 
 
 def match_array(
@@ -48,30 +61,43 @@ def match_array(
     *,
     min_scores: Sequence[float] = (0.0,),
 ) -> Ints:
-    """The fields of ``MatchCounts`` (N, T, thresholds, 3), keeping the regions of at least each score.
+    """Matches of many pages.
+
+    Args:
+        pages: with words, in page pixels.
+        detections: of each page, in page pixels.
+        thresholds: smallest IoU of a match.
+        min_scores: T smallest scores of the detections that are kept.
+
+    Returns:
+        (pages, T, thresholds, 3): the columns are the fields of ``MatchCounts``.
 
     Raises:
         ValueError: if a threshold is not in (0, 1].
     """
-    if not all(0 < t <= 1 for t in thresholds):
+    if not all(0 < threshold <= 1 for threshold in thresholds):
         raise ValueError(f"IoU thresholds must lie in (0, 1], got {list(thresholds)}")
-    limits, least = np.array(thresholds, dtype=np.float64), np.array(min_scores, dtype=np.float32)
-    gt, det = pack([page.polygons for page in pages]), pack([found.polygons for found in detections])
+    limits = np.array(thresholds, dtype=np.float64)
+    least = np.array(min_scores, dtype=np.float32)
+    gt = pack([page.polygons for page in pages])
+    det = pack([found.polygons for found in detections])
     care = ~np.concatenate([page.ignored for page in pages])
     keep = np.concatenate([found.scores for found in detections]) >= least[:, None]
-    counts = np.zeros((len(pages), len(least), len(limits), 3), dtype=np.int64)
-    exotic = kernels.match_pages(*gt, care, *det, keep, limits, counts)
-    for i in np.flatnonzero(exotic).tolist():
-        words, found = Shapes.of(pages[i].polygons), Shapes.of(detections[i].polygons)
-        here = care[gt[2][i] : gt[2][i + 1]], keep[:, det[2][i] : det[2][i + 1]]
-        _match_exotic(words, here[0], found, here[1], limits, counts[i])
+    counts = np.zeros((len(pages), len(least), len(limits), MATCH_COLUMNS), dtype=np.int64)
+    needs_shapely = kernels.match_pages(*gt, care, *det, keep, limits, counts)
+    for i in np.flatnonzero(needs_shapely).tolist():
+        words = Shapes.of(pages[i].polygons)
+        found = Shapes.of(detections[i].polygons)
+        _match_any_polygons(words, care[gt.of_page(i)], found, keep[:, det.of_page(i)], limits, counts[i])
     return counts
 
 
-def _match_exotic(words: Shapes, care: Flags, found: Shapes, keep: Flags, thresholds: Floats, counts: Ints) -> None:
+def _match_any_polygons(
+    words: Shapes, care: Flags, found: Shapes, keep: Flags, thresholds: Floats, counts: Ints
+) -> None:
     """As ``kernels.match_pages``, of one page with any polygons."""
-    first, region, area = words.overlaps(found)
-    iou = kernels.ious(first, region, area, words.areas, found.areas)
-    counted = kernels.counted_regions(first, region, area, found.areas, care)
+    first, detection, area = words.overlaps(found)
+    iou = kernels.ious(first, detection, area, words.areas, found.areas)
+    counted = kernels.counted_detections(first, detection, area, found.areas, care)
     for t in range(len(keep)):
-        kernels.pair_up(first, region, iou, care, counted & keep[t], thresholds, counts[t])
+        kernels.pair_up(first, detection, iou, care, counted & keep[t], thresholds, counts[t])

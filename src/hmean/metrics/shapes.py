@@ -5,54 +5,103 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 
 from hmean.metrics import kernels
-from hmean.metrics.kernels import EXOTIC, Flags, Floats, Ints
+from hmean.metrics.kernels import NOT_A_QUAD, Flags, Floats, Ints
 from hmean.types import Polygons
 
 
-def pack(sets: Sequence[Polygons]) -> tuple[Floats, Ints, Ints]:
-    """Polygons of N pages behind one another: points (P, 2), offsets (K + 1,), first of each page (N + 1,)."""
+class Packed(NamedTuple):
+    """Polygons of many pages behind one another, as the kernels take them.
+
+    Attributes:
+        points: of all polygons (P, 2).
+        offsets: of the first point of each polygon (K + 1,).
+        starts: the first polygon of each page (pages + 1,).
+    """
+
+    points: Floats
+    offsets: Ints
+    starts: Ints
+
+    def of_page(self, page: int) -> slice:
+        """Where the polygons of a page stand among all."""
+        return slice(int(self.starts[page]), int(self.starts[page + 1]))
+
+
+def pack(sets: Sequence[Polygons]) -> Packed:
+    """Put the polygons of pages behind one another."""
     if len(sets) == 1:
-        return sets[0].points, sets[0].offsets, np.array([0, len(sets[0])], dtype=np.int64)
-    counts = np.array([[len(polygons), len(polygons.points)] for polygons in sets], dtype=np.int64).reshape(-1, 2)
-    starts, point_starts = np.zeros((2, len(sets) + 1), dtype=np.int64)
-    np.cumsum(counts[:, 0], out=starts[1:])
-    np.cumsum(counts[:, 1], out=point_starts[1:])
-    offsets = np.concatenate([[0], *(p.offsets[1:] for p in sets)])
-    offsets[1:] += np.repeat(point_starts[:-1], counts[:, 0])
-    return np.concatenate([np.zeros((0, 2)), *(p.points for p in sets)]), offsets, starts
+        return Packed(sets[0].points, sets[0].offsets, np.array([0, len(sets[0])], dtype=np.int64))
+    polygon_counts = np.array([len(polygons) for polygons in sets], dtype=np.int64)
+    point_counts = np.array([len(polygons.points) for polygons in sets], dtype=np.int64)
+    starts = np.concatenate([[0], np.cumsum(polygon_counts)])
+    point_starts = np.concatenate([[0], np.cumsum(point_counts)])
+    points = np.concatenate([np.zeros((0, 2)), *(polygons.points for polygons in sets)])
+    offsets = np.concatenate([[0], *(polygons.offsets[1:] for polygons in sets)])
+    offsets[1:] += np.repeat(point_starts[:-1], polygon_counts)
+    return Packed(points, offsets, starts)
+
+
+class Overlaps(NamedTuple):
+    """Pairs of words and detections whose bounds meet: see ``kernels``.
+
+    Attributes:
+        first: the first pair of each word (K + 1,).
+        detection: of each pair (N,).
+        area: that the two have in common (N,), square pixels.
+    """
+
+    first: Ints
+    detection: Ints
+    area: Floats
+
+    @property
+    def word(self) -> Ints:
+        """The word of each pair (N,)."""
+        return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
 
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """K polygons measured once: quads as convex parts for the compiled kernels, any other as shapely regions."""
+    """K polygons measured once: quads as convex parts for the compiled kernels, any other as shapely regions.
 
-    polygons: Polygons  # the coordinates that areas are taken of
-    quad: Flags  # polygons with four points (K,), or those that the maker says
-    corners: Floats  # of the quads (K, 4, 2), zeros elsewhere
-    bounds: Floats  # x0, y0, x1, y1 of each (K, 4)
-    parts: Floats  # convex parts of the quads (K, 2, 4, 2)
-    count: Ints  # how many (K,): 0 for what is no quad
-    shoelace: Floats  # unsigned shoelace area of the quads (K,), zeros elsewhere
+    Attributes:
+        polygons: the coordinates that areas are taken of.
+        quad: polygons that count as quads (K,).
+        corners: of the quads (K, 4, 2), zeros elsewhere.
+        bounds: x0, y0, x1, y1 of each (K, 4).
+        parts: convex parts of the quads (K, 2, 4, 2).
+        part_count: number of parts (K,): 0 for what is no quad.
+        shoelace: unsigned shoelace area of the quads (K,), zeros elsewhere.
+    """
+
+    polygons: Polygons
+    quad: Flags
+    corners: Floats
+    bounds: Floats
+    parts: Floats
+    part_count: Ints
+    shoelace: Floats
 
     @classmethod
     def of(cls, polygons: Polygons, quad: Flags | None = None) -> Self:
-        """Measure polygons; ``quad`` (K,) is by default where there are four points."""
-        four = np.diff(polygons.offsets) == 4
-        quad = four if quad is None else four & quad
-        corners, bounds, parts, count, shoelace = kernels.measure(polygons.points, polygons.offsets, False)
-        return cls(polygons, quad, corners, bounds, parts, count * quad, shoelace)
+        """Measure polygons; those with four points are quads, unless ``quad`` (K,) says that they are not."""
+        is_quad = np.diff(polygons.offsets) == 4
+        if quad is not None:
+            is_quad &= quad
+        corners, bounds, parts, part_count, shoelace = kernels.measure(polygons.points, polygons.offsets, False)
+        return cls(polygons, is_quad, corners, bounds, parts, part_count * is_quad, shoelace)
 
     @cached_property
     @np.errstate(all="ignore")  # GEOS leaves floating-point flags behind, of which numpy would warn; so below
     def regions(self) -> NDArray[Any]:
-        """Valid shapely regions (K,): even-odd for quads, by ``buffer(0)`` for other polygons, may be empty."""
+        """Valid shapely regions (K,): even-odd for quads, by ``buffer(0)`` for other polygons; may be empty."""
         owner = np.repeat(np.arange(len(self.polygons)), np.diff(self.polygons.offsets))
         regions = np.asarray(shapely.polygons(shapely.linearrings(self.polygons.points, indices=owner)))
         broken = ~shapely.is_valid(regions)
@@ -64,23 +113,30 @@ class Shapes:
     @cached_property
     def areas(self) -> Floats:
         """Area of each region (K,), square pixels."""
-        areas: Floats = kernels.part_areas(self.parts, self.count)
-        if not self.count.all():
-            areas[self.count == 0] = shapely.area(self.regions[self.count == 0])
+        areas: Floats = kernels.part_areas(self.parts, self.part_count)
+        other = self.part_count == 0
+        if other.any():
+            areas[other] = shapely.area(self.regions[other])
         return areas
 
     @np.errstate(all="ignore")
-    def overlaps(self, other: Shapes, reach: Floats | None = None) -> tuple[Ints, Ints, Floats]:
-        """``first`` (K + 1,), ``region`` (N,) and the area (N,) of each overlap with ``other``: see ``kernels``.
-
-        ``reach`` (K, 4) widens the bounds by which pairs are found.
-        """
-        first, region, area = kernels.find_pairs(
-            self.bounds if reach is None else reach,
-            self.parts, self.count, self.bounds, other.parts, other.count, other.bounds,
-        )  # fmt: skip
-        exotic = np.flatnonzero(area == EXOTIC)
-        if len(exotic):
-            word = np.repeat(np.arange(len(first) - 1), np.diff(first))
-            area[exotic] = shapely.area(shapely.intersection(self.regions[word[exotic]], other.regions[region[exotic]]))
-        return first, region, area
+    def overlaps(self, detections: Shapes, reach: Floats | None = None) -> Overlaps:
+        """The overlaps of these words with detections; ``reach`` (K, 4) widens the bounds by which pairs are found."""
+        if reach is None:
+            reach = self.bounds
+        found = kernels.find_pairs(
+            reach,
+            self.parts,
+            self.part_count,
+            self.bounds,
+            detections.parts,
+            detections.part_count,
+            detections.bounds,
+        )
+        pairs = Overlaps(*found)
+        unknown = np.flatnonzero(pairs.area == NOT_A_QUAD)
+        if len(unknown):
+            words = self.regions[pairs.word[unknown]]
+            others = detections.regions[pairs.detection[unknown]]
+            pairs.area[unknown] = shapely.area(shapely.intersection(words, others))
+        return pairs

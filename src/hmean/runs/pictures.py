@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hmean.files import write_with
 from hmean.geometry import Image
-from hmean.metrics.breakdown import fault_kinds, page_faults
+from hmean.metrics.breakdown import page_faults
 from hmean.types import Characters, Detections, Page, Polygons
 
 TRUTH, FOUND, IGNORED = (0, 150, 70), (230, 30, 120), (150, 150, 150)
@@ -33,7 +33,9 @@ def draw_page(image: Image, detections: Detections | None, page: Page | None = N
 def draw_faults(image: Image, found: Detections, page: Page, characters: Characters, long_side: int = 1280) -> Image:
     """A copy with what CLEval counts against the page filled: missed and split words, false and merged regions."""
     canvas, scale = shrunk(image, long_side)
-    of_words, of_regions = fault_kinds(*page_faults(page, found, characters))
+    faults = page_faults(page, found, characters)
+    of_words = faults.of_words()
+    of_regions = faults.of_detections()
     faulty = (
         (page.polygons, of_words == "split", SPLIT),
         (page.polygons, of_words == "missed", MISSED),

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.geometry import min_area_rect
-from hmean.metrics.breakdown import fault_kinds, page_faults
+from hmean.metrics.breakdown import page_faults
 from hmean.metrics.cleval import Counts
 from hmean.metrics.scorer import score_pages
 from hmean.metrics.statistics import page_prh
@@ -104,9 +104,11 @@ class Model:
         """Regions, faults and scores of one page."""
         page = self.truth[index]
         found = detect(self.map(page), params)
-        kinds = fault_kinds(*page_faults(page, found, self.characters))
+        faults = page_faults(page, found, self.characters)
         scored = score_pages([page], [found], self.characters)[0][0]
-        return PageResult(found, *kinds, scored.prh, scored.iou50.prh, scored.iou70.prh)
+        return PageResult(
+            found, faults.of_words(), faults.of_detections(), scored.prh, scored.iou50.prh, scored.iou70.prh
+        )
 
     def score(self, params: PostprocessParams, stop: Callable[[], bool] = lambda: False) -> SetResult:
         """Scores of all pages; the last few results are kept.

@@ -248,7 +248,7 @@ def test_areas_equal_those_of_shapely_for_any_shapes(scale):
     quads = [rng.uniform(0, scale, (4, 2)) for _ in range(60)] + [rotated(rng) / SIZE * scale for _ in range(60)]
     quads += [rng.uniform(0, scale, (6, 2)) for _ in range(20)] + [np.zeros((4, 2)), rect(0, 0, scale, 0)]
     shapes = Shapes.of(Polygons.of(quads))
-    assert set(shapes.count.tolist()) == {0, 1, 2}
+    assert set(shapes.part_count.tolist()) == {0, 1, 2}
     regions = np.array(
         [
             shapely.buffer(shapely.make_valid(shapely.Polygon(q)) if len(q) == 4 else shapely.Polygon(q), 0)

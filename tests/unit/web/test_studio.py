@@ -51,17 +51,17 @@ def test_a_page_is_what_detect_and_score_say(model, truth, maps, params):
 def test_the_whole_set_is_the_sum_of_its_pages_and_its_faults_those_of_the_breakdown(model, truth, maps, params):
     result = model.score(params)
     found = [detect(maps[page.name], params) for page in truth]
-    told = break_down(truth, found, "transcription", 320)["pages"]
+    told = break_down(truth, found, "transcription", 320).pages
     prh, faults = result.pages()
-    assert faults.tolist() == [[row[fault] for fault in FAULTS] for row in told]
+    assert faults.tolist() == [[getattr(row, fault) for fault in FAULTS] for row in told]
     assert set(FAULTS) < set(COLUMNS)
     assert faults.sum() > 0
     for i in range(len(truth)):
         page = model.page(i, params)
         assert prh[i].tolist() == pytest.approx(list(vars(page.prh).values()), abs=1e-12)
-        assert ("missed" in page.of_words) == (told[i]["missed"] > 0)
-        assert ("false" in page.of_regions) == (told[i]["false"] > 0)
-        assert ("merged" in page.of_regions) == (told[i]["merged"] > 0)
+        assert ("missed" in page.of_words) == (told[i].missed > 0)
+        assert ("false" in page.of_regions) == (told[i].false > 0)
+        assert ("merged" in page.of_regions) == (told[i].merged > 0)
 
 
 def test_the_curve_is_what_each_box_thresh_scores(model):
