@@ -25,7 +25,7 @@ from rapidocr import RapidOCR
 from receipts_lite_sroie import AXES, OBJECTIVE, ROOT, maps_of, markdown, row
 
 import hmean
-from hmean.data.transforms import View
+from hmean.data.views import PageView
 from hmean.files import read_json, write_json, write_text
 from hmean.geometry import Image
 from hmean.images import Pixels, read_image
@@ -65,7 +65,7 @@ def turned(degrees: float) -> Callable[[Image, Page], tuple[Image, Page]]:
         width, height = (math.ceil(c * a + s * b) for a, b in ((page.width, page.height), (page.height, page.width)))
         x, y = page.width / 2, page.height / 2
         matrix = np.array([[c, -s, width / 2 - c * x + s * y], [s, c, height / 2 - s * x - c * y], [0, 0, 1]])
-        view = View(matrix, width, height)
+        view = PageView(matrix, width, height)
         drawn = view.image(Pixels(image, page.width, page.height), (255, 255, 255))
         return drawn, replace(page, width=width, height=height, polygons=view.polygons(page.polygons))
 

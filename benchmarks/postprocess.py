@@ -18,7 +18,7 @@ from peers import postprocess as textbook
 from rapidocr.ch_ppocr_det.utils import DBPostProcess
 
 from hmean.data.pages import LabelledImages
-from hmean.data.transforms import letterbox
+from hmean.data.views import letterbox
 from hmean.labels.ufo import UfoLabels
 from hmean.metrics.scorer import score_pages
 from hmean.postprocess.decoding import PageMap, detect, detect_each, detect_pages

@@ -26,7 +26,8 @@ import postprocess as peers
 import torch
 from harness import environment, words
 
-from hmean.data import dataset, images, photometric, transforms
+from hmean import images
+from hmean.data import dataset, photometric, views
 from hmean.files import write_json, write_text
 from hmean.postprocess import components, offsets
 from hmean.postprocess import decoding as ours
@@ -126,7 +127,7 @@ def main() -> None:
         keys = [(epoch, p) for epoch, p in enumerate(range(0, len(data), max(1, len(data) // 24)))]
         stages: dict[str, Stage] = {
             "JPEG decoded (libjpeg, at most at the view's scale)": (images.cv2, "imdecode"),
-            "warp": (transforms.View, "image"),
+            "warp": (views.PageView, "image"),
             "photometric": (photometric.Photometric, "__call__"),
             "targets": (dataset, "make_targets"),
             "laid out as a tensor": (dataset, "to_tensor"),

@@ -30,7 +30,7 @@ from receipts_lite_sroie import maps_of, row
 
 from hmean.commands.tune import gain_of
 from hmean.data.targets import make_targets
-from hmean.data.transforms import letterbox
+from hmean.data.views import letterbox
 from hmean.files import write_json, write_text
 from hmean.inference.detector import model_path
 from hmean.inference.opening import open_model

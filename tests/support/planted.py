@@ -10,7 +10,7 @@ import torch
 from omegaconf import OmegaConf
 
 from hmean.commands import evaluate
-from hmean.data.transforms import letterbox
+from hmean.data.views import letterbox
 from hmean.inference.checkpoints import load_checkpoint
 from hmean.postprocess.decoding import PageMap
 from hmean.runs.checkpoints import write_checkpoint

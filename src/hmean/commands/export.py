@@ -25,7 +25,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from hmean.commands.predict import expand, gather
 from hmean.data.pages import LabelledImages
-from hmean.data.transforms import STRIDE, letterbox
+from hmean.data.views import STRIDE, letterbox
 from hmean.errors import InputError
 from hmean.files import read_json
 from hmean.images import decode

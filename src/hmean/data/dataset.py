@@ -16,49 +16,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
+from hmean.data.augment import TrainView
 from hmean.data.pages import LabelledImages
-from hmean.data.photometric import Photometric
 from hmean.data.targets import make_targets
 from hmean.data.teacher import ReadTeacher, blend, teacher_in_view
-from hmean.data.transforms import Augment, Pad, View, letterbox, training_crop, training_page
+from hmean.data.views import PageView, letterbox
 from hmean.errors import InputError
 from hmean.geometry import Image
 from hmean.images import Decoder, decode
-from hmean.types import Page
-
-
-@dataclass(frozen=True)
-class TrainView:
-    """How a training sample is cut from a page, and how it is changed.
-
-    Attributes:
-        long_side: range of the page's long side in the view, pixels.
-        crop: side of a square crop, pixels; None: the whole page at the largest ``long_side``.
-        near_text: probability that a crop holds some text.
-        augment: changes of place.
-        photometric: changes of colour and sharpness.
-    """
-
-    long_side: tuple[int, int]
-    crop: int | None
-    near_text: float
-    augment: Augment
-    photometric: Photometric
-
-    def sample(self, rng: np.random.Generator, page: Page) -> View:
-        """A random view of the page."""
-        if self.crop is None:
-            return training_page(rng, page.width, page.height, self.long_side[1], self.augment)
-        return training_crop(
-            rng,
-            page.width,
-            page.height,
-            page.polygons,
-            crop=self.crop,
-            long_side=self.long_side,
-            near_text=self.near_text,
-            augment=self.augment,
-        )
+from hmean.types import Pad
 
 
 class TrainDataset(Dataset[dict[str, Any]]):
@@ -163,7 +129,7 @@ class WholePage:
 
     position: int
     image: Tensor
-    view: View
+    view: PageView
     size: tuple[int, int]
 
 
@@ -228,7 +194,7 @@ class PageBatch:
 
     images: Tensor
     positions: list[int]
-    views: list[View]
+    views: list[PageView]
     sizes: list[tuple[int, int]]
     unreadable: list[UnreadablePage]
 

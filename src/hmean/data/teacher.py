@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hmean import geometry
-from hmean.data.transforms import View
+from hmean.data.views import PageView
 from hmean.errors import InputError
 from hmean.geometry import Matrix
 from hmean.types import Page
@@ -41,7 +41,7 @@ class TeacherMap(Protocol):
 ReadTeacher = Callable[[str], TeacherMap]
 
 
-def teacher_in_view(teacher: TeacherMap, page: Page, view: View) -> Tensor:
+def teacher_in_view(teacher: TeacherMap, page: Page, view: PageView) -> Tensor:
     """The teacher's map, uint8 (H, W), in a view of the page, warped once, as the image is.
 
     Raises:

@@ -19,7 +19,7 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from hmean.data.transforms import Pad, View, letterbox
+from hmean.data.views import PageView, letterbox
 from hmean.errors import InputError
 from hmean.geometry import Image
 from hmean.images import Pixels, decode, to_rgb
@@ -27,7 +27,7 @@ from hmean.inference.metadata import network_hash, read_about
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.decoding import detect as find_regions
 from hmean.postprocess.parameters import PostprocessParams, present_names
-from hmean.types import Detections
+from hmean.types import Detections, Pad
 
 BOX = {"receipts-lite": Path(__file__).parents[1] / "weights" / "receipts_lite.onnx"}
 AT_ONCE = 16  # pages of a list that are in memory, and at most in one pass of the network
@@ -67,7 +67,7 @@ class TextDetector:
     Attributes:
         params: post-processing values that hold unless a call says otherwise.
         long_side: pixels of a page's longest side, as the network sees it.
-        pad, fill: how its view is filled up (``data.transforms.letterbox``), and with what colour.
+        pad, fill: how its view is filled up (``data.views.letterbox``), and with what colour.
         about: the model's metadata: preprocessing, classes, provenance, scores (docs/reference/export.md).
     """
 
@@ -130,11 +130,11 @@ class TextDetector:
         other.long_side, other.pad = long_side, pad
         return other
 
-    def view(self, width: int, height: int) -> View:
+    def view(self, width: int, height: int) -> PageView:
         """How the network sees a page of this size."""
         return letterbox(width, height, self.long_side, self.pad)
 
-    def draw(self, image: Image, view: View) -> Image:
+    def draw(self, image: Image, view: PageView) -> Image:
         """The page in a view that ``self.view`` gave: what the network is shown."""
         return view.image(Pixels(image, image.shape[1], image.shape[0]), self.fill)
 
@@ -181,7 +181,7 @@ def read(image: Source) -> Image:
     raise InputError(f"an image is a path, bytes, a PIL image or a uint8 array, not {type(image).__name__}")
 
 
-def _alike(views: Sequence[View]) -> Iterator[list[int]]:
+def _alike(views: Sequence[PageView]) -> Iterator[list[int]]:
     """Positions of views of one size, at most ``AT_ONCE`` together."""
     by_size: dict[tuple[int, int], list[int]] = {}
     for i, view in enumerate(views):

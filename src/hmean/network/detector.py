@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hmean.data.transforms import View
+from hmean.data.views import PageView
 from hmean.network.encoder import TimmEncoder
 
 
@@ -36,7 +36,7 @@ class Detector(nn.Module):
         return probability, threshold
 
 
-def probability_maps(detector: Detector, images: Tensor, views: Sequence[View]) -> list[NDArray[np.float32]]:
+def probability_maps(detector: Detector, images: Tensor, views: Sequence[PageView]) -> list[NDArray[np.float32]]:
     """P of each page, (height, width) of its view, from a batch of images (N, 3, H, W) padded to one size."""
     logits, _ = detector(images)
     batch = logits.float().sigmoid().cpu().numpy()

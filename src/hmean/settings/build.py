@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from hmean.data.augment import Augment, TrainView
 from hmean.data.folds import HOLDOUT, fold_of, read_splits
 from hmean.data.pages import LabelledImages
+from hmean.data.photometric import Photometric
 from hmean.errors import InputError
 from hmean.labels.formats import open_labels
 from hmean.labels.label_set import LabelSet
@@ -17,7 +19,6 @@ from hmean.settings.config import Config, DatasetConfig, build
 from hmean.settings.sections import Dataset, Folds
 
 if TYPE_CHECKING:
-    from hmean.data.dataset import TrainView
     from hmean.network.detector import Detector
 
 
@@ -83,10 +84,6 @@ def open_pages(config: DatasetConfig) -> LabelledImages:
 
 def build_train_view(config: Config) -> TrainView:
     """How training samples are cut and changed."""
-    from hmean.data.dataset import TrainView  # noqa: PLC0415 - torch is there only where something is trained
-    from hmean.data.photometric import Photometric  # noqa: PLC0415
-    from hmean.data.transforms import Augment  # noqa: PLC0415
-
     train = config.transforms.train
     augment = train.augment.model_dump()
     low, high = train.long_side

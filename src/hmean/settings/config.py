@@ -88,7 +88,7 @@ class Datasets(_Strict):
 
 
 class AugmentConfig(_Strict):
-    """See ``hmean.data.transforms.Augment``."""
+    """See ``hmean.data.augment.Augment``."""
 
     rotate: NonNegative
     scale: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)]

@@ -219,7 +219,7 @@ class AllLoaders(TrainingLoaders, EvaluationLoaders, PredictLoaders):
 
 
 class Augment(Section):
-    """See ``hmean.data.transforms.Augment``."""
+    """See ``hmean.data.augment.Augment``."""
 
     rotate: NonNegative
     """Largest rotation, degrees."""

@@ -29,8 +29,9 @@ from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
 from hmean import geometry
+from hmean.data.augment import Augment
 from hmean.data.photometric import Photometric
-from hmean.data.transforms import Augment, View
+from hmean.data.views import PageView
 from hmean.files import write_json
 from hmean.geometry import Image
 from hmean.types import Page, Polygons
@@ -515,7 +516,7 @@ def _matrix_code(rng: Generator) -> Gray:
     return np.kron(modules, np.full((rng.integers(4, 7),) * 2, 255, dtype=np.uint8))
 
 
-def _place(rng: Generator, receipt: _Receipt, kind: str, long_side: int) -> View:
+def _place(rng: Generator, receipt: _Receipt, kind: str, long_side: int) -> PageView:
     """Turn, shear and tilt the sheet, and choose how much of its surroundings is in the picture."""
     lies = replace(_LIES[True], rotate=_pick(rng, (5, 5, 5, 15))) if kind == "desk" else _LIES[False]
     base = lies.sample(rng, receipt.width, receipt.height)
@@ -530,7 +531,7 @@ def _place(rng: Generator, receipt: _Receipt, kind: str, long_side: int) -> View
     size = spare.sum(axis=0) + np.ptp(seen, axis=0)
     scale = long_side / size.max()
     matrix = geometry.scaling(scale, scale) @ geometry.translation(*(spare[0] - seen.min(axis=0))) @ base
-    return View(matrix, *np.maximum(np.round(size * scale), 1).astype(int).tolist())
+    return PageView(matrix, *np.maximum(np.round(size * scale), 1).astype(int).tolist())
 
 
 def _field(rng: Generator, shape: tuple[int, ...], rows: float, columns: float) -> Field:
@@ -539,7 +540,7 @@ def _field(rng: Generator, shape: tuple[int, ...], rows: float, columns: float) 
     return np.asarray(cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_LINEAR), dtype=np.float32)
 
 
-def _photograph(rng: Generator, receipt: _Receipt, kind: str, view: View) -> Image:
+def _photograph(rng: Generator, receipt: _Receipt, kind: str, view: PageView) -> Image:
     """The picture of a sheet: print and paper through the matrix at once, then what a desk, a lamp and a camera do.
 
     Light is (3, H, W): numpy is several times faster on planes than on triples.

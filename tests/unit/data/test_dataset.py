@@ -2,17 +2,16 @@ import numpy as np
 import pytest
 import torch
 
+from hmean.data.augment import Augment, TrainView
 from hmean.data.dataset import (
     EvalDataset,
     TrainDataset,
-    TrainView,
     UnreadablePage,
     collate_eval,
     collate_train,
 )
 from hmean.data.pages import LabelledImages
 from hmean.data.photometric import Photometric
-from hmean.data.transforms import Augment
 from hmean.labels.formats import open_labels
 from hmean.synth.receipts import write_dataset
 

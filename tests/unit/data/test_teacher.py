@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from hmean.data.dataset import TrainDataset, TrainView
+from hmean.data.augment import Augment, TrainView
+from hmean.data.dataset import TrainDataset
 from hmean.data.photometric import Photometric
 from hmean.data.targets import make_targets
 from hmean.data.teacher import blend, teacher_in_view
-from hmean.data.transforms import Augment, View, letterbox
+from hmean.data.views import PageView, letterbox
 from hmean.errors import InputError
 from hmean.geometry import scaling, transform
 
@@ -42,7 +43,7 @@ def test_a_teacher_that_equals_the_labels_changes_nothing(pages):
         # Views that move by whole pixels, a crop among them: the teacher's pixels are the view's.
         views = [
             letterbox(page.width, page.height, max(page.width, page.height), "stride"),
-            View(np.array([[1.0, 0, -17], [0, 1, -5], [0, 0, 1]]), 96, 64),
+            PageView(np.array([[1.0, 0, -17], [0, 1, -5], [0, 0, 1]]), 96, 64),
         ]
         for view in views:
             own = torch.from_numpy(labels_of(page, view))
@@ -64,7 +65,7 @@ def test_a_teachers_map_lies_where_the_page_lies(pages):
     teacher = map_of(page, disc, long_side=2 * max(page.width, page.height))
     turn = np.array([[0.0, -1.3, 190], [-1.3, 0.2, 250], [0.0004, 0.0, 1]])  # mirrored, sheared, in perspective
     for matrix in (np.eye(3), scaling(0.5, 0.5), scaling(1.7, 1.7), turn):
-        seen = teacher_in_view(teacher, page, View(matrix, 256, 256)).numpy().astype(float)
+        seen = teacher_in_view(teacher, page, PageView(matrix, 256, 256)).numpy().astype(float)
         yy, xx = np.mgrid[:256, :256] + 0.5
         centre = [(seen * xx).sum() / seen.sum(), (seen * yy).sum() / seen.sum()]
         assert np.abs(transform(matrix, at)[0] - centre).max() < 0.25
@@ -99,4 +100,4 @@ def test_a_map_of_another_image_is_refused(pages):
     page = pages.page(0)
     other = next(pages.page(i) for i in range(len(pages)) if pages.page(i).height != page.height)
     with pytest.raises(InputError, match=f"{other.name}: the teacher's map is of another image"):
-        teacher_in_view(map_of(page, labels_of), other, View(np.eye(3), 32, 32))
+        teacher_in_view(map_of(page, labels_of), other, PageView(np.eye(3), 32, 32))

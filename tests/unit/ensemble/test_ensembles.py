@@ -7,7 +7,7 @@ import pytest
 
 from hmean import geometry
 from hmean.data.targets import make_targets
-from hmean.data.transforms import View, letterbox
+from hmean.data.views import PageView, letterbox
 from hmean.ensemble.detect import detect_voted, mean_map
 from hmean.ensemble.voting import VotingParams
 from hmean.metrics.scorer import Scorer
@@ -50,7 +50,7 @@ def test_equal_frames_give_the_plain_mean(rng):
 
 
 def test_crops_at_whole_pixels_are_exact_and_have_no_say_elsewhere(rng):
-    view = View(geometry.scaling(0.5, 0.5), 256, 128)
+    view = PageView(geometry.scaling(0.5, 0.5), 256, 128)
     p = rng.random((128, 256), dtype=np.float32)
     whole = PageMap("a.jpg", p, view.to_page, 500, 240)
     left = PageMap("a.jpg", p[20:100, :90] * 0.5, view.to_page @ geometry.translation(0, 20), 500, 240)
@@ -80,7 +80,7 @@ def test_a_plane_stays_in_place_in_a_frame_of_another_size(long_side):
 @pytest.mark.parametrize("others", [
     [letterbox(500, 240, 640, "stride")],
     [letterbox(500, 240, 384, "square"), letterbox(500, 240, 800, "stride")],
-    [View(geometry.translation(-100, -40) @ geometry.scaling(1.3, 1.3), 256, 192)],
+    [PageView(geometry.translation(-100, -40) @ geometry.scaling(1.3, 1.3), 256, 192)],
 ])  # fmt: skip
 def test_regions_of_the_mean_neither_shrink_nor_merge(others):
     views = [letterbox(500, 240, 512, "stride"), *others]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hmean import geometry
 from hmean.data.targets import make_targets
-from hmean.data.transforms import letterbox
+from hmean.data.views import letterbox
 from hmean.labels.ufo import UfoLabels
 from hmean.metrics.scorer import Scorer
 from hmean.postprocess.components import find_components

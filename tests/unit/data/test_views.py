@@ -5,8 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmean import geometry
+from hmean.data.augment import Augment, training_crop, training_page
 from hmean.data.photometric import Photometric
-from hmean.data.transforms import Augment, View, letterbox, training_crop, training_page
+from hmean.data.views import PageView, letterbox
 from hmean.images import Pixels, decode
 from hmean.types import Polygons
 from support import plane
@@ -127,12 +128,12 @@ def test_only_what_is_seen_is_read_and_nothing_of_it_changes(rng):
     page = Pixels(rng.integers(0, 255, (900, 700, 3), dtype=np.uint8), 700, 900)
     for scale in (0.15, 0.37, 0.6, 0.9, 1.7):
         matrix = geometry.scaling(scale, scale) @ geometry.about(geometry.rotation(7), 350, 450)
-        whole = View(matrix, 1300, 1600).image(page, (1, 2, 3))
+        whole = PageView(matrix, 1300, 1600).image(page, (1, 2, 3))
         x, y = 32, 64
-        part = View(geometry.translation(-x, -y) @ matrix, 64, 96).image(page, (1, 2, 3))
+        part = PageView(geometry.translation(-x, -y) @ matrix, 64, 96).image(page, (1, 2, 3))
         if scale * geometry.FINER > 0.5:  # else the blocks that are averaged begin elsewhere
             assert np.abs(part.astype(int) - whole[y : y + 96, x : x + 64]).max() <= 1
-        beside = View(geometry.translation(5000, 0) @ matrix, 64, 96).image(page, (1, 2, 3))
+        beside = PageView(geometry.translation(5000, 0) @ matrix, 64, 96).image(page, (1, 2, 3))
         assert (beside == (1, 2, 3)).all()
 
 

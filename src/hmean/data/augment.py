@@ -1,0 +1,182 @@
+"""Random views of a page for training: which part, how large, and bent how."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.random import Generator
+
+from hmean import geometry
+from hmean.data.photometric import Photometric
+from hmean.data.views import PageView, round_up_to_stride
+from hmean.geometry import Matrix
+from hmean.types import Page, Points, Polygons
+
+_BESIDE = 0.05  # share of a crop's side that may reach beyond the page: there is nothing to learn there
+
+
+@dataclass(frozen=True)
+class Augment:
+    """Ranges of the geometric augmentation; the defaults change nothing.
+
+    Attributes:
+        rotate: largest rotation, degrees.
+        scale: smallest and largest factor; drawn log-uniform.
+        shift: largest shift, as a share of the view's side (whole pages only).
+        shear: largest shear, degrees.
+        perspective: how far the page's corners move, as a share of its sides.
+        stretch: log2 of the largest change of the aspect.
+        hflip: probability of a mirrored view.
+        vflip: probability of an upside-down view.
+        p: probability that rotation, shear and perspective act at all.
+    """
+
+    rotate: float = 0.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    shift: float = 0.0
+    shear: float = 0.0
+    perspective: float = 0.0
+    stretch: float = 0.0
+    hflip: float = 0.0
+    vflip: float = 0.0
+    p: float = 1.0
+
+    def sample(self, rng: Generator, page_width: int, page_height: int) -> Matrix:
+        """A random map about the page's centre, without shift."""
+        centre_x = page_width / 2
+        centre_y = page_height / 2
+        matrix = self._scale_and_flip(rng)
+        if rng.random() >= self.p:
+            return geometry.about(matrix, centre_x, centre_y)
+        shear = np.eye(3)
+        shear[0, 1] = math.tan(math.radians(rng.uniform(-self.shear, self.shear)))
+        rotation = geometry.rotation(rng.uniform(-self.rotate, self.rotate))
+        matrix = geometry.about(rotation @ shear @ matrix, centre_x, centre_y)
+        if self.perspective > 0:
+            matrix = matrix @ self._move_corners(rng, page_width, page_height)
+        return matrix
+
+    def _scale_and_flip(self, rng: Generator) -> Matrix:
+        low, high = self.scale
+        factor = math.exp(rng.uniform(math.log(low), math.log(high)))
+        aspect = 2.0 ** (rng.uniform(-self.stretch, self.stretch) / 2)
+        scale_x = factor * aspect
+        scale_y = factor / aspect
+        mirrored, upended = rng.random(2) < (self.hflip, self.vflip)
+        if mirrored:
+            scale_x = -scale_x
+        if upended:
+            scale_y = -scale_y
+        return geometry.scaling(scale_x, scale_y)
+
+    def _move_corners(self, rng: Generator, page_width: int, page_height: int) -> Matrix:
+        corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
+        moves = rng.uniform(-self.perspective, self.perspective, (4, 2)).astype(np.float32)
+        size = np.array([page_width, page_height], dtype=np.float32)
+        moved = cv2.getPerspectiveTransform(corners * size, (corners + moves) * size)
+        return np.asarray(moved, dtype=np.float64)
+
+
+def training_page(rng: Generator, page_width: int, page_height: int, long_side: int, augment: Augment) -> PageView:
+    """A whole page on a long_side x long_side canvas (rounded up to the stride), augmented about its centre."""
+    side = round_up_to_stride(long_side)
+    scale = long_side / max(page_width, page_height)
+    matrix = augment.sample(rng, page_width, page_height)
+    centre = geometry.transform(matrix, np.array([[page_width / 2, page_height / 2]]))[0]
+    dx, dy = rng.uniform(-augment.shift, augment.shift, 2) * long_side
+    to_origin = geometry.translation(-centre[0], -centre[1])
+    to_view = geometry.translation(side / 2 + dx, side / 2 + dy) @ geometry.scaling(scale, scale)
+    return PageView(to_view @ to_origin @ matrix, side, side)
+
+
+def training_crop(
+    rng: Generator,
+    page_width: int,
+    page_height: int,
+    words: Polygons,
+    *,
+    crop: int,
+    long_side: tuple[int, int],
+    near_text: float,
+    augment: Augment,
+) -> PageView:
+    """A crop x crop window of the page, augmented.
+
+    It reaches beyond the page only where it must, or by a twentieth of its side.
+
+    Args:
+        rng: all chance.
+        page_width: pixels.
+        page_height: pixels.
+        words: of the page.
+        crop: side of the window, pixels.
+        long_side: range of the page's long side, pixels; drawn log-uniform.
+        near_text: probability that a random word lies in the window, at a random place; else the window lies anywhere
+            on the page.
+        augment: ranges of the augmentation.
+    """
+    scale = math.exp(rng.uniform(math.log(long_side[0]), math.log(long_side[1]))) / max(page_width, page_height)
+    matrix = geometry.scaling(scale, scale) @ augment.sample(rng, page_width, page_height)
+    anchor, place = _anchor(rng, page_width, page_height, words, crop, near_text)
+    corners = [[0, 0], [page_width, 0], [page_width, page_height], [0, page_height]]
+    mapped = geometry.transform(matrix, np.vstack([anchor, corners]))
+    page_low = mapped[1:].min(axis=0)
+    page_high = mapped[1:].max(axis=0)
+    # Where the window's top-left corner may be.
+    lowest = page_low - _BESIDE * crop
+    highest = page_high + _BESIDE * crop - crop
+    wanted = np.clip(mapped[0] - place, lowest, highest)
+    # Along a side that is shorter than the window, the page is anywhere in the window.
+    anywhere = rng.uniform(np.minimum(lowest, highest), np.maximum(lowest, highest))
+    corner = np.where(lowest < highest, wanted, anywhere)
+    return PageView(geometry.translation(-corner[0], -corner[1]) @ matrix, crop, crop)
+
+
+def _anchor(
+    rng: Generator, page_width: int, page_height: int, words: Polygons, crop: int, near_text: float
+) -> tuple[Points, Points]:
+    """A point of the page (2,), and where it is to lie in the window (2,)."""
+    if len(words) > 0 and rng.random() < near_text:
+        word = words[int(rng.integers(len(words)))]
+        centre = word.mean(axis=0)
+        anchor = geometry.clamp(centre[None], page_width, page_height)[0]
+        return anchor, rng.uniform(0.1, 0.9, 2) * crop
+    anchor = rng.uniform((0, 0), (page_width, page_height))
+    return anchor, np.array([crop / 2, crop / 2])
+
+
+@dataclass(frozen=True)
+class TrainView:
+    """How a training sample is cut from a page, and how it is changed.
+
+    Attributes:
+        long_side: range of the page's long side in the view, pixels.
+        crop: side of a square crop, pixels; None: the whole page at the largest ``long_side``.
+        near_text: probability that a crop holds some text.
+        augment: changes of place.
+        photometric: changes of colour and sharpness.
+    """
+
+    long_side: tuple[int, int]
+    crop: int | None
+    near_text: float
+    augment: Augment
+    photometric: Photometric
+
+    def sample(self, rng: Generator, page: Page) -> PageView:
+        """A random view of the page."""
+        if self.crop is None:
+            return training_page(rng, page.width, page.height, self.long_side[1], self.augment)
+        return training_crop(
+            rng,
+            page.width,
+            page.height,
+            page.polygons,
+            crop=self.crop,
+            long_side=self.long_side,
+            near_text=self.near_text,
+            augment=self.augment,
+        )
