@@ -679,10 +679,11 @@ def test_lr_find_writes_a_range(tiny, tmp_path):
 
 
 def test_the_suggested_range_is_where_the_loss_falls():
-    lr_find = pytest.importorskip("hmean.commands.lr_find")
+    from hmean.training.learning_rates import suggest
+
     lrs = [10 ** (-6 + 6 * i / 99) for i in range(100)]
     losses = [2 - 1 / (1 + (0.003 / lr) ** 2) + (50 * lr) ** 2 * (lr > 0.02) for lr in lrs]
-    low, high = lr_find.suggest(lrs, losses)["range"]
+    low, high = suggest(lrs, losses).range
     assert low < 0.003 < high < 0.02
 
 

@@ -183,7 +183,7 @@ def _holds(sweep: Sweep, name: str, value: Any) -> bool:
 
 def has_wandb() -> bool:
     """Whether W&B is installed and ``wandb login`` was done."""
-    from hmean.commands.train import has_wandb_key  # noqa: PLC0415 - it imports torch
+    from hmean.training.wandb_key import has_wandb_key  # noqa: PLC0415
 
     return find_spec("wandb") is not None and has_wandb_key()
 

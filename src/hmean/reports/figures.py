@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from hmean.postprocess.parameters import READ_WITH
+from hmean.training.learning_rates import LearningRates
 
 # Any: matplotlib types its keys one by one
 STYLE: Any = {"font.size": 9, "svg.fonttype": "none", "axes.spines.top": False, "axes.spines.right": False}
@@ -164,3 +165,15 @@ def svg_of(figure: Figure) -> str:
     figure.savefig(out, format="svg")
     svg = out.getvalue()
     return svg[svg.index("<svg") :]
+
+
+def draw_learning_rates(found: LearningRates) -> str:
+    """Training loss over the learning rate, with the suggested range shaded."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(6, 3), layout="constrained")
+        panel = figure.subplots()
+        panel.semilogx(found.lr, found.loss, color="#bbbbbb")
+        panel.semilogx(found.lr, found.smooth, color="#1f6f8b")
+        panel.axvspan(*found.range, alpha=0.15)
+        panel.set(xlabel="learning rate", ylabel="training loss")
+        return svg_of(figure)

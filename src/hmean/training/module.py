@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,16 +10,16 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
-from hmean.data.dataset import PageBatch
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.metrics.scorer import PageScore, Scorer
+from hmean.metrics.scorer import PageScore, Scorer, choose_characters
 from hmean.network.detector import Detector, probability_maps
 from hmean.postprocess.decoding import PageMap, detect
-from hmean.postprocess.parameters import PostprocessParams
-from hmean.types import Characters
+from hmean.runs.carried import Carried
+from hmean.runs.checkpoints import to_content
+from hmean.training.optimization import Optimization
+from hmean.types import PostprocessParams, Score
 
 
 class DetectorModule(pl.LightningModule):
@@ -29,14 +27,13 @@ class DetectorModule(pl.LightningModule):
 
     Args:
         detector: the network.
-        loss: (logits of P, logits of T, batch) -> named terms, whose sum is the loss.
-        make_optimizer: parameter groups -> optimizer.
-        make_scheduler: (optimizer, total optimizer steps) -> (scheduler, "step" or "epoch").
-        lr: learning rate of decoder and head; the encoder's is multiplied by its ``lr_scale``.
-        postprocess: knobs of validation.
+        loss: (logits of P, logits of T, batch) to named terms, whose sum is the loss.
+        optimization: optimizer and schedule.
+        postprocess: parameters of the post-processing in validation.
         val_pages: labels that validation scores against.
-        characters: character convention of the score.
-        carried: what a checkpoint carries beside weights and epoch: see ``checkpoints.carry``.
+        seed: of all chance in the network, such as dropout.
+        channels_last: memory layout of images, which is that of the network's weights.
+        carried: what a checkpoint carries besides weights; its ``epoch`` is filled in.
     """
 
     def __init__(
@@ -44,59 +41,71 @@ class DetectorModule(pl.LightningModule):
         detector: Detector,
         *,
         loss: nn.Module,
-        make_optimizer: Callable[[list[dict[str, Any]]], Optimizer],
-        make_scheduler: Callable[[Optimizer, int], tuple[Any, str]],
-        lr: float,
+        optimization: Optimization,
         postprocess: PostprocessParams,
         val_pages: LabelledImages,
-        characters: Characters,
-        carried: Mapping[str, Any],
+        seed: int,
+        channels_last: bool,
+        carried: Carried,
     ) -> None:
         super().__init__()
-        self.detector, self.loss = detector, loss
-        self.make_optimizer, self.make_scheduler, self.lr = make_optimizer, make_scheduler, lr
-        self.postprocess, self.val_pages, self.characters = postprocess, val_pages, characters
-        self.carried = dict(carried)
-        self._scored: list[tuple[int, PageScore]] = []
+        self.detector = detector
+        self.loss = loss
+        self.optimization = optimization
+        self.postprocess = postprocess
+        self.val_pages = val_pages
+        self.characters = choose_characters(val_pages.page(i) for i in range(len(val_pages)))
+        self.seed = seed
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.carried = carried
+        self._scored: dict[int, PageScore] = {}  # by position in val_pages
 
-    # --- training ---------------------------------------------------------------------------------------------------
+    # --- training -----------------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        """Dropout and the like follow (seed, epoch): a resumed run draws what an unbroken one would."""
-        seed = np.random.SeedSequence([int(self.carried["config"]["seed"]), self.current_epoch, self.global_rank])
-        torch.manual_seed(int(seed.generate_state(1, np.uint64)[0]))
+        """Seed chance in the network by epoch: a resumed run draws what an uninterrupted one would."""
+        sequence = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank])
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
-        """One batch of ``TrainDataset`` items to the summed loss."""
+        """One batch of ``TrainDataset`` items to the loss.
+
+        Raises:
+            InputError: if a page cannot be read, or the loss is not finite.
+        """
         if "error" in batch:
-            raise InputError(f"{batch['error']}; mend or remove it, then go on with resume=auto")
-        images = batch["image"].contiguous(memory_format=self._layout())
+            raise InputError(_unreadable(batch["error"]))
+        images = batch["image"].contiguous(memory_format=self.memory_format)
         probability, threshold = self.detector(images)
         terms: dict[str, Tensor] = self.loss(probability, threshold, batch)
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
-            values = ", ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
-            raise InputError(
-                f"training diverged at step {self.global_step} ({values}). Lower models.optimizer.lr, set "
-                "trainer.gradient_clip_val, or trainer.precision=32-true; the last epoch's checkpoint is kept"
-            )
-        size = images.shape[0]
-        self.log(
-            "train/loss", total.detach(), prog_bar=True, on_step=False, on_epoch=True, sync_dist=True, batch_size=size
-        )
-        for name, value in terms.items():
-            self.log(f"train/{name}", value.detach(), on_step=False, on_epoch=True, sync_dist=True, batch_size=size)
+            raise InputError(self._diverged(terms))
+        self._log_losses({"loss": total, **terms}, batch_size=images.shape[0])
         return total
 
-    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
-        """Two parameter groups, encoder and the rest, and a schedule by step or by epoch."""
-        encoder = list(self.detector.encoder.parameters())
-        rest = [p for part in (self.detector.decoder, self.detector.head) for p in part.parameters()]
-        optimizer = self.make_optimizer(
-            [{"params": encoder, "lr": self.lr * self.detector.encoder.lr_scale}, {"params": rest, "lr": self.lr}]
+    def _log_losses(self, losses: dict[str, Tensor], batch_size: int) -> None:
+        for name, value in losses.items():
+            self.log(
+                f"train/{name}",
+                value.detach(),
+                prog_bar=name == "loss",
+                on_step=False,
+                on_epoch=True,
+                sync_dist=True,
+                batch_size=batch_size,
+            )
+
+    def _diverged(self, terms: dict[str, Tensor]) -> str:
+        values = ", ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
+        return (
+            f"training diverged at step {self.global_step} ({values}). Lower models.optimizer.lr, or set "
+            "trainer.gradient_clip_val or trainer.precision=32-true; the checkpoint of the last epoch is kept"
         )
-        scheduler, interval = self.make_scheduler(optimizer, self._total_steps())
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": interval}}
+
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
+        """See ``Optimization``."""
+        return self.optimization.configure(self.detector, self._total_steps())
 
     def _total_steps(self) -> int:
         """Optimizer steps of the whole run.
@@ -104,36 +113,56 @@ class DetectorModule(pl.LightningModule):
         Lightning's own estimate would start the loaders before a resumed run knows its epoch.
         """
         trainer: Any = self.trainer
-        batches = trainer.datamodule.train_batches(trainer.world_size)
+        batches: int = trainer.datamodule.train_batches(trainer.world_size)
         if isinstance(trainer.limit_train_batches, int):
             batches = min(batches, trainer.limit_train_batches)
-        steps: int = math.ceil(batches / trainer.accumulate_grad_batches) * trainer.max_epochs
-        return steps
+        steps_per_epoch: int = math.ceil(batches / trainer.accumulate_grad_batches)
+        epochs: int = trainer.max_epochs
+        return steps_per_epoch * epochs
 
-    # --- validation -------------------------------------------------------------------------------------------------
+    # --- validation ---------------------------------------------------------------------------------------------------
 
-    def validation_step(self, batch: PageBatch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
-        """Detect and score one batch of whole pages."""
-        if batch.unreadable:
-            raise InputError(f"{batch.unreadable[0].error}; mend or remove it, then go on with resume=auto")
+    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+        """Detect text on one batch of whole pages and score it.
+
+        Raises:
+            InputError: if a page cannot be read.
+        """
+        if batch["errors"]:
+            _, error = batch["errors"][0]
+            raise InputError(_unreadable(error))
+        images = batch["image"].contiguous(memory_format=self.memory_format)
+        views = batch["view"]
         scorer = Scorer(self.characters)
-        maps = probability_maps(self.detector, batch.images.contiguous(memory_format=self._layout()), batch.views)
-        for position, view, probability in zip(batch.positions, batch.views, maps, strict=True):
+        maps = probability_maps(self.detector, images, views)
+        for position, view, probability in zip(batch["position"], views, maps, strict=True):
             page = self.val_pages.page(position)
-            found = detect(PageMap(page.name, probability, view.to_page, page.width, page.height), self.postprocess)
-            self._scored.append((position, scorer.update(page, found)))
+            page_map = PageMap(page.name, probability, view.to_page, page.width, page.height)
+            detections = detect(page_map, self.postprocess)
+            self._scored[position] = scorer.update(page, detections)
 
     def on_validation_epoch_end(self) -> None:
-        """Pool all ranks' pages, each once, and log the score."""
-        shares: list[Any] = [self._scored]
-        if self.trainer.world_size > 1:
-            shares = [None] * self.trainer.world_size
-            torch.distributed.all_gather_object(shares, self._scored)
+        """Log the score of the pages of all processes."""
+        by_position = self._gather_scored()
+        self._scored = {}
         scorer = Scorer(self.characters)
-        by_position = dict(itertools.chain.from_iterable(shares))  # a page that two ranks had counts once
         scorer.pages = [by_position[position] for position in sorted(by_position)]
-        self._scored = []
         score = scorer.compute()
+        self._log_score(score)
+
+    def _gather_scored(self) -> dict[int, PageScore]:
+        """The scored pages of all processes; a page that two of them had counts once."""
+        world_size = self.trainer.world_size
+        if world_size == 1:
+            return self._scored
+        shares: list[dict[int, PageScore]] = [{} for _ in range(world_size)]
+        torch.distributed.all_gather_object(shares, self._scored)
+        by_position: dict[int, PageScore] = {}
+        for share in shares:
+            by_position.update(share)
+        return by_position
+
+    def _log_score(self, score: Score) -> None:
         values = {
             "val/hmean": score.macro.h,
             "val/precision": score.macro.p,
@@ -142,16 +171,18 @@ class DetectorModule(pl.LightningModule):
             "val/iou50_hmean": score.iou50.h,
             "val/iou70_hmean": score.iou70.h,
         }
-        # float64: a float32 would round a score of 99 pages in its 8th digit, and ties would be lost or made.
-        exact = {k: torch.tensor(v, dtype=torch.float64, device=self.device) for k, v in values.items()}
-        self.log_dict(exact, sync_dist=True)  # the same on every rank
+        for name, value in values.items():
+            # float64: a float32 would round a score of 99 pages in its 8th digit, and ties would be lost or made.
+            exact = torch.tensor(value, dtype=torch.float64, device=self.device)
+            self.log(name, exact, sync_dist=True)  # the same in all processes
 
-    # --- checkpoints ------------------------------------------------------------------------------------------------
+    # --- checkpoints --------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Config, preprocessing and post-processing travel with the weights."""
-        checkpoint["hmean"] = {**self.carried, "epoch": self.current_epoch}
+        """Let config, preprocessing and post-processing travel with the weights."""
+        carried = self.carried.model_copy(update={"epoch": self.current_epoch})
+        checkpoint["hmean"] = to_content(carried)
 
-    def _layout(self) -> torch.memory_format:
-        channels_last = bool(self.carried["config"]["trainer"]["channels_last"])
-        return torch.channels_last if channels_last else torch.contiguous_format
+
+def _unreadable(error: str) -> str:
+    return f"{error}; fix or remove it, then continue with resume=auto"

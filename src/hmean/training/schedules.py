@@ -1,4 +1,4 @@
-"""Learning-rate schedules that torch does not have."""
+"""Learning-rate schedules that torch does not have. Each is a function that ``models.scheduler._target_`` can name."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch.optim.lr_scheduler import LambdaLR
 
 
 def warmup_flat_linear(optimizer: Optimizer, total_steps: int, warmup: float = 0.03, decay: float = 0.5) -> LambdaLR:
-    """Linear warm-up over the first share of the steps, flat, then linear to 0 over the last share, a step at a time.
+    """A linear warm-up, then flat, then linear to 0; it moves with every optimizer step.
 
     Args:
-        optimizer: whose learning rates are multiplied.
+        optimizer: its learning rates are multiplied.
         total_steps: optimizer steps of the whole run.
-        warmup: share of them, from the start.
-        decay: share of them, to the end.
+        warmup: share of the steps, from the start, in which the rate rises.
+        decay: share of the steps, up to the end, in which it falls.
     """
 
     def factor(step: int) -> float:

@@ -1,0 +1,95 @@
+"""What a training does besides learning: checkpoints, one row of metrics an epoch, one line an epoch for the log."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.plugins import TorchCheckpointIO
+
+from hmean.runs.checkpoints import save_content
+from hmean.runs.folder import RunFolder
+
+PRINTED = ("train/loss", "val/hmean", "val/iou50_hmean")
+
+
+def build_callbacks(folder: RunFolder, ema_decay: float | None) -> list[Callback]:
+    """All callbacks of a training.
+
+    Args:
+        folder: the run.
+        ema_decay: of a moving average of the weights, which is what is validated and kept; None for no average.
+    """
+    best = ModelCheckpoint(
+        folder.best.parent, filename="best", monitor="val/hmean", mode="max", enable_version_counter=False
+    )
+    last = ModelCheckpoint(
+        folder.last.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
+    )
+    callbacks: list[Callback] = [best, last, EpochRows(folder)]
+    # Not Lightning's RichProgressBar: its refreshing thread and OpenMP's wait for each other on few cores.
+    if sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar())
+    else:
+        callbacks.append(EpochLines())
+    if ema_decay is not None:
+        callbacks.append(EMAWeightAveraging(decay=ema_decay))
+    return callbacks
+
+
+class EpochRows(Callback):
+    """Writes one row an epoch to ``metrics.jsonl``."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._started = 0.0
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Start the clock. The last epoch is always validated: otherwise it could never be the best."""
+        self._started = time.monotonic()
+        if trainer.current_epoch + 1 == trainer.max_epochs:
+            trainer.check_val_every_n_epoch = 1
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Write the row."""
+        if not trainer.is_global_zero:
+            return
+        row: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        for name, value in sorted(trainer.callback_metrics.items()):
+            if name.startswith("val/") and not validated:
+                continue  # left over from an earlier epoch
+            row[name] = float(value)
+        row["lr"] = trainer.optimizers[0].param_groups[-1]["lr"]
+        row["seconds"] = round(time.monotonic() - self._started, 2)
+        self.folder.append_metrics(row)
+
+
+class EpochLines(Callback):
+    """Prints one line an epoch, so that a log stays readable without a progress bar."""
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Print the numbers of the epoch."""
+        if not trainer.is_global_zero:
+            return
+        numbers = []
+        for name, value in trainer.callback_metrics.items():
+            if name in PRINTED:
+                numbers.append(f"{name} {float(value):.4f}")
+        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {' '.join(numbers)}")
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints that are complete or not there, also those that Lightning copies from its temporary folder."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:  # noqa: ARG002
+        """Write beside the final place, then move.
+
+        Raises:
+            InputError: if the disk is full.
+        """
+        save_content(Path(path), checkpoint)
