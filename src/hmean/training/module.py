@@ -11,15 +11,17 @@ import torch
 from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 
+from hmean.data.dataset import PageBatch
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.metrics.scorer import PageScore, Scorer, choose_characters
 from hmean.network.detector import Detector, probability_maps
 from hmean.postprocess.decoding import PageMap, detect
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried
 from hmean.runs.checkpoints import to_content
 from hmean.training.optimization import Optimization
-from hmean.types import PostprocessParams, Score
+from hmean.types import Score
 
 
 class DetectorModule(pl.LightningModule):
@@ -122,20 +124,18 @@ class DetectorModule(pl.LightningModule):
 
     # --- validation ---------------------------------------------------------------------------------------------------
 
-    def validation_step(self, batch: dict[str, Any], batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
+    def validation_step(self, batch: PageBatch, batch_idx: int) -> None:  # noqa: ARG002 - Lightning's signature
         """Detect text on one batch of whole pages and score it.
 
         Raises:
             InputError: if a page cannot be read.
         """
-        if batch["errors"]:
-            _, error = batch["errors"][0]
-            raise InputError(_unreadable(error))
-        images = batch["image"].contiguous(memory_format=self.memory_format)
-        views = batch["view"]
+        if batch.unreadable:
+            raise InputError(_unreadable(batch.unreadable[0].error))
+        images = batch.images.contiguous(memory_format=self.memory_format)
         scorer = Scorer(self.characters)
-        maps = probability_maps(self.detector, images, views)
-        for position, view, probability in zip(batch["position"], views, maps, strict=True):
+        maps = probability_maps(self.detector, images, batch.views)
+        for position, view, probability in zip(batch.positions, batch.views, maps, strict=True):
             page = self.val_pages.page(position)
             page_map = PageMap(page.name, probability, view.to_page, page.width, page.height)
             detections = detect(page_map, self.postprocess)
