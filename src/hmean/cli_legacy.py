@@ -401,7 +401,7 @@ def _score_table(record: dict[str, Any]) -> str:
 
 def _tool(command: str, arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog=f"hmean {command}", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    {"score": _score_options, "compare": _compare_options, "data": _data_options}[command](parser)
+    {"score": _score_options, "compare": _compare_options}[command](parser)
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code
@@ -450,70 +450,4 @@ def _run_compare(options: argparse.Namespace) -> int:
 
     found = compare.run(options.results, options.truth, options.images)
     print(json.dumps(found.to_json()) if options.json else found.summary())
-    return 0
-
-
-def _data_options(parser: argparse.ArgumentParser) -> None:
-    parser.description = "Draw synthetic receipts, check a data set, deal it to folds."
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    kind = argparse.ArgumentDefaultsHelpFormatter
-    synth = commands.add_parser("synth", help="draw synthetic receipts with exact labels", formatter_class=kind)
-    synth.add_argument("out", type=Path, help="folder to make: images/ and jsons/{train,val,test}.json")
-    for part, count in (("train", 200), ("val", 40), ("test", 40)):
-        synth.add_argument(f"--{part}", type=int, default=count, help=f"{part} pages")
-    synth.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
-    synth.add_argument("--level", choices=["word", "line"], default="word", help="what a polygon holds")
-    synth.add_argument("--long-side", type=int, nargs=2, default=(640, 1280), help="smallest and largest, pixels")
-    synth.add_argument("--fonts", type=Path, help="folder of further fonts; by default those that matplotlib ships")
-    synth.add_argument("--overwrite", action="store_true", help="draw again over an earlier synthetic set")
-    synth.set_defaults(run=_run_synth)
-    check = commands.add_parser(
-        "check", help="list every fault of labels and images, with file and word", formatter_class=kind
-    )
-    check.add_argument("labels", type=Path, help="UFO JSON, or a folder of ICDAR or SROIE txt files")
-    check.add_argument("images", type=Path, help="folder of the images")
-    check.set_defaults(run=_run_check)
-    split = commands.add_parser(
-        "split",
-        help="deal pages to folds by group, alike in text density and page size",
-        formatter_class=kind,
-    )
-    split.add_argument("labels", type=Path, help="UFO JSON, or a folder of ICDAR or SROIE txt files")
-    split.add_argument("out", type=Path, help="splits.json to write, for split={file: ..., fold: 0, part: val}")
-    split.add_argument("-k", type=int, default=5, help="folds")
-    split.add_argument("--holdout", type=float, default=0.0, help="share of the pages kept out of all folds")
-    split.add_argument("--seed", type=int, default=42, help="same seed, same folds")
-    split.add_argument("--overwrite", action="store_true", help="write over an earlier file")
-    split.set_defaults(run=_run_split)
-
-
-def _run_synth(options: argparse.Namespace) -> int:
-    from hmean.commands import data  # noqa: PLC0415
-
-    data.synth(
-        options.out, train=options.train, val=options.val, test=options.test, seed=options.seed, level=options.level,
-        long_side=tuple(options.long_side), fonts=options.fonts, overwrite=options.overwrite,
-    )  # fmt: skip
-    print(options.out)
-    return 0
-
-
-def _run_check(options: argparse.Namespace) -> int:
-    from hmean.commands import data  # noqa: PLC0415
-
-    pages, faults = data.check(options.labels, options.images)
-    for fault in faults:
-        print(fault)
-    print(f"{pages} pages, {len(faults)} faults", file=sys.stderr)
-    return 2 if faults else 0
-
-
-def _run_split(options: argparse.Namespace) -> int:
-    from hmean.commands import data  # noqa: PLC0415
-
-    *folds, held = data.split(
-        options.labels, options.out, k=options.k, holdout=options.holdout, seed=options.seed,
-        overwrite=options.overwrite,
-    )  # fmt: skip
-    print("\n".join([f"fold {f}\t{n}" for f, n in enumerate(folds)] + [f"held out\t{held}"]))
     return 0

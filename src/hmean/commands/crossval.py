@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from hmean.commands.data import split
 from hmean.commands.evaluate import run_maps
 from hmean.commands.tune import fit
 from hmean.data.check import require_sound
-from hmean.data.folds import HOLDOUT, read_splits
+from hmean.data.folds import HOLDOUT, read_splits, write_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.execute.processes import HMEAN, locked, run_one
@@ -72,8 +71,7 @@ def run(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
     with locked(folder) as hold:
         splits = folder / "splits.json"
         if not splits.exists():
-            labels = Path(source.annotation_path)
-            split(labels, splits, k=wanted.k, holdout=wanted.holdout, seed=wanted.seed, overwrite=False)
+            write_splits(splits, every.labels, k=wanted.k, holdout=wanted.holdout, seed=wanted.seed)
         dealt = read_splits(splits, every.labels.names)
         if set(dealt.tolist()) - {HOLDOUT} != set(range(wanted.k)):
             raise InputError(f"{splits}: was dealt with another k than {wanted.k}; choose another exp_name, or that k")

@@ -1,16 +1,71 @@
-"""``hmean data``: draw synthetic receipts, check a data set."""
+"""``hmean data``: draw synthetic receipts, check a data set, deal its pages to folds."""
 
 from __future__ import annotations
 
+import argparse
+import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hmean.data.check import check_pages
-from hmean.data.folds import HOLDOUT, fold_of, kinds_of, write_splits
+from hmean.data.folds import HOLDOUT, write_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.labels.formats import open_labels
+from hmean.labels.formats import images_of, open_labels
 from hmean.progress import track
 from hmean.synth.receipts import Level, font_files, write_dataset
+
+_LABELS_HELP = "UFO JSON file, or folder of ICDAR or SROIE .txt files"
+_SHORTEST_SIDE = 128
+_LONGEST_SIDE = 4096
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``hmean data synth``, ``check`` and ``split``."""
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_synth(commands)
+    _add_check(commands)
+    _add_split(commands)
+
+
+def _add_command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    return parser
+
+
+# --- synth ------------------------------------------------------------------------------------------------------------
+
+
+def _add_synth(commands: Any) -> None:
+    parser = _add_command(commands, "synth", "draw synthetic receipts with exact labels")
+    parser.add_argument("out", type=Path, help="folder to make: images/ and jsons/{train,val,test}.json")
+    for split, count in (("train", 200), ("val", 40), ("test", 40)):
+        parser.add_argument(f"--{split}", type=int, default=count, help=f"{split} pages")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
+    parser.add_argument("--level", choices=["word", "line"], default="word", help="what a polygon holds")
+    parser.add_argument("--long-side", type=int, nargs=2, default=(640, 1280), help="smallest and largest, pixels")
+    parser.add_argument("--fonts", type=Path, help="folder of further fonts; by default those that matplotlib ships")
+    parser.add_argument("--overwrite", action="store_true", help="draw again over an earlier synthetic set")
+    parser.set_defaults(run=_run_synth)
+
+
+def _run_synth(options: argparse.Namespace) -> int:
+    synth(
+        options.out,
+        train=options.train,
+        val=options.val,
+        test=options.test,
+        seed=options.seed,
+        level=options.level,
+        long_side=tuple(options.long_side),
+        fonts=options.fonts,
+        overwrite=options.overwrite,
+    )
+    print(options.out)
+    return 0
 
 
 def synth(
@@ -25,57 +80,138 @@ def synth(
     fonts: Path | None,
     overwrite: bool,
 ) -> None:
-    """Draw a data set of synthetic receipts in the layout that training reads."""
+    """Draw a data set of synthetic receipts in the layout that training reads.
+
+    Raises:
+        InputError: if an option is out of range, or the folder cannot be written or holds something else.
+    """
     faults = []
     if min(train, val, test) < 0 or train + val + test == 0:
-        faults.append(f"--train {train} --val {val} --test {test}: at least one page must be asked for")
+        faults.append(f"--train {train} --val {val} --test {test}: set at least one of them to 1 or more")
     if seed < 0:
         faults.append(f"--seed {seed}: must not be negative")
-    if not 128 <= long_side[0] <= long_side[1] <= 4096:
-        faults.append(f"--long-side {long_side[0]} {long_side[1]}: two numbers from 128 to 4096, the smaller first")
-    extra = font_files(fonts) if fonts is not None and fonts.is_dir() else ()
-    if fonts is not None and not extra:
-        faults.append(f"--fonts {fonts}: no such folder, or no font with Latin letters in it")
+    smallest, largest = long_side
+    if not _SHORTEST_SIDE <= smallest <= largest <= _LONGEST_SIDE:
+        faults.append(
+            f"--long-side {smallest} {largest}: must be two numbers from {_SHORTEST_SIDE} to {_LONGEST_SIDE}, "
+            "the smaller first"
+        )
+    own_fonts: tuple[Path, ...] = ()
+    if fonts is not None and fonts.is_dir():
+        own_fonts = tuple(font_files(fonts))
+    if fonts is not None and not own_fonts:
+        faults.append(f"--fonts {fonts}: not found, or holds no font with Latin letters")
     if faults:
         raise InputError.listing("Cannot draw this:", faults)
     with track("drawing", train + val + test) as advance:
         try:
             write_dataset(
-                out, train=train, val=val, test=test, seed=seed, level=level, long_side=long_side, fonts=extra,
-                overwrite=overwrite, on_page=lambda _done, _total: advance(),
-            )  # fmt: skip
+                out,
+                train=train,
+                val=val,
+                test=test,
+                seed=seed,
+                level=level,
+                long_side=long_side,
+                fonts=own_fonts,
+                overwrite=overwrite,
+                on_page=lambda _done, _total: advance(),
+            )
         except FileExistsError as error:
             raise InputError(str(error)) from error
         except OSError as error:
             raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
 
 
-def check(labels: Path, images: Path) -> tuple[int, list[str]]:
-    """Read every label and every image whole.
+# --- check ------------------------------------------------------------------------------------------------------------
 
-    Returns:
-        How many pages there are, and every fault, with file and word.
-    """
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Number of pages checked, and every fault, one sentence each."""
+
+    pages: int
+    faults: list[str]
+
+
+def _add_check(commands: Any) -> None:
+    parser = _add_command(commands, "check", "list every fault of labels and images, with file and word")
+    parser.add_argument("labels", type=Path, help=_LABELS_HELP)
+    parser.add_argument("images", type=Path, help="folder of the images")
+    parser.set_defaults(run=_run_check)
+
+
+def _run_check(options: argparse.Namespace) -> int:
+    result = check(options.labels, options.images)
+    for fault in result.faults:
+        print(fault)
+    print(f"{result.pages} pages, {len(result.faults)} faults", file=sys.stderr)
+    if result.faults:
+        return 2
+    return 0
+
+
+def check(labels: Path, images: Path) -> CheckResult:
+    """Read every label, and every image whole."""
     opened = open_labels(labels, images)
     pages = LabelledImages(opened, images, range(len(opened.names)))
-    return len(pages), check_pages(pages, decode=True)
+    return CheckResult(len(pages), check_pages(pages, decode=True))
 
 
-def split(labels: Path, out: Path, *, k: int, holdout: float, seed: int, overwrite: bool) -> list[int]:
-    """Deal the pages of a label set to folds by group, alike in text density and page size; writes ``splits.json``.
+# --- split ------------------------------------------------------------------------------------------------------------
 
-    Returns:
-        Pages of each fold, and last those held out.
+
+@dataclass(frozen=True)
+class SplitResult:
+    """Number of pages of each fold, and of held-out pages."""
+
+    folds: list[int]
+    held_out: int
+
+    def summary(self) -> str:
+        """A line for each fold, and one for the held-out pages."""
+        lines = [f"fold {fold}\t{pages}" for fold, pages in enumerate(self.folds)]
+        lines.append(f"held out\t{self.held_out}")
+        return "\n".join(lines)
+
+
+def _add_split(commands: Any) -> None:
+    parser = _add_command(commands, "split", "deal pages to folds by group, alike in text density and page size")
+    parser.add_argument("labels", type=Path, help=_LABELS_HELP)
+    parser.add_argument("out", type=Path, help="splits.json to write, for folds={file: ..., fold: 0, split: val}")
+    parser.add_argument("-k", type=int, default=5, help="number of folds")
+    parser.add_argument("--holdout", type=float, default=0.0, help="share of the pages that is held out of all folds")
+    parser.add_argument("--seed", type=int, default=42, help="same seed, same folds")
+    parser.add_argument("--overwrite", action="store_true", help="write over an earlier file")
+    parser.set_defaults(run=_run_split)
+
+
+def _run_split(options: argparse.Namespace) -> int:
+    result = split(
+        options.labels,
+        options.out,
+        k=options.k,
+        holdout=options.holdout,
+        seed=options.seed,
+        overwrite=options.overwrite,
+    )
+    print(result.summary())
+    return 0
+
+
+def split(labels: Path, out: Path, *, k: int, holdout: float, seed: int, overwrite: bool) -> SplitResult:
+    """Deal the pages of a label set to folds, and write ``splits.json``.
+
+    Raises:
+        InputError: if the file exists, an option is out of range, or there are fewer groups than folds.
     """
     if out.exists() and not overwrite:
-        raise InputError(f"{out}: is there already; runs that use it would change their pages (--overwrite writes it)")
+        raise InputError(
+            f"{out}: exists already, and runs that use it would train on other pages; "
+            "choose another file, or add --overwrite"
+        )
     if not 0 <= holdout < 1:
         raise InputError(f"--holdout {holdout}: must be a share of the pages, from 0 to below 1")
-    opened = open_labels(labels, labels.parent)
-    pages = [opened.page(i, []) for i in range(len(opened.names))]
-    try:
-        folds = fold_of(opened.names, opened.groups, k, seed, holdout=holdout, strata=kinds_of(pages))
-    except ValueError as error:
-        raise InputError(f"{labels}: {error}") from error
-    write_splits(out, opened.names, folds, {"labels": labels.name, "k": k, "holdout": holdout, "seed": seed})
-    return [int((folds == f).sum()) for f in (*range(k), HOLDOUT)]
+    folds = write_splits(out, open_labels(labels, images_of(labels)), k=k, holdout=holdout, seed=seed)
+    pages_of_fold = [int((folds == fold).sum()) for fold in range(k)]
+    return SplitResult(pages_of_fold, int((folds == HOLDOUT).sum()))

@@ -7,6 +7,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,36 +15,47 @@ from hmean.errors import InputError
 from hmean.files import atomic
 from hmean.images import Pixels, decode
 
-_HEAD = 24  # bytes: width, height, shrink as int64
+_HEAD_BYTES = 24  # width, height and shrink as int64
 
 
 class PageCache:
     """Stands in for ``decode``; several processes may share a folder.
 
     There is no index. A file is named by a hash of its image's path, size, time of change and shrink, so an image that
-    changes is decoded anew; what a crash cut off is not read. Where room is short the least recently used pages go, but
-    none used since this cache was made: in shuffled epochs every page is as likely the next as any other, so a cache
-    too small for the data keeps what it has.
+    changes is decoded anew; a file that a crash cut off is not read. Where room is short, the least recently used pages
+    go, but none that was used since this cache was made: in shuffled epochs every page is as likely the next as any
+    other, so a cache too small for the data keeps what it has.
 
     Args:
         folder: made if missing; the pages lie in ``hmean-pages`` below it.
-        size: bytes, kept to within what other processes write at the same moment.
+        size: bytes. What other processes write at the same moment may pass it by a little.
     """
 
     def __init__(self, folder: Path, size: int) -> None:
-        self.folder, self.size, self.began = folder / "hmean-pages", size, time.time()
+        self.folder = folder / "hmean-pages"
+        self.size = size
+        self.began = time.time()
         self._allowance = 0  # bytes that may be written before the folder is measured again
-        self._full = False
+        self._is_full = False
 
     def __call__(self, path: Path, shrink: int = 1) -> Pixels:
         """See ``hmean.images.decode``."""
         try:
-            about = path.stat()
+            entry = self._entry(path, shrink)
         except OSError:
-            return decode(path, shrink)  # which tells what is wrong
-        key = f"{os.path.abspath(path)}\0{about.st_size}\0{about.st_mtime_ns}\0{shrink}"  # noqa: PTH100 - links unread
-        entry = self.folder / f"{hashlib.sha256(key.encode(errors='surrogateescape')).hexdigest()[:40]}.page"
-        return self._read(entry) or self._write(entry, decode(path, shrink))
+            return decode(path, shrink)  # which says what is wrong
+        page = self._read(entry)
+        if page is None:
+            page = decode(path, shrink)
+            self._keep(entry, page)
+        return page
+
+    def _entry(self, path: Path, shrink: int) -> Path:
+        status = path.stat()
+        absolute = os.path.abspath(path)  # noqa: PTH100 - resolve() would follow links
+        key = f"{absolute}\0{status.st_size}\0{status.st_mtime_ns}\0{shrink}"
+        digest = hashlib.sha256(key.encode(errors="surrogateescape")).hexdigest()
+        return self.folder / f"{digest[:40]}.page"
 
     def _read(self, entry: Path) -> Pixels | None:
         try:
@@ -52,40 +64,56 @@ class PageCache:
                 os.utime(entry)  # used in this run
         except OSError:
             return None
-        if len(stored) < _HEAD:
+        if len(stored) < _HEAD_BYTES:
             return None
-        width, height, shrink = stored[:_HEAD].view(np.int64).tolist()
-        shape = -(-height // max(shrink, 1)), -(-width // max(shrink, 1)), 3
-        if len(stored) != _HEAD + shape[0] * shape[1] * 3:
+        width, height, shrink = stored[:_HEAD_BYTES].view(np.int64).tolist()
+        rows = -(-height // max(shrink, 1))
+        columns = -(-width // max(shrink, 1))
+        if len(stored) != _HEAD_BYTES + rows * columns * 3:
             return None
-        return Pixels(stored[_HEAD:].reshape(shape), width, height, shrink)
+        image = stored[_HEAD_BYTES:].reshape(rows, columns, 3)
+        return Pixels(image, width, height, shrink)
 
-    def _write(self, entry: Path, page: Pixels) -> Pixels:
-        size = _HEAD + page.image.size
-        if not self._full and size > self._allowance:
+    def _keep(self, entry: Path, page: Pixels) -> None:
+        """Write a page if there is room for it."""
+        size = _HEAD_BYTES + page.image.size
+        if not self._is_full and size > self._allowance:
             self._allowance = self._make_room(size)
-            self._full = size > self._allowance
-        if not self._full:
-            self._allowance -= size
-            try:
-                with atomic(entry) as part, part.open("wb") as file:
-                    file.write(np.array([page.width, page.height, page.shrink], dtype=np.int64).tobytes())
-                    file.write(page.image.data)
-            except InputError:  # a full disk: go on without
-                self._full = True
-        return page
+            self._is_full = size > self._allowance
+        if self._is_full:
+            return
+        self._allowance -= size
+        head = np.array([page.width, page.height, page.shrink], dtype=np.int64)
+        try:
+            with atomic(entry) as part, part.open("wb") as file:
+                file.write(head.tobytes())
+                file.write(page.image.data)
+        except InputError:  # a full disk: go on without
+            self._is_full = True
 
     def _make_room(self, wanted: int) -> int:
-        """An eighth of what is free, since others write too, after removing old pages until ``wanted`` bytes are."""
-        kept = []
-        for file in self.folder.glob("*.page*"):  # also .part files of processes that died
-            with contextlib.suppress(OSError):
-                about = file.stat()
-                kept.append((about.st_mtime, about.st_size, file))
-        free = self.size - sum(size for _, size, _ in kept)
-        for used, size, file in sorted(kept):
-            if used >= self.began or free >= 8 * wanted:
+        """Remove old pages until 8 x ``wanted`` bytes are free; return an eighth of what is: others write as well."""
+        kept = self._kept_files()
+        free = self.size - sum(file.size for file in kept)
+        for file in sorted(kept):
+            if file.used >= self.began or free >= 8 * wanted:
                 break
-            file.unlink(missing_ok=True)
-            free += size
+            file.path.unlink(missing_ok=True)
+            free += file.size
         return free // 8
+
+    def _kept_files(self) -> list[_KeptFile]:
+        kept = []
+        for path in self.folder.glob("*.page*"):  # also .part files of processes that died
+            with contextlib.suppress(OSError):
+                status = path.stat()
+                kept.append(_KeptFile(status.st_mtime, status.st_size, path))
+        return kept
+
+
+class _KeptFile(NamedTuple):
+    """A file of the cache; sorts by ``used``, oldest first."""
+
+    used: float  # seconds since the epoch
+    size: int  # bytes
+    path: Path

@@ -5,21 +5,83 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hmean.errors import InputError
-from hmean.files import read_json, write_json
+from hmean.labels.label_set import LabelSet
+from hmean.records import Record
 from hmean.types import Page
 
-HOLDOUT = -1  # the fold of pages that no member sees
+HOLDOUT = -1  # the fold of held-out pages, which no member of an ensemble sees
+FoldNumber = Annotated[int, Field(ge=0, strict=True)]
+
+
+class Splits(Record):
+    """``splits.json``: the fold of each page of a label set, and how the pages were dealt."""
+
+    labels: str | None = Field(None, description="label file whose pages were dealt")
+    k: int | None = Field(None, description="number of folds")
+    holdout: float | None = Field(None, description="share of the pages that was to be held out")
+    seed: int | None = Field(None, description="seed of the order in which groups were dealt")
+    fold: dict[str, FoldNumber | None] = Field(description="fold of each page, from 0 to k - 1; null: held out")
+
+
+def write_splits(path: Path, labels: LabelSet, *, k: int, holdout: float, seed: int) -> NDArray[np.int64]:
+    """Deal the pages of a label set to folds, alike in text density and page size, and write ``splits.json``.
+
+    Returns:
+        The fold of each page (n,), ``HOLDOUT`` for held-out ones.
+
+    Raises:
+        InputError: if there are fewer groups than folds.
+    """
+    pages = [labels.page(index, []) for index in range(len(labels.names))]
+    try:
+        folds = fold_of(labels.names, labels.groups, k, seed, holdout=holdout, strata=kinds_of(pages))
+    except ValueError as error:
+        raise InputError(f"{labels.source}: {error}") from error
+    fold: dict[str, int | None] = {}
+    for name, number in zip(labels.names, folds.tolist(), strict=True):
+        if number == HOLDOUT:
+            fold[name] = None
+        else:
+            fold[name] = number
+    Splits(labels=labels.source.name, k=k, holdout=holdout, seed=seed, fold=fold).write(path)
+    return folds
+
+
+def read_splits(path: Path, names: Sequence[str]) -> NDArray[np.int64]:
+    """The fold of each of these pages (n,), ``HOLDOUT`` for held-out ones.
+
+    Raises:
+        InputError: if the file is not a ``splits.json``, or does not name every page.
+    """
+    fold = Splits.read(path).fold
+    missing = [name for name in names if name not in fold]
+    if missing:
+        raise InputError(f"{path}: does not say the fold of {len(missing)} pages, first {missing[0]}")
+    found = np.empty(len(names), dtype=np.int64)
+    for i, name in enumerate(names):
+        number = fold[name]
+        if number is None:
+            number = HOLDOUT
+        found[i] = number
+    return found
 
 
 def group_keys(names: Sequence[str], groups: Sequence[str | None]) -> list[str]:
     """What folds keep together: the page's group, or the page itself where it has none."""
-    return [f"group {group}" if group else f"page {name}" for name, group in zip(names, groups, strict=True)]
+    keys = []
+    for name, group in zip(names, groups, strict=True):
+        if group:
+            keys.append(f"group {group}")
+        else:
+            keys.append(f"page {name}")
+    return keys
 
 
 def fold_of(
@@ -41,63 +103,70 @@ def fold_of(
         groups: of the pages.
         k: number of folds.
         seed: of the order.
-        holdout: share of the pages that is put aside before.
-        strata: what the folds shall have in equal shares beside pages (n, C), such as flags of kinds of pages.
+        holdout: share of the pages that is held out.
+        strata: what the folds are to have in equal shares beside pages (n, C), such as flags of kinds of pages.
 
     Raises:
         ValueError: if there are fewer groups than folds.
     """
     keys = group_keys(names, groups)
-    order, member = np.unique(keys, return_inverse=True)
-    if k < 1 or not 2 <= k + (holdout > 0) <= len(order):
-        raise ValueError(f"{k} folds{' and a held-out part' if holdout else ''} need as many groups of pages, "
-                         f"there are {len(order)}")  # fmt: skip
-    kinds = np.ones((len(keys), 1)) if strata is None else np.column_stack([np.ones(len(keys)), strata])
-    has = np.zeros((len(order), kinds.shape[1]))
-    np.add.at(has, member, kinds)
-    has /= np.maximum(kinds.sum(axis=0), 1e-12)
-    share = np.array([(1 - holdout) / k] * k + [holdout] * (holdout > 0))
-    filled, assigned = np.zeros((len(share), kinds.shape[1])), np.zeros(len(order), dtype=np.int64)
-    salted = [hashlib.sha256(f"{seed} {key}".encode()).digest() for key in order]
-    for group in sorted(range(len(order)), key=lambda g: (-has[g, 0], salted[g])):
-        after = (filled + has[group]) / share[:, None]
-        # Rounded, so that equal folds stay equal whatever the order of the sums: then the first one takes it.
-        need = np.round(((after**2 - (filled / share[:, None]) ** 2) * share[:, None]).sum(axis=1), 12)
-        assigned[group] = int(np.argmin(need))
-        filled[assigned[group]] += has[group]
-    assigned[assigned == k] = HOLDOUT
-    found: NDArray[np.int64] = assigned[member]
-    return found
+    unique_keys, group_of_page = np.unique(keys, return_inverse=True)
+    parts = k
+    what = f"{k} folds"
+    if holdout > 0:
+        parts = k + 1
+        what = f"{k} folds and a held-out part"
+    if k < 1 or not 2 <= parts <= len(unique_keys):
+        raise ValueError(f"{what} need as many groups of pages, there are {len(unique_keys)}")
+    shares = np.full(parts, (1 - holdout) / k)
+    if holdout > 0:
+        shares[k] = holdout
+    kinds = np.ones((len(keys), 1))
+    if strata is not None:
+        kinds = np.column_stack([kinds, strata])
+    contents = np.zeros((len(unique_keys), kinds.shape[1]))
+    np.add.at(contents, group_of_page, kinds)
+    contents /= np.maximum(kinds.sum(axis=0), 1e-12)
+    salted = [hashlib.sha256(f"{seed} {key}".encode()).digest() for key in unique_keys]
+    order = sorted(range(len(unique_keys)), key=lambda group: (-contents[group, 0], salted[group]))
+    part_of_group = _deal(contents, order, shares)
+    part_of_group[part_of_group == k] = HOLDOUT
+    folds: NDArray[np.int64] = part_of_group[group_of_page]
+    return folds
+
+
+def _deal(contents: NDArray[np.float64], order: Sequence[int], shares: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Deal groups to parts so that every part comes near its share of everything.
+
+    Args:
+        contents: what each group has of each kind, as a share of all there is (G, C).
+        order: groups, in the order in which they are dealt.
+        shares: of each part, in sum 1 (P,).
+
+    Returns:
+        The part of each group (G,).
+    """
+    part_of_group = np.zeros(len(contents), dtype=np.int64)
+    filled = np.zeros((len(shares), contents.shape[1]))
+    share = shares[:, None]
+    for group in order:
+        before = filled / share
+        after = (filled + contents[group]) / share
+        cost = ((after**2 - before**2) * share).sum(axis=1)
+        # Rounded, so that equal parts stay equal whatever the order of the sums: then the first one takes the group.
+        part = int(np.argmin(np.round(cost, 12)))
+        part_of_group[group] = part
+        filled[part] += contents[group]
+    return part_of_group
 
 
 def kinds_of(pages: Sequence[Page]) -> NDArray[np.float64]:
-    """Flags (n, 6): in which third of the text density (words a megapixel) and of the long side a page lies."""
+    """Flags (n, 6): in which third of the text density (words a pixel) and of the long side a page lies."""
     density = [len(page.polygons) / (page.width * page.height) for page in pages]
-    side = [max(page.width, page.height) for page in pages]
+    long_side = [max(page.width, page.height) for page in pages]
     flags = []
-    for values in (density, side):
-        third = np.searchsorted(np.quantile(values, [1 / 3, 2 / 3]), values, side="right")
-        flags += [third == part for part in range(3)]
+    for values in (density, long_side):
+        third_of_page = np.searchsorted(np.quantile(values, [1 / 3, 2 / 3]), values, side="right")
+        for third in range(3):
+            flags.append(third_of_page == third)
     return np.array(flags, dtype=np.float64).T
-
-
-def write_splits(path: Path, names: Sequence[str], folds: NDArray[np.int64], about: dict[str, Any]) -> None:
-    """Write ``splits.json``: how it was made, and the fold of each page (null: held out)."""
-    fold = {name: None if f == HOLDOUT else f for name, f in zip(names, folds.tolist(), strict=True)}
-    write_json(path, {**about, "fold": fold})
-
-
-def read_splits(path: Path, names: Sequence[str]) -> NDArray[np.int64]:
-    """The fold of each of these pages (n,).
-
-    Raises:
-        InputError: if the file is not one of ``write_splits``, or does not name every page.
-    """
-    record = read_json(path)
-    fold = record.get("fold") if isinstance(record, dict) else None
-    if not isinstance(fold, dict) or not all(f is None or (type(f) is int and f >= 0) for f in fold.values()):
-        raise InputError(f"{path}: is no splits.json; hmean data split writes one")
-    missing = [name for name in names if name not in fold]
-    if missing:
-        raise InputError(f"{path}: does not say the fold of {len(missing)} pages, first {missing[0]}")
-    return np.array([HOLDOUT if fold[name] is None else fold[name] for name in names], dtype=np.int64)

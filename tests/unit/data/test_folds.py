@@ -1,16 +1,13 @@
 """Folds: groups stay together, kinds of pages are spread, and the file says what the function said."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from hmean.cli import main
-from hmean.data.folds import HOLDOUT, fold_of, kinds_of, read_splits, write_splits
+from hmean.data.folds import HOLDOUT, Splits, fold_of, kinds_of, read_splits, write_splits
 from hmean.errors import InputError
-from hmean.settings.build import open_pages
-from hmean.settings.config import DatasetConfig, Split
+from hmean.labels.formats import open_labels
 from hmean.types import Page, Polygons
 
 
@@ -69,34 +66,30 @@ def test_too_few_groups_for_folds_and_a_held_out_part():
 
 
 def test_the_file_holds_what_was_dealt(tmp_path):
-    folds = np.array([0, 1, HOLDOUT, 1])
-    write_splits(tmp_path / "splits.json", list("abcd"), folds, {"k": 2})
-    assert np.array_equal(read_splits(tmp_path / "splits.json", list("dcba")), folds[::-1])
-    with pytest.raises(InputError, match="does not say the fold of 1 pages, first e"):
-        read_splits(tmp_path / "splits.json", list("abcde"))
-    (tmp_path / "other.json").write_text('{"fold": {"a": "x"}}')
-    with pytest.raises(InputError, match=r"is no splits\.json"):
+    pages = many(40, 12)
+    (tmp_path / "labels.json").write_text(json.dumps({"images": {p.name: p.to_ufo() for p in pages}}))
+    labels = open_labels(tmp_path / "labels.json", tmp_path)
+    path = tmp_path / "splits.json"
+    folds = write_splits(path, labels, k=3, holdout=0.2, seed=5)
+    assert np.array_equal(read_splits(path, labels.names[::-1]), folds[::-1])
+    record = Splits.read(path)
+    assert (record.labels, record.k, record.holdout, record.seed) == ("labels.json", 3, 0.2, 5)
+    assert {name for name, fold in record.fold.items() if fold is None} == {
+        name for name, fold in zip(labels.names, folds, strict=True) if fold == HOLDOUT
+    }
+    with pytest.raises(InputError, match=r"does not say the fold of 1 pages, first e\.jpg"):
+        read_splits(path, [labels.names[0], "e.jpg"])
+    with pytest.raises(InputError, match=r"labels\.json: 30 folds and a held-out part need"):
+        write_splits(path, labels, k=30, holdout=0.2, seed=5)
+
+
+@pytest.mark.parametrize("fold", ['{"a": "x"}', '{"a": -1}', '{"a": true}', '{"a": 1.5}', "[]", "null"])
+def test_a_file_of_another_kind_is_refused(tmp_path, fold):
+    (tmp_path / "other.json").write_text(f'{{"fold": {fold}}}')
+    with pytest.raises(InputError, match=r"other\.json: is not a Splits"):
         read_splits(tmp_path / "other.json", ["a"])
 
 
-def test_the_command_writes_what_a_config_reads(tmp_path, capsys):
-    labels = tmp_path / "labels.json"
-    pages = many(40, 12)
-    labels.write_text(json.dumps({"images": {p.name: p.to_ufo() for p in pages}}))
-    assert main(["data", "split", str(labels), str(tmp_path / "splits.json"), "-k", "3", "--holdout", "0.2"]) == 0
-    assert capsys.readouterr().out.splitlines()[0].startswith("fold 0\t")
-    seen = {}
-    for fold in range(3):
-        for part in ("train", "val", "holdout"):
-            split = Split(file=str(tmp_path / "splits.json"), fold=fold, part=part)
-            config = DatasetConfig(image_path=str(tmp_path), annotation_path=str(labels), split=split)
-            opened = open_pages(config)
-            seen[fold, part] = {opened.name(i) for i in range(len(opened))}
-        parts = [seen[fold, part] for part in ("train", "val", "holdout")]
-        assert set.union(*parts) == {p.name for p in pages}
-        assert sum(map(len, parts)) == len(pages)
-        assert seen[fold, "holdout"] == seen[0, "holdout"]
-    assert main(["data", "split", str(labels), str(tmp_path / "splits.json")]) == 2
-    assert "is there already" in capsys.readouterr().err
-    assert main(["data", "split", str(labels), str(tmp_path / "s.json"), "-k", "30"]) == 2
-    assert not Path(tmp_path / "s.json").exists()
+def test_a_file_made_by_hand_needs_the_folds_alone(tmp_path):
+    (tmp_path / "splits.json").write_text('{"fold": {"a": 1, "b": null}}')
+    assert read_splits(tmp_path / "splits.json", ["b", "a"]).tolist() == [HOLDOUT, 1]

@@ -1,0 +1,71 @@
+"""``hmean data`` from the command line."""
+
+import json
+
+from hmean.cli import main
+from hmean.settings.build import open_dataset
+from hmean.settings.sections import Dataset, Folds
+
+WORDS = {"1": {"points": [[10, 10], [60, 10], [60, 30], [10, 30]], "transcription": "TOTAL"}}
+
+
+def label_file(tmp_path, pages=40, shops=12):
+    images = {}
+    for i in range(pages):
+        images[f"{i}.jpg"] = {"img_w": 600 + 40 * i, "img_h": 800, "group": f"shop {i % shops}", "words": WORDS}
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({"images": images}))
+    return path, set(images)
+
+
+def test_split_writes_what_the_settings_read(tmp_path, capsys):
+    labels, names = label_file(tmp_path)
+    splits = tmp_path / "splits.json"
+    assert main(["data", "split", str(labels), str(splits), "-k", "3", "--holdout", "0.2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition("\t")[0] for line in lines] == ["fold 0", "fold 1", "fold 2", "held out"]
+    assert sum(int(line.partition("\t")[2]) for line in lines) == len(names)
+    seen = {}
+    for fold in range(3):
+        for split in ("train", "val", "holdout"):
+            folds = Folds(file=str(splits), fold=fold, split=split)
+            pages = open_dataset(Dataset(image_path=str(tmp_path), annotation_path=str(labels), folds=folds))
+            seen[fold, split] = {pages.name(i) for i in range(len(pages))}
+        parts = [seen[fold, split] for split in ("train", "val", "holdout")]
+        assert set.union(*parts) == names
+        assert sum(map(len, parts)) == len(names)
+        assert seen[fold, "holdout"] == seen[0, "holdout"]
+
+
+def test_split_refuses_what_it_cannot_do(tmp_path, capsys):
+    labels, _ = label_file(tmp_path)
+    splits = tmp_path / "splits.json"
+    assert main(["data", "split", str(labels), str(splits), "-k", "30"]) == 2
+    assert "30 folds need as many groups of pages, there are 12" in capsys.readouterr().err
+    assert main(["data", "split", str(labels), str(splits), "--holdout", "1"]) == 2
+    assert "--holdout 1.0: must be a share" in capsys.readouterr().err
+    assert not splits.exists()
+    splits.write_text("mine")
+    assert main(["data", "split", str(labels), str(splits)]) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert splits.read_text() == "mine"
+    assert main(["data", "split", str(labels), str(splits), "--overwrite"]) == 0
+
+
+def test_check_lists_faults_and_ends_with_2(receipts, tmp_path, capsys):
+    command = ["data", "check", str(receipts / "jsons" / "train.json")]
+    assert main([*command, str(receipts / "images")]) == 0
+    assert capsys.readouterr() == ("", "6 pages, 0 faults\n")
+    assert main([*command, str(tmp_path)]) == 2
+    listed = capsys.readouterr()
+    assert listed.out.count("no such image") == 6
+    assert listed.err == "6 pages, 6 faults\n"
+
+
+def test_synth_says_all_that_is_wrong_with_its_options(tmp_path, capsys):
+    command = ["data", "synth", str(tmp_path / "out"), "--train", "0", "--val", "0", "--test", "0", "--seed", "-1"]
+    assert main([*command, "--long-side", "900", "800", "--fonts", str(tmp_path)]) == 2
+    message = capsys.readouterr().err
+    for option in ("--train 0", "--seed -1", "--long-side 900 800", f"--fonts {tmp_path}"):
+        assert option in message
+    assert not (tmp_path / "out").exists()
