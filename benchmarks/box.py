@@ -30,8 +30,8 @@ from hmean.files import read_json, write_json, write_text
 from hmean.geometry import Image
 from hmean.images import Pixels, read_image
 from hmean.inference.detector import BOX
+from hmean.metrics.bootstrap import hmean_intervals
 from hmean.metrics.scorer import Scorer
-from hmean.runs.results import intervals
 from hmean.settings.build import open_pages
 from hmean.settings.config import DatasetConfig
 from hmean.tuning.grids import choose, crossfit, grid, score_settings
@@ -104,7 +104,7 @@ def score(find: Finder, pages: Iterator[tuple[Image, Page]]) -> dict[str, Any]:
     scorer = Scorer("transcription")
     for image, page in pages:
         scorer.update(page, find(image))
-    return {**scorer.compute().to_dict(), "interval95": intervals(scorer.pages)}
+    return {**scorer.compute().to_dict(), "interval95": hmean_intervals(scorer.pages)}
 
 
 def cross_fitted(sroie: Path, side: int, folder: Path) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from hmean.commands import crossval
 from hmean.files import write_json, write_text
 from hmean.metrics.statistics import STATISTICS
 from hmean.runs.folder import RunFolder
+from hmean.runs.metrics import read_epochs
 from hmean.settings.config import compose
 
 ROOT = Path(__file__).parents[1]
@@ -32,12 +33,12 @@ def main() -> None:
     record = crossval.run(compose(overrides), overrides)
     runs = [RunFolder(folder / f"fold_{i}") for i in range(len(record["folds"]))]
     manifests = [json.loads((run.path / "manifest.json").read_text(encoding="utf-8")) for run in runs]
-    minutes = [sum(row["seconds"] for row in run.read_metrics()) / 60 for run in runs]
+    minutes = [sum(row.seconds for row in read_epochs(run.metrics)) / 60 for run in runs]
     record = {k: v for k, v in record.items() if k != "made_of"}
     result = {
         "command": f"python benchmarks/crossval_sroie.py DATA/sroie outputs/{folder.name} {' '.join(sys.argv[3:])}".strip(),
         "seed": manifests[0]["seed"],
-        "epochs": [len(run.read_metrics()) for run in runs],
+        "epochs": [len(read_epochs(run.metrics)) for run in runs],
         "training_minutes": [round(m, 1) for m in minutes],
         "versions": manifests[0]["versions"],
         "git": [manifest["git"] for manifest in manifests],

@@ -16,10 +16,11 @@ from typing import Any
 
 from hmean.commands.evaluate import make_maps
 from hmean.files import write_json, write_text
+from hmean.metrics.bootstrap import hmean_intervals
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.folder import RunFolder
 from hmean.runs.maps import MapStore
-from hmean.runs.results import intervals
+from hmean.runs.metrics import read_epochs
 from hmean.settings.build import open_pages
 from hmean.settings.opening import open_configured
 from hmean.tuning.grids import SettingScores, choose, crossfit, grid, score_settings
@@ -53,7 +54,7 @@ def maps_of(
 def row(scores: SettingScores, names: list[str], about: dict[str, Any]) -> dict[str, Any]:
     """Scores of one setting, with intervals."""
     scorer = scores.scorer(names, "transcription")
-    return {**about, **scorer.compute().to_dict(), "interval95": intervals(scorer.pages)}
+    return {**about, **scorer.compute().to_dict(), "interval95": hmean_intervals(scorer.pages)}
 
 
 def main() -> None:
@@ -85,7 +86,7 @@ def main() -> None:
             what = {"values": "tuned on SROIE validation", "postprocess": [settings[1].to_dict()]}
             rows.append(row(scores.setting(1), names, {**about, **what}))
 
-    epochs = run.read_metrics()
+    epochs = read_epochs(run.metrics)
     manifest = json.loads((run.path / "manifest.json").read_text(encoding="utf-8"))
     result = {
         "command": "bash scripts/train_receipts_lite_sroie.sh DATA/sroie",

@@ -18,7 +18,7 @@ import harness
 
 from hmean.commands import sweep
 from hmean.files import write_json, write_text
-from hmean.runs.folder import manifest
+from hmean.runs.manifest import Manifest
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = {
@@ -55,7 +55,7 @@ def main() -> None:
     runs = sweep.open_runs([f"outputs/{size['name']}"])
     print(sweep.main(["report", f"outputs/{size['name']}"]))
     found = json.loads(Path(f"outputs/{size['name']}/report.json").read_text(encoding="utf-8"))
-    about = manifest(runs.about, {}, runs.about["seed"])
+    about = Manifest.collect(runs.about, {}, runs.about["seed"]).to_json()
     made = [
         json.loads(file.read_text()) for file in sorted(Path(f"outputs/{size['name']}").glob("slot_*/manifest.json"))
     ]

@@ -27,6 +27,7 @@ from hmean.metrics.bootstrap import bootstrap_interval
 from hmean.metrics.scorer import PageScore, Scorer, score_pages
 from hmean.postprocess.decoding import detect
 from hmean.runs.folder import RunFolder
+from hmean.runs.metrics import read_epochs
 
 ROOT = Path(__file__).parents[1]
 VARIANTS = {
@@ -55,7 +56,7 @@ def train(folder: RunFolder, changes: list[str], data: Path, epochs: int) -> Run
         f"output_dir={folder.path.parent}", f"dataset_base_path={data}", f"trainer.max_epochs={epochs}",
         f"trainer.check_val_every_n_epoch={epochs}", *parts, *changes,
     ]  # fmt: skip
-    if len(folder.read_metrics()) < epochs or not (folder.path / "scores.json").exists():
+    if len(read_epochs(folder.metrics)) < epochs or not (folder.path / "scores.json").exists():
         subprocess.run(command, check=True)
     return folder
 

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pydantic
 from pydantic import ConfigDict
@@ -17,7 +17,13 @@ from hmean.files import read_json, write_json
 
 
 class Record(pydantic.BaseModel):
-    """Base of the records. Keys that a newer version of hmean has added are ignored."""
+    """Base of the records. Keys that a newer version of hmean has added are ignored.
+
+    Attributes:
+        remedy: what to do about a file that does not have this layout, for the message.
+    """
+
+    remedy: ClassVar[str] = ""
 
     model_config = ConfigDict(
         extra="ignore",
@@ -44,9 +50,10 @@ class Record(pydantic.BaseModel):
             return cls.model_validate(value)
         except pydantic.ValidationError as error:
             faults = [describe_fault(detail) for detail in error.errors()]
-            raise InputError.listing(
-                f"{source}: is not a {cls.__name__} that this version of hmean reads:", faults
-            ) from None
+            heading = f"{source}: is not a {cls.__name__} that this version of hmean reads"
+            if cls.remedy:
+                heading += f"; {cls.remedy}"
+            raise InputError.listing(f"{heading}:", faults) from None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, under the names of this version."""

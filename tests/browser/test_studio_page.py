@@ -19,7 +19,7 @@ from hmean.cli import main
 from hmean.commands import studio as job
 from hmean.errors import InputError
 from hmean.inference.checkpoints import load_checkpoint
-from hmean.runs.folder import read_record
+from hmean.runs.carried import read_carried
 from support.planted import plant_run
 
 LOOK = {"transforms.long_side": 320, "models.head.postprocess.unclip": "inverse", "models.head.postprocess.inverse_r": 0.6,
@@ -100,7 +100,7 @@ def test_only_the_address_printed_is_answered(client):
     for host in ("localhost:8080", "127.0.0.1"):  # through a tunnel the port is another
         assert client.raw("GET", client.path + "about", Host=host)[0] == 200
     assert client.raw("POST", client.path + "save", json.dumps(ask), Content_Type="text/plain")[0] == 400  # of a form
-    assert read_record(client.server.studio.runs[0].folder / "checkpoints/best.ckpt")["history"] == []
+    assert read_carried(client.server.studio.runs[0].folder / "checkpoints/best.ckpt").history == ()
 
 
 def test_the_page_needs_nothing_from_elsewhere(client):
@@ -304,7 +304,8 @@ def test_the_record_is_read_without_torch_and_without_running_what_is_in_it(runs
     evil = tmp_path / "evil.ckpt"
     with zipfile.ZipFile(evil, "w") as file:
         file.writestr("a/data.pkl", pickle.dumps({"hmean": {"postprocess": Evil(), "history": []}}))
-    read_record(evil)
+    with pytest.raises(InputError):
+        read_carried(evil)
     assert not (tmp_path / "ran").exists()
     code = (
         "import sys\nfrom hmean.commands import studio\n"

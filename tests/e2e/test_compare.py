@@ -15,18 +15,19 @@ from hmean.metrics.cleval import Counts
 from hmean.metrics.iou import MatchCounts
 from hmean.metrics.scorer import PageScore, Scorer
 from hmean.runs.comparison import COMPARED, compare, open_result
-from hmean.runs.results import score_record, write_predictions
+from hmean.runs.predictions import write_predictions
+from hmean.runs.scores import Scores
 from hmean.types import Detections
 
 
 def predictions(receipts: Path, path: Path, *, drop: int) -> Path:
     """The labels of the training pages as found regions, every drop-th left out."""
     labels = open_labels(receipts / "jsons/train.json", receipts / "images")
-    with write_predictions(path, None) as write:
+    with write_predictions(path) as writer:
         for page in map(labels.page, range(len(labels.names))):
             kept = np.arange(len(page.polygons)) % drop != 0
             found = page.polygons.select(kept)
-            write(page.name, Detections(found, np.ones(len(found), np.float32)), page.width, page.height)
+            writer.write(page.name, Detections(found, np.ones(len(found), np.float32)), page.width, page.height)
     return path
 
 
@@ -55,7 +56,7 @@ def test_prediction_files(receipts, tmp_path, capsys):
 
 def scored(folder: Path, scorer: Scorer, **about) -> Path:
     folder.mkdir()
-    (folder / "scores.json").write_text(json.dumps(score_record(scorer, {"data_hash": "a", **about})))
+    Scores.collect(scorer, **{"data_hash": "a", **about}).write(folder / "scores.json")
     return folder
 
 

@@ -11,7 +11,7 @@ from hmean.cli import main
 from hmean.inference.checkpoints import load_checkpoint
 from hmean.labels.formats import open_labels
 from hmean.metrics.scorer import Scorer
-from hmean.runs.results import read_predictions
+from hmean.runs.predictions import read_predictions
 from hmean.synth.receipts import write_dataset
 from support.pages import TINY
 

@@ -21,7 +21,7 @@ from hmean.inference.checkpoints import load_checkpoint
 from hmean.inference.opening import open_model
 from hmean.inference.torch_runner import TorchRunner
 from hmean.runs.maps import read_map
-from hmean.runs.results import read_predictions
+from hmean.runs.predictions import read_predictions
 from hmean.settings.config import compose
 from hmean.settings.opening import open_configured
 

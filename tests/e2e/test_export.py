@@ -22,7 +22,7 @@ from hmean.inference.exported import ExportedModel
 from hmean.inference.metadata import network_bytes, read_about, write_about
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.checkpoints import write_checkpoint
-from hmean.runs.results import read_predictions
+from hmean.runs.predictions import read_predictions
 from hmean.settings.build import build_detector
 from hmean.settings.config import compose
 from support.models import carried_of

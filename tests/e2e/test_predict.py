@@ -23,7 +23,7 @@ from hmean.images import page_paths, read_image
 from hmean.inference.exported import ExportedModel
 from hmean.inference.metadata import read_about, write_about
 from hmean.postprocess.decoding import PageMap
-from hmean.runs.results import read_predictions
+from hmean.runs.predictions import read_predictions
 from hmean.settings.opening import open_configured
 from hmean.types import Detections
 from support.pages import drawn_page as drawn

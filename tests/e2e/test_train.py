@@ -16,7 +16,7 @@ import torch
 
 from hmean.cli import main
 from hmean.inference.checkpoints import Checkpoint, load_checkpoint
-from hmean.runs.results import read_predictions
+from hmean.runs.predictions import read_predictions
 from support.pages import TINY
 
 HMEAN = str(Path(sys.executable).parent / "hmean")
@@ -205,7 +205,7 @@ def test_maps_are_shared_by_the_jobs_of_a_run_and_those_of_earlier_weights_go(co
     errors = json.loads((copy_of_run / "evaluate_val" / "errors.json").read_text())
     scores = json.loads((copy_of_run / "evaluate_val" / "scores.json").read_text())
     assert [page["name"] for page in errors["pages"]] == [page["name"] for page in scores["pages"]]
-    assert [page["characters"] for page in errors["pages"]] == [page["counts"][0] for page in scores["pages"]]
+    assert [page["characters"] for page in errors["pages"]] == [page["counts"]["gt"] for page in scores["pages"]]
 
 
 def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, capsys):
@@ -507,7 +507,7 @@ def test_two_processes_train_as_one_run(receipts, tmp_path):
 
 
 def test_manifests_hold_no_secret_and_no_path_of_the_machine(copy_of_run, tmp_path, monkeypatch):
-    from hmean.runs.folder import manifest
+    from hmean.runs.manifest import Manifest
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
@@ -522,7 +522,7 @@ def test_manifests_hold_no_secret_and_no_path_of_the_machine(copy_of_run, tmp_pa
             "TOKEN=2",
         ],
     )
-    assert manifest({}, {}, 0)["machine"]["command"] == ["hmean", "train", "dataset_base_path=data", "x"]
+    assert Manifest.collect({}, {}, 0).machine.command == ["hmean", "train", "dataset_base_path=data", "x"]
     assert (
         main(
             [
@@ -571,7 +571,7 @@ def test_a_killed_tune_leaves_no_scores_of_values_that_the_checkpoint_lacks(tmp_
     config, checkpoint = MagicMock(evaluate_on="val"), MagicMock(history=[])
     config.models.head.postprocess.params.return_value = PostprocessParams()
     record = {"decided": "tuned", "after": {"postprocess": chosen}, "objective": {"macro": 1.0}}
-    for name in ("check_same_model", "require_sound", "run_maps", "score_record"):
+    for name in ("check_same_model", "require_sound", "run_maps", "Scores"):
         monkeypatch.setattr(tune, name, MagicMock())
     monkeypatch.setattr(tune, "run_of", lambda _: tmp_path)
     monkeypatch.setattr(tune, "open_pages", lambda _: pages)

@@ -60,7 +60,7 @@ def plant_run(folder: Path, data: Path, seed: int = 0, faults: float = 0.15, *mo
     checkpoint, view = load_checkpoint(best), config.transforms
     store = MapStore(
         folder / "maps" / f"best-{checkpoint.weights_hash()[:12]}",
-        map_settings(checkpoint.weights_hash(), view.long_side, view.pad),
+        map_settings(checkpoint.weights_hash(), checkpoint.view),
         {pages.name(i): pages.file(i) for i in range(len(pages))},
     )
     rng = np.random.default_rng(seed)

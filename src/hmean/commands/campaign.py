@@ -18,7 +18,9 @@ from hmean.execute.processes import locked, run_one
 from hmean.files import read_json, write_json
 from hmean.reports import campaign as campaign_report
 from hmean.runs.comparison import compare, open_result
-from hmean.runs.folder import RunFolder, config_hash, differences
+from hmean.runs.folder import RunFolder, differences
+from hmean.runs.manifest import config_hash
+from hmean.runs.metrics import read_epochs
 from hmean.settings.build import open_pages
 from hmean.settings.config import CrossvalConfig
 
@@ -363,15 +365,15 @@ class Runner:
             where = [f"output_dir={probe.path.parent}", f"exp_name={probe.path.name}", "resume=auto"]
             command = [*self.campaign.command, "train", *recipe, *short, *where]
             self.execute("probes", command)
-        rows, scored = run.read_metrics(), read_json(run.path / "scores.json")
+        rows, scored = read_epochs(run.metrics), read_json(run.path / "scores.json")
         page = scored.get("seconds", 0.0) / scored["images"] / 3600
         if ran:
-            return sum(row["seconds"] for row in rows) / 3600, _size(run.path), page
+            return sum(row.seconds for row in rows) / 3600, _size(run.path), page
         config = composed(*recipe)
         views = len(open_pages(config.datasets.train_dataset)) * config.transforms.train.views_per_page
         batches = max(1, views // config.dataloaders.train_dataloader.batch_size)
-        step = rows[1]["seconds"] / min(PROBE, batches)
-        validation = max(0.0, rows[2]["seconds"] - rows[1]["seconds"])
+        step = rows[1].seconds / min(PROBE, batches)
+        validation = max(0.0, rows[2].seconds - rows[1].seconds)
         epochs, t = config.trainer.max_epochs, config.trainer
         seconds = epochs * batches * step + -(-epochs // t.check_val_every_n_epoch) * validation
         return seconds / 3600, _size(probe.path), page

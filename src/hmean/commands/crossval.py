@@ -19,12 +19,15 @@ from hmean.errors import InputError
 from hmean.execute.processes import HMEAN, locked, run_one
 from hmean.files import read_json, write_json
 from hmean.inference.trained import TrainedModel
+from hmean.metrics.record import ScoreRecord
 from hmean.metrics.scorer import Scorer, choose_characters, score_pages
 from hmean.metrics.statistics import STATISTICS
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.folder import MAY_CHANGE, RunFolder, differences, load_yaml
 from hmean.runs.maps import MapStore
-from hmean.runs.results import hmean_of, read_predictions, score_record, write_predictions
+from hmean.runs.metrics import read_epochs
+from hmean.runs.predictions import read_predictions, write_predictions
+from hmean.runs.scores import Scores
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, check_components
 from hmean.settings.opening import open_configured
@@ -122,8 +125,8 @@ def fold_overrides(config: Config, overrides: Sequence[str], splits: Path, fold:
 
 
 def _is_trained(run: RunFolder, epochs: int) -> bool:
-    rows = run.read_metrics()
-    return (run.path / "scores.json").exists() and bool(rows) and rows[-1]["epoch"] + 1 >= epochs
+    rows = read_epochs(run.metrics)
+    return run.scores.exists() and bool(rows) and rows[-1].epoch + 1 >= epochs
 
 
 def _open(run: RunFolder, overrides: Sequence[str]) -> Fold:
@@ -156,15 +159,15 @@ def _check_members(folds: Sequence[Fold]) -> None:
 
 def _join(folder: Path, config: Config, folds: Sequence[Fold], pages: LabelledImages) -> dict[str, Any]:
     """Out-of-fold predictions, scores and values, as files."""
-    scores = [read_json(fold.run.path / "scores.json") for fold in folds]
+    scores = [Scores.read(fold.run.scores) for fold in folds]
     about = {
         "exp_name": folder.name,
-        "part": "out of fold",
+        "split": "out of fold",
         "data_hash": pages.fingerprint(),
         "weights_hash": [fold.checkpoint.weights_hash() for fold in folds],
         "influenced_by": {"trained": 0, "epoch_chosen": len(pages), "tuned": 0},
-        "long_side": scores[0]["long_side"],
-        "postprocess": scores[0]["postprocess"],
+        "long_side": scores[0].long_side,
+        "postprocess": scores[0].to_json()["postprocess"],
     }
     made_of = {**about, "tune": config.tune.model_dump()}
     known = folder / "crossval.json"
@@ -176,26 +179,27 @@ def _join(folder: Path, config: Config, folds: Sequence[Fold], pages: LabelledIm
     }
     scorer = Scorer(choose_characters(truth))
     scorer.pages = [p for (p,) in score_pages(truth, [found[page.name] for page in truth], scorer.characters)]
-    with write_predictions(folder / "predictions.json", None) as write:
+    with write_predictions(folder / "predictions.json", None) as writer:
         for page in truth:
-            write(page.name, found[page.name], page.width, page.height)
-    write_json(folder / "scores.json", out_of_fold := score_record(scorer, about))
+            writer.write(page.name, found[page.name], page.width, page.height)
+    Scores.collect(scorer, **about).write(folder / "scores.json")
+    out_of_fold = Scores.collect(scorer, **about).to_json()
 
     maps = {fold.pages.name(i): fold.maps for fold in folds for i in range(len(fold.pages))}
     before = PostprocessParams.from_dict(about["postprocess"])
     tuned, held = fit(truth, lambda page: maps[page.name].read(page.name), before, config.tune)
     chosen = PostprocessParams.from_dict(tuned["before" if tuned["decided"] == "kept" else "after"]["postprocess"])
-    write_json(folder / "tuned.json", {"part": about["part"], "influenced_by": about["influenced_by"], **tuned})
-    crossed = score_record(held, {**about, "postprocess": chosen.to_dict()})
+    write_json(folder / "tuned.json", {"part": about["split"], "influenced_by": about["influenced_by"], **tuned})
+    crossed = Scores.collect(held, **{**about, "postprocess": chosen}).to_json()
     write_json(folder / "cross_fitted" / "scores.json", crossed)
     for fold in folds:
         if fold.checkpoint.postprocess != chosen:
             why = f"tuned for {'+'.join(tuned['objective'])} hmean on {len(pages)} out-of-fold pages"
             fold.checkpoint.write_postprocess(chosen, why, pages.page_keys())
-    each = np.array([[hmean_of(score, s) for s in STATISTICS] for score in scores])
+    each = np.array([[score.hmean(s) for s in STATISTICS] for score in scores])
     record = {
         "made_of": made_of,
-        "folds": [{"pages": s["images"], **{n: hmean_of(s, n) for n in STATISTICS}} for s in scores],
+        "folds": [{"pages": s.images, **{n: s.hmean(n) for n in STATISTICS}} for s in scores],
         "mean": dict(zip(STATISTICS, each.mean(axis=0).tolist(), strict=True)),
         "sd": dict(zip(STATISTICS, each.std(axis=0, ddof=1).tolist(), strict=True)),
         "out_of_fold": {k: v for k, v in out_of_fold.items() if k != "pages"},
@@ -212,9 +216,10 @@ def summary(record: dict[str, Any]) -> str:
     rows.append(("mean ± sd", *(f"{100 * record['mean'][s]:.2f} ± {100 * record['sd'][s]:.2f}" for s in STATISTICS)))
     for name in ("out_of_fold", "cross_fitted"):
         part = record[name]
-        low_high = [[100 * v for v in part["interval95"][s]] for s in STATISTICS]
-        cells = [
-            f"{100 * hmean_of(part, s):.2f} [{a:.2f}, {b:.2f}]" for s, (a, b) in zip(STATISTICS, low_high, strict=True)
-        ]
+        cells = []
+        for statistic in STATISTICS:
+            h = ScoreRecord.parse(part, name).prh(statistic).h
+            low, high = part["interval95"][statistic]
+            cells.append(f"{100 * h:.2f} [{100 * low:.2f}, {100 * high:.2f}]")
         rows.append((name.replace("_", " "), *cells))
     return "\n".join("\t".join(row) for row in rows)

@@ -36,7 +36,7 @@ from hmean.progress import track
 from hmean.runs.comparison import NO_DIFFERENCE
 from hmean.runs.folder import differences
 from hmean.runs.maps import MapStore
-from hmean.runs.results import write_predictions
+from hmean.runs.predictions import write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.opening import open_configured
 from hmean.tuning.grids import SettingScores, choose, gain_of, grid, grid_size, score_settings
@@ -181,10 +181,10 @@ def run(runs: Sequence[str], overrides: Sequence[str]) -> dict[str, Any]:
     if made.path == folder / "checkpoints" / "best.ckpt":
         import_module("hmean.runs.checkpoints").write_checkpoint(made.path, made.carried, made.weights)
     ensemble = Ensemble(sources, scores.settings[setting])
-    with write_predictions(folder / "predictions.json", None) as write:
+    with write_predictions(folder / "predictions.json", None) as writer:
         stores = [make_maps(s.config, s.checkpoint, pages, folder / "maps") for s in sources]
         for page in bench.truth:
-            write(page.name, ensemble.find([store.read(page.name) for store in stores]), page.width, page.height)
+            writer.write(page.name, ensemble.find([store.read(page.name) for store in stores]), page.width, page.height)
     record = {
         "kind": winner(rows)["candidate"],
         **ensemble.record(folder),

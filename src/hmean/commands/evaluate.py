@@ -21,7 +21,8 @@ from hmean.postprocess.decoding import detect
 from hmean.progress import track
 from hmean.runs.maps import MapStore, map_settings
 from hmean.runs.pictures import draw_faults, save_picture
-from hmean.runs.results import score_record, write_predictions
+from hmean.runs.predictions import write_predictions
+from hmean.runs.scores import Scores
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config
 from hmean.settings.opening import view_of
@@ -52,20 +53,20 @@ def run(config: Config, checkpoint: TrainedModel, folder: Path | None = None) ->
     scorer = Scorer(choose_characters(pages.page(i) for i in range(len(pages))))
     found: list[Detections] = []
     with (
-        write_predictions(folder / "predictions.json", None) as write,
+        write_predictions(folder / "predictions.json") as writer,
         track("scoring", len(pages)) as advance,
     ):
         for position in range(len(pages)):
             page = pages.page(position)
             detections = detect(store.read(page.name), params)
             scorer.update(page, detections)
-            write(page.name, detections, page.width, page.height)
+            writer.write(page.name, detections, page.width, page.height)
             found.append(detections)
             advance()
     truth = [pages.page(position) for position in range(len(pages))]
     errors = break_down(truth, found, scorer.characters, config.transforms.long_side)
     errors.write(folder / "errors.json", indent=None)
-    record = score_record(scorer, about(config, checkpoint, pages, seconds))
+    record = Scores.collect(scorer, **about(config, checkpoint, pages, seconds)).to_json()
     write_json(folder / "scores.json", record)
     draw_extremes(folder / "pictures", pages, scorer, found)
     return record
@@ -101,7 +102,7 @@ def about(config: Config, checkpoint: TrainedModel, pages: LabelledImages, secon
     """What was scored, with what: enough to refuse a comparison of different pages."""
     return {
         "exp_name": checkpoint.training["exp_name"],
-        "part": config.evaluate_on,
+        "split": config.evaluate_on,
         "data_hash": pages.fingerprint(),
         "weights_hash": checkpoint.weights_hash(),
         "epoch": checkpoint.epoch,
@@ -153,8 +154,7 @@ def make_maps(config: Config, checkpoint: TrainedModel, pages: LabelledImages, f
 
 def map_store(folder: Path, config: Config, checkpoint: TrainedModel, images: Sequence[tuple[str, Path]]) -> MapStore:
     """Where the maps are that these weights and this preprocessing make of the images."""
-    view = config.transforms
-    settings = map_settings(checkpoint.weights_hash(), view.long_side, view.pad)
+    settings = map_settings(checkpoint.weights_hash(), view_of(config))
     return MapStore(folder, settings, dict(images))
 
 

@@ -41,8 +41,9 @@ from hmean.network.detector import Detector
 from hmean.postprocess.decoding import PageMap, detect
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.progress import track
-from hmean.runs import folder as runs
 from hmean.runs.comparison import Result, compare
+from hmean.runs.manifest import Manifest
+from hmean.runs.scores import Scores
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, DatasetConfig
 from hmean.settings.opening import open_configured, view_of
@@ -306,7 +307,7 @@ def _about(config: Config, checkpoint: Checkpoint, detector: Detector, precision
     run_of = checkpoint.folder
     manifest = read_json(run_of / "manifest.json") if run_of and (run_of / "manifest.json").exists() else {}
     last = checkpoint.path.name == "last.ckpt"  # whose epoch no page chose
-    now = runs.manifest(dict(checkpoint.training), manifest.get("data_hash", {}), config.seed)
+    now = Manifest.collect(checkpoint.training, manifest.get("data_hash", {}), config.seed).to_json()
     return {
         "preprocess": {
             "long_side": config.transforms.long_side, "pad": config.transforms.pad, "stride": STRIDE,
@@ -338,9 +339,9 @@ def _scores(config: Config, checkpoint: Checkpoint) -> dict[str, Any] | None:
     for name in ("cross_fitted/scores.json", "scores.json"):
         path = (checkpoint.folder or Path()) / name
         if checkpoint.folder is not None and path.exists():
-            found = read_json(path)
+            found = Scores.read(path).to_json()
             if all(found.get(key) == value for key, value in is_of.items()):
-                keys = ("part", "images", "cleval", "iou50", "iou70", "interval95")
+                keys = ("split", "images", "cleval", "iou50", "iou70", "interval95")
                 return {"file": name, **{key: found[key] for key in keys}}
     return None
 

@@ -12,7 +12,6 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from functools import partial
 from glob import glob
 from pathlib import Path
@@ -28,9 +27,10 @@ from hmean.inference.trained import PageFile, TrainedModel, Unreadable
 from hmean.labels.formats import images_of
 from hmean.postprocess.decoding import PageMap, detect
 from hmean.progress import track
-from hmean.runs import folder as runs
+from hmean.runs.journal import Journal, JournalReader, PageKey, SkippedPage
+from hmean.runs.manifest import Manifest
 from hmean.runs.pictures import draw_page, save_picture
-from hmean.runs.results import Journal, Journals, Key, write_predictions
+from hmean.runs.predictions import write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config
 from hmean.settings.opening import view_of
@@ -84,7 +84,7 @@ def _run(config: Config, model: TrainedModel | Ensemble, files: Asked, folder: P
         print(f"shard {config.predict.shard}: {len(asked)} pages; the command without shard joins all")
         return folder
     skipped = _join(config, keys, folder)
-    made = runs.manifest(config.to_dict(), {}, config.seed)
+    made = Manifest.collect(config.to_dict(), {}, config.seed).to_json()
     about = {"checkpoint": os.path.relpath(model.path, folder), **made_by, "images": len(asked), "skipped": skipped}
     write_json(folder / "manifest.json", {**about, **{key: made[key] for key in ("hmean", "git", "versions")}})
     shutil.rmtree(folder / "journal")
@@ -95,15 +95,15 @@ def _run(config: Config, model: TrainedModel | Ensemble, files: Asked, folder: P
 
 
 def _find(
-    config: Config, asked: Asked, keys: Sequence[Key], folder: Path, share: str, made_by: Mapping[str, Any],
+    config: Config, asked: Asked, keys: Sequence[PageKey], folder: Path, share: str, made_by: Mapping[str, Any],
     find: Callable[[Asked], Found],
 ) -> None:  # fmt: skip
     """Bring the journals to where every page asked for is in one."""
     path = folder / "journal" / f"{share}.jsonl"
     journal = Journal(path, made_by, overwrite=config.overwrite)
-    if journal.empty and config.overwrite:
+    if journal.is_empty and config.overwrite:
         shutil.rmtree(folder / "overlays", ignore_errors=True)
-    with closing(journal), closing(Journals(path.parent)) as done:
+    with journal, JournalReader(path.parent) as done:
         left = [(key, image) for key, image in zip(keys, asked, strict=True) if key not in done]
         pictures = config.predict.overlays if share.endswith("-of-1") else 0
         drawn = {name: number for number, (name, _) in enumerate(asked[:pictures])}
@@ -120,28 +120,28 @@ def _find(
                 advance()
 
 
-def _join(config: Config, keys: Sequence[Key], folder: Path) -> list[str]:
+def _join(config: Config, keys: Sequence[PageKey], folder: Path) -> list[str]:
     """Write the files from the journals, in the order asked for; returns why pages were skipped."""
     skipped = []
     csv = folder / "submission.csv" if config.predict.csv else None
-    with closing(Journals(folder / "journal")) as done, write_predictions(folder / "predictions.json", csv) as write:
+    with JournalReader(folder / "journal") as done, write_predictions(folder / "predictions.json", csv) as writer:
         for key in keys:
             entry = done[key]
-            if isinstance(entry, str):
-                skipped.append(entry)
-                write(key[0], Detections.empty(), None, None)  # a judge wants a row for every image asked for
+            if isinstance(entry, SkippedPage):
+                skipped.append(entry.why)
+                writer.write(key.name, Detections.empty(), None, None)  # a judge wants a row for every image asked for
             else:
-                write(key[0], *entry)
+                writer.write(key.name, entry.detections(), entry.img_w, entry.img_h)
     return skipped
 
 
-def _key(name: str, file: Path) -> Key:
+def _key(name: str, file: Path) -> PageKey:
     """A page's name, and its file's size and time, in seconds, since copies lose their fractions."""
     try:
         about = split_page(file)[0].stat()
     except OSError:
-        return name, 0, 0
-    return name, about.st_size, int(about.st_mtime)
+        return PageKey(name, 0, 0)
+    return PageKey(name, about.st_size, int(about.st_mtime))
 
 
 def _regions(config: Config, checkpoint: TrainedModel, folder: Path, asked: Asked) -> Found:

@@ -20,10 +20,12 @@ from hmean.images import read_image
 from hmean.inference.metadata import SUFFIXES, read_about
 from hmean.postprocess.parameters import present_names
 from hmean.reports.figures import curves, effects, knobs
+from hmean.runs.carried import read_carried
 from hmean.runs.comparison import SCORED_WITH, Result, compare
-from hmean.runs.folder import RunFolder, load_yaml, read_record
+from hmean.runs.folder import RunFolder, load_yaml
+from hmean.runs.metrics import read_epochs
 from hmean.runs.pictures import jpeg, shrunk
-from hmean.runs.results import read_page_scores
+from hmean.runs.scores import Scores
 
 TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "decided", "searched")
 PICTURES = 12  # of the worst pages, and of the best, in all evaluations together,
@@ -109,14 +111,14 @@ def read_scores(of: Reported) -> list[dict[str, Any]]:
     folder, own = of.folder, of.model
     models = {folder: own, **{file.with_suffix(""): file for end in SUFFIXES for file in folder.glob(f"**/*{end}")}}
     for path in results_of(folder):
-        record = present_names(read_json(path))
-        if not isinstance(record, dict) or "data_hash" not in record or "cleval" not in record:
-            raise InputError(f"{path}: was not written by hmean evaluate")
+        saved = read_json(path)
+        scores = Scores.parse(saved, path)
+        record = scores.to_json()
         found.append(record)
         record["folder"] = str(path.parent.relative_to(folder.parent))
         model = next(models[parent] for parent in path.parents if parent in models)
         same = record.get("weights_hash") == found[0].get("weights_hash")
-        if "members" in record:
+        if "members" in saved:
             notes = ["of an ensemble"]
         else:
             notes = [f"of {model.name}"] * (model != own) + ["other weights"] * (not same)
@@ -124,14 +126,16 @@ def read_scores(of: Reported) -> list[dict[str, Any]]:
                 notes.append("with values that the model does not have now")
         record["note"] = ", ".join(notes)
         config = {**of.config, **{key: record.get(key) for key in SCORED_WITH}}
-        pages = read_page_scores(path, record)
+        pages = scores.page_scores()
         record["result"] = Result(record["folder"], pages, record["cleval"]["characters"], record["data_hash"], config)
     return found
 
 
 def postprocess_of(model: Path) -> Any:
     """The values that a checkpoint or an exported file holds."""
-    return present_names((read_about if model.suffix in SUFFIXES else read_record)(model)["postprocess"])
+    if model.suffix in SUFFIXES:
+        return present_names(read_about(model)["postprocess"])
+    return read_carried(model).postprocess.to_dict()
 
 
 def rank(scores: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -147,7 +151,7 @@ def rank(scores: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         for row in others:
             row["change"] = compare(base["result"], row["result"])
         rows = sorted([base, *others], key=lambda row: -row["cleval"]["macro"]["h"])
-        about = {"part": base["part"], "images": base["images"], "characters": base["cleval"]["characters"]}
+        about = {"part": base["split"], "images": base["images"], "characters": base["cleval"]["characters"]}
         ranked.append({**about, "base": base, "rows": rows})
     return ranked
 
@@ -158,7 +162,7 @@ def describe(of: Reported, shown: int) -> dict[str, Any]:
     missing = [key for key in SETTINGS if not isinstance(config, dict) or key not in config]
     if missing:
         raise InputError(f"{folder / 'config.yaml'}: is no resolved config of a run (it has no {', '.join(missing)})")
-    rows = RunFolder(folder).read_metrics()
+    rows = [row.to_json() for row in read_epochs(RunFolder(folder).metrics)]
     tuned = present_names(read_json(folder / "tuned.json")) if (folder / "tuned.json").exists() else None
     if tuned is not None and not (isinstance(tuned, dict) and set(TUNED) <= set(tuned)):
         raise InputError(f"{folder / 'tuned.json'}: is of another version or damaged; run hmean tune again")
@@ -186,7 +190,7 @@ def describe(of: Reported, shown: int) -> dict[str, Any]:
 
 def evaluation(path: Path, run: Path, shown: int) -> dict[str, Any]:
     """Where the errors of an evaluation are, and so many pictures of worst and of best pages, embedded."""
-    scores, folder, pictures = read_json(path), path.parent, path.parent / "pictures"
+    scores, folder, pictures = Scores.read(path).to_json(), path.parent, path.parent / "pictures"
     every = read_json(pictures / "pictures.json")
     listed = [e for kind in ("worst", "best") for e in [e for e in every if e["kind"] == kind][:shown]]
     for entry in listed:
@@ -199,7 +203,7 @@ def evaluation(path: Path, run: Path, shown: int) -> dict[str, Any]:
         errors["first"] = look_first(errors["by"])
         groups = sorted(errors["by"]["group"], key=lambda row: -row["recall_lost"] - row["precision_lost"])
         errors["by"] = {**errors["by"], "group": groups[:TOP] if len(groups) > 1 else []}
-    part = scores["part"] if folder == run else f"{scores['part']} ({folder.relative_to(run)})"
+    part = scores["split"] if folder == run else f"{scores['split']} ({folder.relative_to(run)})"
     return {"part": part, "pictures": listed, "errors": errors}
 
 

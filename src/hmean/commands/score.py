@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hmean.metrics.bootstrap import Interval, hmean_intervals
 from hmean.metrics.tables import score_table
-from hmean.runs.results import score_files
+from hmean.runs.scoring import score_files
 from hmean.types import Characters, Score, Statistic
 
 

@@ -25,18 +25,19 @@ from hmean import __version__
 from hmean.data.check import check_pages
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.files import read_json
 from hmean.images import read_image
 from hmean.metrics.breakdown import EDGES
 from hmean.metrics.scorer import choose_characters
-from hmean.postprocess.parameters import PARAMETERS, Parameter, PostprocessParams, present_names
-from hmean.runs.folder import RunFolder, load_yaml, model_of, read_record
+from hmean.postprocess.parameters import PARAMETERS, Parameter, PostprocessParams
+from hmean.runs.carried import read_carried
+from hmean.runs.folder import RunFolder, load_yaml, model_of
 from hmean.runs.maps import MapStore, map_settings
 from hmean.runs.pictures import jpeg, shrunk
+from hmean.runs.scores import Scores
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, PostprocessConfig, _Strict, _word
 from hmean.tuning.grids import SettingScores, gain_of
-from hmean.types import Polygons
+from hmean.types import Pad, Polygons, View
 from hmean.web.studio_scores import FAULTS, Model, SetResult, Superseded, text_heights
 
 ASSETS = {"": ("studio.html", "text/html"), "studio.css": ("studio.css", "text/css"),
@@ -254,16 +255,18 @@ def run_folder(path: Path) -> Path:
     return folder
 
 
-def find_store(folder: Path, pad: str, pages: LabelledImages, part: str) -> tuple[MapStore, dict[str, Any]]:
+def find_store(folder: Path, pad: Pad, pages: LabelledImages, part: str) -> tuple[MapStore, dict[str, Any]]:
     """A run's maps of all pages, and the ``scores.json`` that says of which weights and preprocessing they are."""
     images = {pages.name(i): pages.file(i) for i in range(len(pages))}
     least, chosen = len(images) + 1, None
     records = [
-        read_json(path) for path in (folder / "scores.json", *sorted(folder.glob("*/scores.json"))) if path.is_file()
+        Scores.read(path).to_json()
+        for path in (folder / "scores.json", *sorted(folder.glob("*/scores.json")))
+        if path.is_file()
     ]
-    for record in sorted(records, key=lambda record: record.get("part") != part):
+    for record in sorted(records, key=lambda record: record.get("split") != part):
         maps = folder / "maps" / f"best-{record['weights_hash'][:12]}"
-        store = MapStore(maps, map_settings(record["weights_hash"], record["long_side"], pad), images)
+        store = MapStore(maps, map_settings(record["weights_hash"], View(record["long_side"], pad)), images)
         missing = sum(name not in store for name in images)
         if missing < least:
             least, chosen = missing, (store, record)
@@ -277,9 +280,9 @@ def find_store(folder: Path, pad: str, pages: LabelledImages, part: str) -> tupl
 
 def saved_values(checkpoint: Path) -> tuple[PostprocessParams, list[dict[str, Any]]]:
     """Post-processing values of a checkpoint, and the earlier ones, the latest first."""
-    record = read_record(checkpoint)
-    earlier = [{key: entry[key] for key in ("postprocess", "until", "why")} for entry in record["history"]]
-    return PostprocessParams.from_dict(record["postprocess"]), present_names(earlier[::-1])
+    carried = read_carried(checkpoint)
+    earlier = [change.model_dump(mode="json", exclude={"pages"}) for change in carried.history]
+    return carried.postprocess, earlier[::-1]
 
 
 # --- HTTP -----------------------------------------------------------------------------------------------------------

@@ -16,12 +16,11 @@ from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EvalDataset, TrainDataset
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.files import write_json
 from hmean.images import decode
 from hmean.inference.checkpoints import load_checkpoint, load_weights
-from hmean.runs import folder as runs
 from hmean.runs.carried import Carried
-from hmean.runs.folder import RunFolder
+from hmean.runs.folder import RunFolder, open_run
+from hmean.runs.manifest import Manifest
 from hmean.runs.maps import FoundMaps
 from hmean.settings.build import build_detector, build_train_view, open_pages
 from hmean.settings.config import Component, Config, build, check_components
@@ -59,7 +58,7 @@ def run(config: Config) -> RunFolder:
     if resume and folder.last.exists():
         require_same_pages(folder, module.carried.pages)
     if getattr(rank_zero_only, "rank", 0) == 0:  # the other processes of DDP find the folder made
-        runs.open_run(config.output_dir, config.exp_name, config.to_dict(), resume=resume, overwrite=config.overwrite)
+        open_run(folder.path, config.to_dict(), resume=resume, overwrite=config.overwrite)
     tracker = None
     if config.wandb:
         tracker = open_tracker("wandb", folder, config.to_dict())
@@ -67,9 +66,8 @@ def run(config: Config) -> RunFolder:
     trainer = build_trainer(trainer_options(config), folder, callbacks, tracker)
     if trainer.is_global_zero:
         data_hash = {"train": train_pages.fingerprint(), "val": val_pages.fingerprint()}
-        manifest = runs.manifest(config.to_dict(), data_hash, config.seed)
-        manifest["machine"]["device"] = machine(trainer)
-        write_json(folder.path / "manifest.json", manifest)
+        manifest = Manifest.collect(config.to_dict(), data_hash, config.seed, device=machine(trainer))
+        manifest.write(folder.manifest)
         print(f"training {folder.path} on {machine(trainer)}, {len(train_pages)} pages, validating on {len(val_pages)}")
     fit(trainer, module, data, folder)
     if trainer.is_global_zero:

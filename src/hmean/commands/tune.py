@@ -24,7 +24,7 @@ from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PARAMETERS, PostprocessParams, is_read
 from hmean.progress import track
 from hmean.runs.folder import RunFolder, differences, load_yaml
-from hmean.runs.results import score_record
+from hmean.runs.scores import Scores
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, TuneConfig
 from hmean.settings.opening import carried_models
@@ -81,7 +81,7 @@ def run(config: Config, checkpoint: TrainedModel) -> dict[str, Any]:
     record["holds"] = present.to_dict() if kept else values
     write_json(folder / "tuned.json", record)
     # Last: who finds it (a campaign does) finds a tuned checkpoint, wherever this was killed.
-    write_json(folder / "cross_fitted" / "scores.json", score_record(scorer, scored))
+    write_json(folder / "cross_fitted" / "scores.json", Scores.collect(scorer, **scored).to_json())
     return record
 
 

@@ -24,7 +24,8 @@ from hmean.postprocess.decoding import PageMap, detect_each
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.progress import track
 from hmean.runs.maps import MapStore
-from hmean.runs.results import score_record, write_predictions
+from hmean.runs.predictions import write_predictions
+from hmean.runs.scores import Scores
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config
 from hmean.settings.opening import open_configured, view_of
@@ -146,6 +147,13 @@ def _teach(teachers: Ensemble, pages: LabelledImages, folder: Path) -> None:
     write_json(folder / "seen.json", np.unique(seen).tolist())
 
 
+class EnsembleScores(Scores):
+    """What an ensemble scored."""
+
+    postprocess: dict[str, float | int | str | bool] | None = None  # type: ignore[assignment]  # also of a vote
+    members: tuple[dict[str, Any], ...] = ()
+
+
 def evaluate(path: Path, overrides: Sequence[str]) -> dict[str, Any] | Path:
     """``hmean evaluate checkpoint_path=.../ensemble.json``: predictions and scores.json; with ``maps`` a teacher's."""
     ensemble = open_ensemble(path, overrides)
@@ -161,19 +169,19 @@ def evaluate(path: Path, overrides: Sequence[str]) -> dict[str, Any] | Path:
         return folder
     truth = [pages.page(i) for i in range(len(pages))]
     scorer, asked = Scorer(choose_characters(truth)), [(pages.name(i), pages.file(i)) for i in range(len(pages))]
-    with write_predictions(folder / "predictions.json", None) as write, track("detecting", len(asked)) as advance:
+    with write_predictions(folder / "predictions.json", None) as writer, track("detecting", len(asked)) as advance:
         for page, (found, width, height) in zip(truth, ensemble.run(asked), strict=True):
             if isinstance(found, str):
                 raise InputError(found)
             scorer.update(page, found)
-            write(page.name, found, width, height)
+            writer.write(page.name, found, width, height)
             advance()
     keys = pages.page_keys()
     about = {
-        "part": config.evaluate_on, "data_hash": pages.fingerprint(), "postprocess": ensemble.params.to_dict(),
+        "split": config.evaluate_on, "data_hash": pages.fingerprint(), "postprocess": ensemble.params.to_dict(),
         "members": [{**s.about, "influenced_by": s.checkpoint.influenced_by(keys).to_json()} for s in ensemble.sources],
         "influenced_by": {"tuned": int(np.isin(keys, ensemble.tuned_on).sum())},
     }  # fmt: skip
-    record = score_record(scorer, about)
+    record = EnsembleScores.collect(scorer, **about).to_json()
     write_json(folder / "scores.json", record)
     return record

@@ -15,6 +15,7 @@ import jinja2
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
 from hmean.runs.comparison import compare, open_result
+from hmean.runs.scores import Scores
 
 LANGUAGES = ("en", "ko")
 WORST = 5  # pages that are named
@@ -75,9 +76,9 @@ class Report:
         found: dict[str, list[dict[str, Any]]] = {}
         for name, phase in self.done.items():
             for result, (place, config) in phase.get("scores", {}).items():
-                record = read_json(self.folder / place / "scores.json")
+                record = Scores.read(self.folder / place / "scores.json").to_json()
                 row = {"name": result, "phase": name, "place": self.folder / place, "config": config}
-                found.setdefault(f"{record['part']} {record['data_hash']}", []).append({**row, **record})
+                found.setdefault(f"{record['split']} {record['data_hash']}", []).append({**row, **record})
         return list(found.values())
 
     def ranking(self, rows: list[dict[str, Any]]) -> Section:
@@ -92,7 +93,7 @@ class Report:
             mark = " *" * bool(row.get("influenced_by", {}).get("tuned"))
             lines.append([row["name"] + mark, *numbers, *change, row["config"]])
         head = [self.say("result"), "H", "P", "R", "P − R", self.say("change", base=rows[0]["name"])]  # noqa: RUF001 - a minus
-        title = self.say("results", part=self.word(rows[0]["part"]), images=rows[0]["images"])
+        title = self.say("results", part=self.word(rows[0]["split"]), images=rows[0]["images"])
         marked = [self.say("marked")] * any(line[0].endswith(" *") for line in lines)
         head += [self.say("verdict"), self.say("config")]
         return {"title": title, "lines": marked, "head": head, "rows": lines, "text": True}
@@ -109,7 +110,7 @@ class Report:
             for row, base in itertools.product(rows, rows):
                 if _preset(base) == main != _preset(row):
                     named = [f"{one['name']} ({_preset(one)})" for one in (row, base)]
-                    lines.append([self.word(row["part"]), *named, *self.change(base, row)])
+                    lines.append([self.word(row["split"]), *named, *self.change(base, row)])
         head = [self.say("pages"), *map(self.say, ("result", "against", "difference", "verdict"))]
         return [{"title": self.say("presets"), "head": head, "rows": lines}] if lines else []
 
@@ -157,7 +158,7 @@ class Report:
         prh, (low, high) = row["cleval"]["macro"], row["interval95"]["macro"]
         hoped = self.file["expectations"]
         rows = [[self.say(k), _percent(v), f"{100 * (prh['h'] - v):+.2f}"] for k, v in hoped.items()]
-        reached = self.say("reached", of=of, part=self.word(row["part"]))
+        reached = self.say("reached", of=of, part=self.word(row["split"]))
         low_high = f"[{_percent(low)}, {_percent(high)}]"
         levels = {("below" if end < hoped["conservative"] else "between" if end < hoped["optimistic"] else "reached")
                   for end in (low, high)}  # fmt: skip

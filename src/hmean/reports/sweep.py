@@ -19,7 +19,7 @@ from hmean.files import write_json, write_text
 from hmean.metrics.bootstrap import Interval, bootstrap_interval, verdict
 from hmean.metrics.scorer import PageScore
 from hmean.reports.figures import STYLE, svg_of
-from hmean.runs.results import read_page_scores
+from hmean.runs.scores import ScoredPages
 from hmean.search.trials import OBJECTIVES, Runs, ranked
 
 # Student's t, 97.5 %, for 1, 2, ... repeats: so few say little of how much seeds matter.
@@ -87,7 +87,9 @@ def _row(runs: Runs, slot: Slot, repeats: int | None) -> dict[str, Any]:
 
 def page_scores(slot: Slot) -> list[PageScore]:
     """The pages behind a run's score; none if its trainer left none."""
-    return read_page_scores(Path(f"slot {slot.slot}"), slot.result["scored"]) if "scored" in slot.result else []
+    if "scored" not in slot.result:
+        return []
+    return ScoredPages.parse(slot.result["scored"], f"slot {slot.slot}").page_scores()
 
 
 def _others(runs: Runs, best: Sequence[Slot]) -> Iterator[tuple[Slot, str]]:

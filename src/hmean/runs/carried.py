@@ -6,12 +6,13 @@ checkpoint without torch.
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,8 @@ class Influence(Record):
 
 class Carried(Record):
     """What the file of a trained model says beside its network."""
+
+    remedy: ClassVar[str] = "train the model again, or export it again"
 
     epoch: int = Field(description="number of the last epoch of training, from 0 on")
     config: dict[str, Any] = Field(description="resolved config of the training, as literals")
@@ -149,7 +152,7 @@ class _CheckpointReader(pickle.Unpickler):
     """
 
     def __init__(self, archive: zipfile.ZipFile, folder: str) -> None:
-        super().__init__(archive.open(f"{folder}data.pkl"))
+        super().__init__(io.BytesIO(archive.read(f"{folder}data.pkl")))
         self._archive, self._folder = archive, folder
 
     def find_class(self, module: str, name: str) -> Any:

@@ -10,14 +10,13 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from hmean.errors import InputError
-from hmean.files import read_json
 from hmean.metrics.bootstrap import Interval, Verdict, bootstrap_intervals, verdict
 from hmean.metrics.scorer import PageScore, Scorer
 from hmean.metrics.statistics import Compared
-from hmean.postprocess.parameters import present_names
 from hmean.records import Record
 from hmean.runs.folder import differences, load_yaml
-from hmean.runs.results import read_page_scores, score_files
+from hmean.runs.scores import Scores
+from hmean.runs.scoring import score_files
 from hmean.types import PRH, Characters, Score, Statistic
 
 # What scores.json says beside the config of the training: with what the pages were scored.
@@ -135,14 +134,14 @@ def open_result(path: Path, truth: Path | None = None, images: Path | None = Non
     file = path / "scores.json"
     if not file.is_file():
         raise InputError(f"{path}: has no scores.json; give a run folder, or a prediction file and --truth")
-    record = present_names(read_json(file))
-    pages = read_page_scores(file, record)
-    scored_with = {key: record[key] for key in SCORED_WITH if key in record}
+    scores = Scores.read(file)
+    values = scores.to_json()
+    scored_with = {key: values[key] for key in SCORED_WITH if values[key] is not None}
     return Result(
         name=str(path),
-        pages=pages,
-        characters=record["cleval"]["characters"],
-        data_hash=record.get("data_hash"),
+        pages=scores.page_scores(),
+        characters=scores.cleval.characters,
+        data_hash=scores.data_hash,
         config={**(config or {}), **scored_with},
     )
 

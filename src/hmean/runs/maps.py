@@ -1,8 +1,8 @@
 """Probability maps on disk, so that post-processing is tuned without running the network again.
 
-One file a page: a line of JSON (map size, matrix, page size), then P as zlib of uint8. It is named by a hash of all
-that it was made from, settings and the image's bytes, so a map of other weights or of an image since changed is never
-read, and a run that was killed goes on where it stopped.
+One file for each page: a line of JSON (``MapHead``), then P in 8 bits, compressed by zlib. It is named by a hash of all
+that it was made from, model, view and the bytes of the image, so that a map of other weights or of an image that has
+changed since is never read, and a command that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -15,17 +15,31 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from hmean.errors import InputError
 from hmean.files import write_with
 from hmean.images import split_page
 from hmean.postprocess.components import MapArray
 from hmean.postprocess.decoding import PageMap
+from hmean.records import Record
+from hmean.types import View
+
+Row = tuple[float, float, float]
 
 
-def map_settings(weights_hash: str, long_side: int, pad: str) -> str:
-    """What maps of these weights and this preprocessing are named by."""
-    return f"{weights_hash} {long_side} {pad}"
+class MapHead(Record):
+    """The first line of a map's file."""
+
+    name: str = Field(description="name of the page")
+    shape: tuple[int, int] = Field(description="height and width of the map")
+    to_page: tuple[Row, Row, Row] = Field(description="matrix from pixels of the map to pixels of the page")
+    page: tuple[int, int] = Field(description="width and height of the page")
+
+
+def map_settings(weights_hash: str, view: View) -> str:
+    """What maps of these weights, of pages seen in this way, are named by."""
+    return f"{weights_hash} {view.long_side} {view.pad}"
 
 
 class MapStore:
@@ -35,36 +49,36 @@ class MapStore:
         folder: made when the first map is added.
         settings: what maps depend on beside the image (``map_settings``).
         images: file of each page by name.
+
+    Raises:
+        InputError: if an image cannot be read.
     """
 
     def __init__(self, folder: Path, settings: str, images: Mapping[str, Path]) -> None:
         self.folder = folder
         self._files: dict[str, Path] = {}
         for name, image in images.items():
-            digest = hashlib.blake2b(settings.encode() + b"\0", digest_size=16)
-            try:
-                file, number = split_page(image)
-                digest.update(file.read_bytes() + b"%d" % number * (number > 0))
-            except OSError as error:
-                raise InputError(f"{image}: cannot be read ({error.strerror})") from error
-            self._files[name] = folder / f"{digest.hexdigest()}.map"
+            self._files[name] = folder / f"{_fingerprint(settings, image)}.map"
 
     def __contains__(self, name: str) -> bool:
         return name in self._files and self._files[name].exists()
 
     def add(self, page: PageMap) -> None:
-        """Keep one page's map, in 8 bits."""
-        head = {
-            "name": page.name,
-            "shape": page.probability.shape,
-            "to_page": page.to_page.tolist(),
-            "page": [page.page_width, page.page_height],
-        }
-        data = json.dumps(head).encode() + b"\n" + zlib.compress(quantise(page.probability).tobytes(), level=1)
-        write_with(self._files[page.name], lambda out: out.write(data))
+        """Keep the map of a page, in 8 bits."""
+        height, width = page.probability.shape
+        first, second, third = page.to_page.tolist()
+        head = MapHead(
+            name=page.name,
+            shape=(height, width),
+            to_page=(first, second, third),
+            page=(page.page_width, page.page_height),
+        )
+        pixels = zlib.compress(quantise(page.probability).tobytes(), level=1)
+        data = json.dumps(head.to_json()).encode() + b"\n" + pixels
+        write_with(self._files[page.name], lambda file: file.write(data))
 
     def read(self, name: str) -> PageMap:
-        """Load one page's map.
+        """Read the map of a page.
 
         Raises:
             InputError: if its file is missing or damaged.
@@ -72,15 +86,32 @@ class MapStore:
         return read_map(self._files[name], name)
 
 
-def read_map(path: Path, name: str) -> PageMap:
-    """Load the map of the page of this name; raises as ``MapStore.read`` does."""
+def _fingerprint(settings: str, image: Path) -> str:
+    """Hash of what a map is made from."""
+    digest = hashlib.blake2b(settings.encode() + b"\0", digest_size=16)
+    file, number = split_page(image)
     try:
-        head, _, data = path.read_bytes().partition(b"\n")
-        about = json.loads(head)
-        probability = np.frombuffer(zlib.decompress(data), dtype=np.uint8).reshape(about["shape"])
-        return PageMap(name, probability, np.array(about["to_page"]), *about["page"])
-    except (OSError, zlib.error, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: damaged or missing ({error}); delete it and run again") from error
+        digest.update(file.read_bytes())
+    except OSError as error:
+        raise InputError(f"{image}: cannot be read ({error.strerror})") from error
+    if number > 0:  # of the pages in a file, the first is named by the file alone
+        digest.update(b"%d" % number)
+    return digest.hexdigest()
+
+
+def read_map(path: Path, name: str) -> PageMap:
+    """Read the map of the page of this name.
+
+    Raises:
+        InputError: if the file is missing or damaged.
+    """
+    try:
+        line, _, pixels = path.read_bytes().partition(b"\n")
+        head = MapHead.model_validate_json(line)
+        probability = np.frombuffer(zlib.decompress(pixels), dtype=np.uint8).reshape(head.shape)
+    except (OSError, zlib.error, ValueError) as error:
+        raise _damaged(path) from error
+    return PageMap(name, probability, np.array(head.to_page), *head.page)
 
 
 class FoundMaps:
@@ -102,21 +133,40 @@ def find_maps(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     """The map files of these pages, anywhere under a folder.
 
     Raises:
-        InputError: listing pages without one, or with several: then nothing says which model's is meant.
+        InputError: listing pages without a map, or with several, of which any could be meant.
     """
     found: dict[str, list[Path]] = {name: [] for name in names}
     for path in sorted(folder.rglob("*.map")):
-        with path.open("rb") as file:
-            try:
-                found.get(json.loads(file.readline()).get("name"), []).append(path)
-            except ValueError as error:
-                raise InputError(f"{path}: damaged ({error}); delete it and run again") from error
-    faults = [f"{name}: has {len(paths)} maps" for name, paths in found.items() if len(paths) != 1]
+        name = _read_name(path)
+        if name in found:
+            found[name].append(path)
+    faults = []
+    single: dict[str, Path] = {}
+    for name, paths in found.items():
+        if len(paths) == 1:
+            single[name] = paths[0]
+        else:
+            faults.append(f"{name}: has {len(paths)} maps")
     if faults:
         raise InputError.listing(f"{folder}: must hold one map of each page (hmean evaluate writes them):", faults)
-    return {name: path for name, (path,) in found.items()}
+    return single
+
+
+def _read_name(path: Path) -> str:
+    with path.open("rb") as file:
+        line = file.readline()
+    try:
+        return MapHead.model_validate_json(line).name
+    except ValueError as error:
+        raise _damaged(path) from error
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"{path}: is damaged or missing; delete it and run the command again")
 
 
 def quantise(probability: MapArray) -> NDArray[np.uint8]:
-    """P in [0, 1] to 0..255, rounded; 8 bits stay what they are."""
-    return probability if probability.dtype == np.uint8 else np.round(probability * 255).astype(np.uint8)  # type: ignore[return-value]  # numpy's types do not follow the dtype
+    """P in [0, 1] to 0..255, rounded; a map that is in 8 bits already stays as it is."""
+    if probability.dtype == np.uint8:
+        return probability  # type: ignore[return-value]  # numpy's types do not follow the dtype
+    return np.round(probability * 255).astype(np.uint8)

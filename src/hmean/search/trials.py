@@ -20,8 +20,7 @@ from optuna.trial import TrialState
 
 from hmean.errors import InputError
 from hmean.execute.slots import ENDED, NothingToDo, Queue, Slot, Task, patiently
-from hmean.files import read_json
-from hmean.runs.results import hmean_of
+from hmean.runs.scores import Scores
 from hmean.search.sweepfile import Sweep, early_stop, expand
 from hmean.types import Statistic
 
@@ -173,15 +172,16 @@ class Runs(Task):
         statistic = OBJECTIVES[self.sweep.metric]
         files = [self.folder(slot) / name for name in ("scores.json", "cross_fitted/scores.json")]
         if files[0].exists():
-            known["scored"] = _pages(read_json(files[0]))
+            known["scored"] = _pages(Scores.read(files[0]))
         if self.about["tune_each"] and statistic and files[1].exists():
-            crossed = read_json(files[1])
-            known |= {"untuned": known["value"], "value": hmean_of(crossed, statistic), "scored": _pages(crossed)}
+            crossed = Scores.read(files[1])
+            known |= {"untuned": known["value"], "value": crossed.hmean(statistic), "scored": _pages(crossed)}
         return known
 
 
-def _pages(record: Mapping[str, Any]) -> dict[str, Any]:
-    return {"cleval": {"characters": record["cleval"]["characters"]}, "pages": record["pages"]}
+def _pages(scores: Scores) -> dict[str, Any]:
+    values = scores.to_json()
+    return {"cleval": {"characters": scores.cleval.characters}, "pages": values["pages"]}
 
 
 def ranked(slots: Sequence[Slot], sign: int) -> list[Slot]:

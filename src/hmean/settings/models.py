@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from hmean.errors import InputError
 from hmean.inference.detector import model_path
 from hmean.inference.metadata import SUFFIXES, read_about
-from hmean.runs.folder import model_of, read_record
+from hmean.runs.carried import read_carried as read_checkpoint
+from hmean.runs.folder import model_of
 from hmean.settings.sections import Settings
 
 
@@ -73,7 +74,7 @@ def read_carried(run: str | None, checkpoint_path: str | None) -> Mapping[str, A
     if path.suffix in SUFFIXES:
         carried = read_about(path)
     else:
-        carried = read_record(path)
+        carried = read_checkpoint(path).model_dump(include={"config", "postprocess"})
     config = dict(carried["config"])
     head = {**config["models"]["head"], "postprocess": carried["postprocess"]}
     config["models"] = {**config["models"], "head": head}

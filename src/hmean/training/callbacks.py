@@ -13,6 +13,7 @@ from lightning.pytorch.plugins import TorchCheckpointIO
 
 from hmean.runs.checkpoints import save_content
 from hmean.runs.folder import RunFolder
+from hmean.runs.metrics import EpochRow, append_epoch
 
 PRINTED = ("train/loss", "val/hmean", "val/iou50_hmean")
 
@@ -58,15 +59,20 @@ class EpochRows(Callback):
         """Write the row."""
         if not trainer.is_global_zero:
             return
-        row: dict[str, Any] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
+        metrics: dict[str, float] = {}
         validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         for name, value in sorted(trainer.callback_metrics.items()):
             if name.startswith("val/") and not validated:
                 continue  # left over from an earlier epoch
-            row[name] = float(value)
-        row["lr"] = trainer.optimizers[0].param_groups[-1]["lr"]
-        row["seconds"] = round(time.monotonic() - self._started, 2)
-        self.folder.append_metrics(row)
+            metrics[name] = float(value)
+        row = EpochRow(
+            epoch=trainer.current_epoch,
+            step=trainer.global_step,
+            metrics=metrics,
+            lr=trainer.optimizers[0].param_groups[-1]["lr"],
+            seconds=round(time.monotonic() - self._started, 2),
+        )
+        append_epoch(self.folder.metrics, row)
 
 
 class EpochLines(Callback):

@@ -48,7 +48,7 @@ def test_damaged_maps_are_told(tmp_path, images):
     whole = file.read_bytes()
     for damaged in (b"x", whole[:-3], whole.replace(b"[8, 6]", b"[8, 7]")):
         file.write_bytes(damaged)
-        with pytest.raises(InputError, match="delete it and run again"):
+        with pytest.raises(InputError, match="delete it and run the command again"):
             store.read("y.jpg")
     (tmp_path / "y").unlink()
     with pytest.raises(InputError, match="cannot be read"):
