@@ -678,15 +678,6 @@ def test_lr_find_writes_a_range(tiny, tmp_path):
     assert (tmp_path / "outputs/tiny_lr_find/lr_find.svg").stat().st_size > 1000
 
 
-def test_the_suggested_range_is_where_the_loss_falls():
-    from hmean.training.learning_rates import suggest
-
-    lrs = [10 ** (-6 + 6 * i / 99) for i in range(100)]
-    losses = [2 - 1 / (1 + (0.003 / lr) ** 2) + (50 * lr) ** 2 * (lr > 0.02) for lr in lrs]
-    low, high = suggest(lrs, losses).range
-    assert low < 0.003 < high < 0.02
-
-
 def test_wandbs_own_agent_runs_the_shipped_command(here, monkeypatch):
     """W&B's agent code, offline: each run of a sweep gets a folder of its own (its ${envvar:...} would not)."""
     wandb_agent = pytest.importorskip("wandb.wandb_agent")

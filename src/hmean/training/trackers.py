@@ -75,12 +75,12 @@ def _start_mlflow(path: Path) -> Logger:
 
 
 def _start_wandb(path: Path) -> Logger:
-    if "WANDB_MODE" not in os.environ and not has_wandb_key():
-        os.environ["WANDB_MODE"] = "offline"
+    offline = "WANDB_MODE" not in os.environ and not has_wandb_key()
+    if offline:
         _announce(
             f"wandb: no API key, so this run is logged offline; to upload it later, run: wandb sync {path / 'wandb'}"
         )
-    logger = WandbLogger(name=path.name, save_dir=path, project=PROJECT)
+    logger = WandbLogger(name=path.name, save_dir=path, project=PROJECT, offline=offline)
     _ = logger.experiment  # connects now, so that a failure is met here
     return logger
 
