@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
 import sys
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,6 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from hmean.commands import report
-from hmean.commands.studio import Server, open_studio
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -33,14 +34,24 @@ def main() -> None:
         sys.exit("there is no Chromium; on Debian: apt-get install chromium")
     with sync_playwright() as started:
         browser = started.chromium.launch(executable_path=program, args=FLAGS)
-        with Server(open_studio([str(run)])) as server:
-            threading.Thread(target=server.serve_forever, daemon=True).start()
-            save(studio(browser, server.url), IMAGES / "studio.png")
-            server.shutdown()
+        with served_studio(run) as url:
+            save(studio(browser, url), IMAGES / "studio.png")
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(report.run([run]).resolve().as_uri())
         save(page.screenshot(), IMAGES / "report.png")
         browser.close()
+
+
+@contextmanager
+def served_studio(run: Path) -> Iterator[str]:
+    """The address of a studio on a run."""
+    command = [sys.executable, "-m", "hmean", "studio", str(run)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 def studio(browser: Any, url: str) -> bytes:
@@ -49,7 +60,7 @@ def studio(browser: Any, url: str) -> bytes:
     page.set_default_timeout(180_000)  # a first use may compile
     page.goto(url)
     page.locator("#list li").first.click()
-    page.locator("#knob-box_thresh").fill("0.55")
+    page.locator("#parameter-box_thresh").fill("0.55")
     page.wait_for_function("document.querySelector('#gain').textContent.includes('[')")
     page.wait_for_function("document.querySelector('path.truth').getAttribute('d').length > 9")
     page.wait_for_timeout(1000)

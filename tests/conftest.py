@@ -60,6 +60,22 @@ def copy_of_run(trained_run, tmp_path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def two_runs(receipts, tmp_path_factory) -> list[Path]:
+    """Two runs whose maps are drawn from the labels of ``receipts``. Only read them; ``copies_of_two_runs`` are copies."""
+    pytest.importorskip("torch")
+    from support.planted import plant_two_runs
+
+    root = made_once(tmp_path_factory, "planted", lambda root: plant_two_runs(root, receipts))
+    return [root / "first", root / "second"]
+
+
+@pytest.fixture
+def copies_of_two_runs(two_runs, tmp_path) -> list[Path]:
+    """Copies of ``two_runs`` that a test may change."""
+    return [Path(shutil.copytree(run, tmp_path / run.name)) for run in two_runs]
+
+
+@pytest.fixture(scope="session")
 def ink(tmp_path_factory) -> Path:
     """An exported model that needs no training: P is high where a page is darker than what pads it, and a little beside that."""
     onnx = pytest.importorskip("onnx")

@@ -218,7 +218,9 @@ COMMANDS = (
   HMEAN_API_KEY=... hmean serve host=0.0.0.0 port=80      for others, who send Authorization: Bearer KEY
       open=true (others without a key)  threads=N (of the network)  max_mb=20 (a body)  max_megapixels=25 (an image)
       queue=64 (requests at a time, then 429)  batch=8  wait_ms=3 (for others of a batch)  timeout=30 (seconds)
-  SIGTERM: refuses new requests, answers the accepted ones, exits with 0 (Ctrl-C: 130; a second signal ends at once)
+      connections=640 (open at a time, then 503)
+  SIGTERM: accepts no new connection, answers all accepted requests, exits with 0 (Ctrl-C: 130; pressed again, it ends
+  the server at once)
   See docs/guides/serve.md.""",
         settings="ServeSettings",
         packages=("fastapi", "uvicorn", "python_multipart", "prometheus_client"),

@@ -260,8 +260,8 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """Compose the config of a job and run it."""
     if paths and command not in ("predict", "report", "ensemble", "campaign", "export", "studio"):
         raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
-    if command in ("report", "studio"):
-        return (_report if command == "report" else _studio)(paths, overrides)
+    if command == "report":
+        return _report(paths, overrides)
     if command in ("train", "lr_find", "crossval", "campaign", "export"):
         _need(command, "torch", "lightning", "timm", *(["optuna"] if command == "campaign" else []))
     if command == "export":
@@ -371,13 +371,6 @@ def _report(paths: Sequence[str], overrides: Sequence[str]) -> int:
             raise InputError(f"{override}: hmean report takes run folders, exported files and output=FILE")
         target = Path(value)
     print(report.run([Path(path) for path in paths], target))
-    return 0
-
-
-def _studio(paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.commands import studio  # noqa: PLC0415
-
-    studio.run(paths, overrides)
     return 0
 
 

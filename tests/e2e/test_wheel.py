@@ -110,11 +110,11 @@ def test_the_commands_of_the_base_run(light, ink, receipts, tmp_path):
 def test_the_studio_and_the_service_run(light, ink, receipts, tmp_path):
     python, _ = light
     run = plant_run(tmp_path / "run", receipts, 0, 0.3)
+    wheel = next(python.parents[2].glob("hmean-*.whl"))
+    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", f"{wheel}[web]"], check=True)
     with running(python, tmp_path, "studio", run, "port=0", pattern=r"http://\S+") as url:
         assert b"<!doctype html>" in ask(url)
         assert len(json.loads(ask(f"{url}about"))["pages"]) == 3
-    wheel = next(python.parents[2].glob("hmean-*.whl"))
-    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", f"{wheel}[serve]"], check=True)
     drawn_page(4).save(tmp_path / "page.png")
     with running(python, tmp_path, "serve", f"model={ink}", "port=0", pattern=r'"port": (\d+)') as port:
         found = json.loads(ask(f"http://127.0.0.1:{port}/detect", (tmp_path / "page.png").read_bytes()))

@@ -21,6 +21,15 @@ from hmean.types import Page
 from support.models import carried_of
 from support.pages import TINY
 
+# What the planted runs begin with.
+OVERRIDES = (
+    "transforms.long_side=320",
+    "models.head.postprocess.unclip=inverse",
+    "models.head.postprocess.inverse_r=0.6",
+    "models.head.postprocess.thresh=0.3",
+    "models.head.postprocess.box_thresh=0.5",
+)
+
 
 def planted_map(page: Page, long_side: int, rng: np.random.Generator, faults: float = 0.15) -> PageMap:
     """Shrunk words of differing P, blurred; of some nothing or two halves, some joined to the next, spots beside them."""
@@ -68,3 +77,9 @@ def plant_run(folder: Path, data: Path, seed: int = 0, faults: float = 0.15, *mo
         store.add(planted_map(pages.page(i), view.long_side, rng, faults))
     evaluate.run(config, checkpoint, folder)
     return folder
+
+
+def plant_two_runs(root: Path, data: Path) -> None:
+    """Two runs on the same validation pages: ``first`` and ``second``."""
+    for seed, name in enumerate(("first", "second")):
+        plant_run(root / name, data, seed, 0.3, *OVERRIDES)

@@ -1,4 +1,4 @@
-"""``hmean serve`` whose detector waits until the file GO is there, and whose patience with silent clients is short."""
+"""``hmean serve`` whose detector waits until the file GO is there."""
 
 import os
 import sys
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from hmean import cli
 from hmean.commands import serve
-from support.serving import Fake
+from support.serving import FakeDetector
 
 
-class Slow(Fake):
+class SlowDetector(FakeDetector):
     def detect(self, images, params=None):
-        while images[0].shape != (64, 64, 3) and not Path(os.environ["GO"]).exists():  # that of the start
-            time.sleep(0.01)
+        is_warm_up = images[0].shape == (64, 64, 3)
+        while not is_warm_up and not Path(os.environ["GO"]).exists():
+            time.sleep(0.005)
         return super().detect(images, params)
 
 
-serve.load = lambda *_, **__: Slow()
-serve.IDLE_S = 1
+serve.load = lambda *_, **__: SlowDetector()
 sys.exit(cli.main(["serve", *sys.argv[1:]]))

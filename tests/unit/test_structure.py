@@ -70,6 +70,7 @@ WITHOUT_TORCH = [
     "execute.processes",
     "settings.config",
     "web.service",
+    "web.studio",
     "web.studio_scores",
     "runs.pictures",
     "reports.sweep",

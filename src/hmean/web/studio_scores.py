@@ -1,7 +1,7 @@
-"""What the studio shows: regions, faults and scores of labelled pages at any setting, from maps that are there.
+"""What the studio shows: text polygons, faults and scores of labelled pages at any parameters, from cached maps.
 
-No network runs, and maps stay in memory as far as they fit, so that a page follows a slider and the whole set follows
-when it rests.
+No network runs, and maps stay in memory as far as they fit, so that a page follows a slider at once, and the scores of
+all pages follow when it rests.
 """
 
 from __future__ import annotations
@@ -22,23 +22,32 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.grids import Floats, SettingScores, score_settings
 from hmean.types import PRH, Characters, Detections, Page
 
-CURVE = tuple(i / 20 for i in range(20))  # values of box_thresh at which P and R are drawn
+CURVE_BOX_THRESHOLDS = tuple(i / 20 for i in range(20))  # at which P and R are drawn
 FAULTS = ("missed", "split", "false", "doubled", "merged")  # of a page, in characters
-MAPS_IN_MEMORY = 2**30  # bytes; of a larger set the rest is read again each time
-RESULTS = 8  # whole-set scores kept: the saved values, and ways back
+MAX_MAP_BYTES = 2**30  # of maps in memory; those beyond are read again each time
+MAX_RESULTS = 8  # of the whole set that are kept: the saved values, and the way back
 
 
-class Superseded(Exception):  # noqa: N818 - not an error: nobody waits for the result any more
-    """A newer request has taken the place of this one."""
+class SupersededError(Exception):
+    """Nobody waits for the result any more: a newer request has taken the place of this one."""
 
 
 @dataclass(frozen=True, eq=False)
 class PageResult:
-    """One page at one setting: regions with the fault of each (D,), of each word (K,), and the scores of the page."""
+    """One page at one setting of the parameters.
+
+    Attributes:
+        found: the text polygons.
+        word_faults: the fault of each word (K,), empty where there is none.
+        found_faults: the fault of each text polygon (D,), likewise.
+        prh: CLEval of the page.
+        iou50: P, R, H at IoU 0.5.
+        iou70: P, R, H at IoU 0.7.
+    """
 
     found: Detections
-    of_words: NDArray[np.str_]
-    of_regions: NDArray[np.str_]
+    word_faults: NDArray[np.str_]
+    found_faults: NDArray[np.str_]
     prh: PRH
     iou50: PRH
     iou70: PRH
@@ -46,7 +55,7 @@ class PageResult:
 
 @dataclass(frozen=True, eq=False)
 class SetResult:
-    """All N pages at one setting, first in ``scores``, and then with ``box_thresh`` at each value of ``CURVE``."""
+    """All N pages at one setting, first in ``scores``, and then with each box threshold of the curve."""
 
     scores: SettingScores
 
@@ -54,27 +63,49 @@ class SetResult:
         """Scores of the setting alone."""
         return self.scores.setting(0)
 
-    def pages(self) -> tuple[Floats, NDArray[np.int64]]:
-        """P, R, H (N, 3) and ``FAULTS`` (N, 5) of each page."""
-        counts = self.scores.counts[0].astype(np.int64)
-        c = {name: counts[:, i] for i, name in enumerate(Counts.__dataclass_fields__)}
-        of = (c["gt"] - c["tp"], c["recall_penalty"], c["fp"], c["overlapped"], c["precision_penalty"])
-        return page_prh(counts), np.stack(of, axis=1)
+    def page_prh(self) -> Floats:
+        """P, R, H (N, 3) of each page."""
+        prh: Floats = page_prh(self._counts())
+        return prh
+
+    def page_faults(self) -> dict[str, NDArray[np.int64]]:
+        """Number of characters (N,) of each page with each fault of ``FAULTS``."""
+        counts = self._counts()
+        column = {name: counts[:, i] for i, name in enumerate(Counts.__dataclass_fields__)}
+        return {
+            "missed": column["gt"] - column["tp"],
+            "split": column["recall_penalty"],
+            "false": column["fp"],
+            "doubled": column["overlapped"],
+            "merged": column["precision_penalty"],
+        }
 
     def curve(self) -> Floats:
-        """``box_thresh``, macro P and macro R (T, 3), with the setting's own value, in rising order."""
+        """Box threshold, macro P and macro R (T, 3), the setting's own threshold among them, in rising order."""
         p, r = self.scores.macro_pr()
-        rows = np.stack([[s.box_thresh for s in self.scores.settings], p, r], axis=1)
-        return rows[np.unique(rows[:, 0], return_index=True)[1]]
+        thresholds = [setting.box_thresh for setting in self.scores.settings]
+        rows = np.stack([thresholds, p, r], axis=1)
+        _, first = np.unique(rows[:, 0], return_index=True)
+        curve: Floats = rows[first]
+        return curve
+
+    def _counts(self) -> NDArray[np.int64]:
+        counts: NDArray[np.int64] = self.scores.counts[0].astype(np.int64)
+        return counts
 
 
-class Model:
-    """Maps of one model on N labelled pages.
+def never() -> bool:
+    """No: the result is always wanted."""
+    return False
+
+
+class ModelScores:
+    """What one model finds on N labelled pages, and what that scores, at any parameters.
 
     Args:
         truth: the pages.
         read_map: the map of the page of a name.
-        characters: how those of words are counted.
+        characters: how the characters of words are counted.
         threads: that share the pages of the whole set.
     """
 
@@ -86,59 +117,75 @@ class Model:
         *,
         threads: int = 1,
     ) -> None:
-        self.truth, self.characters, self.threads = truth, characters, threads
-        self._read, self._maps, self._held = read_map, dict[str, PageMap](), 0
+        self.truth = truth
+        self.characters: Characters = characters
+        self._read_map = read_map
+        self._threads = threads
+        self._maps: dict[str, PageMap] = {}
+        self._map_bytes = 0
         self._results: dict[PostprocessParams, SetResult] = {}
 
     def map(self, page: Page) -> PageMap:
-        """The map of a page, read once if there is room for it."""
-        held = self._maps.get(page.name)
-        if held is None:
-            held = self._read(page.name)
-            if self._held + held.probability.nbytes <= MAPS_IN_MEMORY:
-                self._maps[page.name] = held
-                self._held += held.probability.nbytes
-        return held
+        """The map of a page. It is read once, if there is memory for it."""
+        kept = self._maps.get(page.name)
+        if kept is not None:
+            return kept
+        read = self._read_map(page.name)
+        size = read.probability.nbytes
+        if self._map_bytes + size <= MAX_MAP_BYTES:
+            self._maps[page.name] = read
+            self._map_bytes += size
+        return read
 
     def page(self, index: int, params: PostprocessParams) -> PageResult:
-        """Regions, faults and scores of one page."""
+        """Text polygons, faults and scores of one page."""
         page = self.truth[index]
         found = detect(self.map(page), params)
         faults = page_faults(page, found, self.characters)
-        scored = score_pages([page], [found], self.characters)[0][0]
+        ((scored,),) = score_pages([page], [found], self.characters)
         return PageResult(
-            found, faults.of_words(), faults.of_detections(), scored.prh, scored.iou50.prh, scored.iou70.prh
+            found=found,
+            word_faults=faults.of_words(),
+            found_faults=faults.of_detections(),
+            prh=scored.prh,
+            iou50=scored.iou50.prh,
+            iou70=scored.iou70.prh,
         )
 
-    def score(self, params: PostprocessParams, stop: Callable[[], bool] = lambda: False) -> SetResult:
-        """Scores of all pages; the last few results are kept.
+    def all_pages(self, params: PostprocessParams, is_superseded: Callable[[], bool] = never) -> SetResult:
+        """Scores of all pages. The last few results are kept.
 
         Args:
             params: the setting.
-            stop: asked every few pages whether the result is still wanted.
+            is_superseded: called every few pages; True ends the work.
 
         Raises:
-            Superseded: if it is not.
+            SupersededError: if the work was ended.
         """
-
-        def on_pages(_: int) -> None:
-            if stop():
-                raise Superseded
-
         result = self._results.pop(params, None)
         if result is None:
-            settings = [params, *(replace(params, box_thresh=t) for t in CURVE)]
-            result = SetResult(
-                score_settings(self.truth, self.map, settings, self.characters, threads=self.threads, on_pages=on_pages)
-            )
-        self._results[params] = result  # the latest used is last
-        for old in list(self._results)[:-RESULTS]:
-            self._results.pop(old, None)
+            result = SetResult(self._score(params, is_superseded))
+        self._results[params] = result  # the one used last stands last
+        for oldest in list(self._results)[:-MAX_RESULTS]:
+            self._results.pop(oldest, None)
         return result
+
+    def _score(self, params: PostprocessParams, is_superseded: Callable[[], bool]) -> SettingScores:
+        def check(_pages: int) -> None:
+            if is_superseded():
+                raise SupersededError
+
+        settings = [params]
+        for threshold in CURVE_BOX_THRESHOLDS:
+            settings.append(replace(params, box_thresh=threshold))
+        return score_settings(self.truth, self.map, settings, self.characters, threads=self._threads, on_pages=check)
 
 
 def text_heights(page: Page, long_side: int) -> Floats:
     """Height (K,) of each word that counts: its shorter side in pixels of the network's view."""
     scale = long_side / max(page.width, page.height)
-    sides = [min(min_area_rect(polygon)[1]) for polygon in page.polygons.select(~page.ignored)]
-    return np.array(sides, dtype=np.float64) * scale
+    heights = []
+    for polygon in page.polygons.select(~page.ignored):
+        _, sides, _ = min_area_rect(polygon)
+        heights.append(min(sides))
+    return np.array(heights, dtype=np.float64) * scale

@@ -6,14 +6,15 @@ import io
 import PIL.Image
 import pytest
 
-pytest.importorskip("fastapi", reason="needs hmean[serve]")
+pytest.importorskip("fastapi", reason="needs hmean[web]")
 schemathesis = pytest.importorskip("schemathesis")
 import hypothesis
 from fastapi.testclient import TestClient
 from hypothesis import strategies as st
 
-from hmean.web.service import FORMATS, Limits, create_app
-from support.serving import Fake
+from hmean.web.image_check import FORMATS
+from hmean.web.service import Limits, create_app
+from support.serving import FakeDetector
 
 CHECKS = hypothesis.settings(
     max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=list(hypothesis.HealthCheck)
@@ -35,7 +36,7 @@ def schema():
         schemathesis.openapi.media_type(f"image/{kind.lower()}", files(kind))
     schemathesis.openapi.format("byte", files("PNG").map(lambda data: base64.b64encode(data).decode()))
     schemathesis.openapi.format("binary", files("PNG"))
-    app = create_app(Fake(), Limits(places=8, timeout_s=20))
+    app = create_app(FakeDetector(), Limits(places=8, timeout_s=20))
     with TestClient(app) as client:  # holds the detector's thread
         client.get("/health")
         yield schemathesis.openapi.from_asgi("/openapi.json", app)
