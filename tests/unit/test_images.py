@@ -8,11 +8,8 @@ import PIL.ImageOps
 import pytest
 from PIL import TiffImagePlugin
 
-from hmean.data.check import check_pages
-from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.images import decode, image_size, list_images, page_paths, read_image
-from hmean.labels.formats import open_labels
 
 
 def picture(width=40, height=24):
@@ -85,23 +82,6 @@ def test_a_jpeg_is_shrunk_in_place(tmp_path, options, orientation, width, height
             assert np.abs(shown - means).mean() < 0.8
             if shown.shape[1] > 40:
                 assert np.abs(shown[:, 1:] - means[:, :-1]).mean() > 2 * np.abs(shown - means).mean()
-
-
-@pytest.mark.parametrize("orientation", [3, 6, 8])
-def test_polygons_are_not_turned_again(tmp_path, orientation):
-    (tmp_path / "labels.json").write_text(
-        '{"images": {"a.png": {"img_w": 40, "img_h": 24, "words": {"1": {"points": [[0,0],[10,0],[10,12],[0,12]]}}}}}'
-    )
-    stored = PIL.Image.fromarray(picture()).transpose(PIL.Image.Transpose({3: 3, 6: 2, 8: 4}[orientation]))
-    exif = PIL.Image.Exif()
-    exif[0x0112] = orientation
-    stored.save(tmp_path / "a.png", exif=exif)
-    pages = LabelledImages(open_labels(tmp_path / "labels.json", tmp_path), tmp_path, [0])
-    page = pages.page(0)
-    image = pages.pixels(0, page).image
-    (x0, y0), (x1, y1) = page.polygons[0].min(axis=0).astype(int), page.polygons[0].max(axis=0).astype(int)
-    assert (image[y0:y1, x0:x1] == 0).all()
-    assert check_pages(pages, decode=True) == []
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16", "I", "F"])
@@ -208,20 +188,6 @@ def test_large_images_are_told_in_megapixels_and_not_warned_of(tmp_path):
         image_size(tmp_path / "larger.png")
     with pytest.raises(InputError, match=r"^the image: damaged, or not an image$"):
         decode(io.BytesIO(b"none"))
-
-
-def test_check_lists_every_fault_at_once(tmp_path):
-    for name, size in (("good.png", (40, 24)), ("turned.png", (24, 40))):
-        PIL.Image.new("RGB", size).save(tmp_path / name)
-    (tmp_path / "bad.png").write_text("x")
-    entry = '{"img_w": 40, "img_h": 24, "words": {"1": {"points": [[0,0],[1,1]]}}}'
-    names = ("good.png", "turned.png", "bad.png", "missing.png")
-    (tmp_path / "labels.json").write_text('{"images": {' + ",".join(f'"{n}": {entry}' for n in names) + "}}")
-    faults = check_pages(LabelledImages(open_labels(tmp_path / "labels.json", tmp_path), tmp_path, range(4)))
-    assert sum("has 2 points" in f for f in faults) == 4
-    assert sum("labels say 40 x 24, the image, turned upright, is 24 x 40" in f for f in faults) == 1
-    assert sum("bad.png: damaged" in f for f in faults) == 1
-    assert sum("missing.png: no such image" in f for f in faults) == 1
 
 
 def test_list_images_is_sorted_and_leaves_hidden_files_out(tmp_path):

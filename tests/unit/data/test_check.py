@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import PIL.Image
 import pytest
 
 from hmean.data.check import check_pages, label_faults, require_sound
@@ -40,3 +41,17 @@ def test_every_fault_is_listed_with_its_file_or_word(receipts, tmp_path):
     assert f"1 images are unlabelled (no words), first {names[3]}" in label_faults(pages)[-1]
     with pytest.raises(InputError, match="The data set has faults"):
         require_sound(pages)
+
+
+def test_the_same_fault_of_every_page_is_listed(tmp_path):
+    for name, size in (("good.png", (40, 24)), ("turned.png", (24, 40))):
+        PIL.Image.new("RGB", size).save(tmp_path / name)
+    (tmp_path / "bad.png").write_text("x")
+    entry = '{"img_w": 40, "img_h": 24, "words": {"1": {"points": [[0,0],[1,1]]}}}'
+    names = ("good.png", "turned.png", "bad.png", "missing.png")
+    (tmp_path / "labels.json").write_text('{"images": {' + ",".join(f'"{n}": {entry}' for n in names) + "}}")
+    faults = check_pages(LabelledImages(open_labels(tmp_path / "labels.json", tmp_path), tmp_path, range(4)))
+    assert sum("has 2 points" in f for f in faults) == 4
+    assert sum("labels say 40 x 24, the image, turned upright, is 24 x 40" in f for f in faults) == 1
+    assert sum("bad.png: damaged" in f for f in faults) == 1
+    assert sum("missing.png: no such image" in f for f in faults) == 1

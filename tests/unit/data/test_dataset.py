@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
 
 from hmean.data.augment import Augment, TrainView
 from hmean.data.dataset import (

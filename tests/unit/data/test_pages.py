@@ -1,5 +1,7 @@
 import shutil
 
+import numpy as np
+import PIL.Image
 import pytest
 
 from hmean.data.folds import fold_of
@@ -21,6 +23,24 @@ def test_a_page_of_another_size_is_refused(pages):
     other = next(pages.page(i) for i in range(len(pages)) if pages.page(i).height != page.height)
     with pytest.raises(InputError, match=f"the labels say {other.width} x {other.height}"):
         pages.pixels(0, other)
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_polygons_are_not_turned_again(tmp_path, orientation):
+    picture = np.full((24, 40, 3), 255, np.uint8)
+    picture[:12, :10] = 0
+    (tmp_path / "labels.json").write_text(
+        '{"images": {"a.png": {"img_w": 40, "img_h": 24, "words": {"1": {"points": [[0,0],[10,0],[10,12],[0,12]]}}}}}'
+    )
+    stored = PIL.Image.fromarray(picture).transpose(PIL.Image.Transpose({3: 3, 6: 2, 8: 4}[orientation]))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "a.png", exif=exif)
+    pages = LabelledImages(open_labels(tmp_path / "labels.json", tmp_path), tmp_path, [0])
+    page = pages.page(0)
+    image = pages.pixels(0, page).image
+    (x0, y0), (x1, y1) = page.polygons[0].min(axis=0).astype(int), page.polygons[0].max(axis=0).astype(int)
+    assert (image[y0:y1, x0:x1] == 0).all()
 
 
 def test_a_fingerprint_knows_names_and_order_and_a_key_only_the_page(receipts, pages, tmp_path):

@@ -1,3 +1,7 @@
+import pytest
+
+pytest.importorskip("torch")
+
 from hmean.data.sampler import EpochSampler
 
 

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
 
 from hmean.data.augment import Augment, TrainView
 from hmean.data.dataset import TrainDataset
