@@ -29,7 +29,7 @@ from harness import environment, words
 from hmean import images
 from hmean.data import dataset, photometric, views
 from hmean.files import write_json, write_text
-from hmean.postprocess import components, offsets
+from hmean.postprocess import components, polygon_offset, unclip
 from hmean.postprocess import decoding as ours
 from hmean.postprocess.decoding import detect, detect_each
 
@@ -82,16 +82,16 @@ def shares(inputs: Sequence[Any], call: Callable[[Any], object], stages: dict[st
 def post_stages(polygon: bool) -> dict[str, Stage]:
     quads: dict[str, Stage] = {
         "the map read into runs": (components, "_scan"),
-        "runs within runs (further thresholds)": (components, "_within"),
+        "runs within runs (further thresholds)": (components, "_scan_within"),
         "joined, hulls, rectangles, scores": (components, "_measure"),
-        "filters": (ours, "_kept"),
-        "rectangles grown": (ours, "_rectangles"),
-        "onto the page": (ours, "_onto_page"),
+        "filters": (ours, "_filter"),
+        "rectangles unclipped": (unclip, "_unclipped_corners"),
+        "onto the page": (ours, "_place"),
     }
     more: dict[str, Stage] = {
-        "outlines traced and simplified": (components, "outlines"),
-        "areas, lengths, distances": (ours, "_distances"),
-        "outlines grown": (offsets, "_grow"),
+        "outlines traced and simplified": (components, "trace_outlines"),
+        "areas, lengths, distances": (unclip, "_outline_distances"),
+        "outlines unclipped": (polygon_offset, "_offset_all"),
     }
     return {**quads, **more} if polygon else quads
 

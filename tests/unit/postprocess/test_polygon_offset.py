@@ -5,9 +5,9 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hmean.postprocess import offsets
+from hmean.postprocess import polygon_offset
 from hmean.postprocess.components import find_components
-from hmean.postprocess.offsets import MITRE_LIMIT, grow
+from hmean.postprocess.polygon_offset import MITRE_LIMIT, offset_polygons
 from hmean.types import Polygons
 
 
@@ -26,24 +26,25 @@ def stairs(rng):
     return np.array(upper + lower, dtype=np.float64) + 0.5
 
 
-def grown_by(outline, distance):
-    return shapely.Polygon(grow(Polygons.of([outline]), np.zeros(1, int), np.array([distance]))[0])
+def moved_by(outline, distance):
+    """The outline, moved outwards by a distance."""
+    return shapely.Polygon(offset_polygons(Polygons.of([outline]), np.zeros(1, int), np.array([distance]))[0])
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from(["convex", "notched", "stairs"]), st.floats(0.1, 15), st.booleans())
-def test_growth_is_the_mitred_offset(seed, kind, distance, backwards):
+def test_the_offset_is_that_of_geos(seed, kind, distance, backwards):
     rng = np.random.default_rng(seed)
     outline = stairs(rng) if kind == "stairs" else star(rng, int(rng.integers(3, 14)), 0.3 * (kind == "notched"))
     outline = outline[::-1] if backwards else outline
     shape = shapely.Polygon(outline)
     if not shape.is_valid or shape.area < 1:
         return
-    grown = grown_by(outline, distance)
-    assert grown.is_valid
+    moved = moved_by(outline, distance)
+    assert moved.is_valid
     expected = shape.buffer(distance, join_style="mitre", mitre_limit=2.0)
     expected = shapely.Polygon(expected.exterior)
-    assert grown.symmetric_difference(expected).area <= 1e-6 * distance * shape.length
+    assert moved.symmetric_difference(expected).area <= 1e-6 * distance * shape.length
 
 
 def textbook(outline, distance):
@@ -67,7 +68,7 @@ def textbook(outline, distance):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_regions_of_maps_grow_as_the_textbook_says(seed):
+def test_outlines_of_maps_are_moved_as_the_textbook_says(seed):
     """Outlines of components as they come, hundreds of notched and stepped ones: all sides to 0.01 px."""
     rng = np.random.default_rng(seed)
     probability = cv2.GaussianBlur(rng.random((160, 320), dtype=np.float32), (0, 0), sigmaX=4, sigmaY=1.5)
@@ -75,9 +76,9 @@ def test_regions_of_maps_grow_as_the_textbook_says(seed):
     which = np.flatnonzero([shapely.Polygon(outline).is_valid for outline in found.outlines])
     assert len(which) > 30
     distances = rng.uniform(0.6, 6, len(which))
-    for i, grown in enumerate(grow(found.outlines, which, distances)):
+    for i, moved in enumerate(offset_polygons(found.outlines, which, distances)):
         expected = textbook(found.outlines[int(which[i])], distances[i])
-        assert shapely.hausdorff_distance(shapely.LinearRing(grown), expected.exterior, densify=0.2) < 0.01
+        assert shapely.hausdorff_distance(shapely.LinearRing(moved), expected.exterior, densify=0.2) < 0.01
 
 
 def test_no_outline_needs_geos_not_even_one_that_crosses_itself():
@@ -86,10 +87,10 @@ def test_no_outline_needs_geos_not_even_one_that_crosses_itself():
     drawn += [rng.integers(0, 9, (n, 2)).astype(float) for n in rng.integers(3, 12, 400)]  # on a grid: all degeneracies
     drawn = [outline for outline in drawn if len(np.unique(outline, axis=0)) > 1]
     outlines, distances = Polygons.of(drawn), rng.uniform(0.5, 9, len(drawn))
-    points, ends = offsets._grow(outlines.points, outlines.offsets, np.arange(len(drawn)), distances)
+    points, ends = polygon_offset._offset_all(outlines.points, outlines.offsets, np.arange(len(drawn)), distances)
     assert (np.diff(ends) > 2).all()
-    for outline, distance, grown in zip(outlines, distances, Polygons(points, ends), strict=True):
-        shape = shapely.Polygon(grown)
+    for outline, distance, moved in zip(outlines, distances, Polygons(points, ends), strict=True):
+        shape = shapely.Polygon(moved)
         assert shape.is_valid
         # All that is nearer than the distance, within what GEOS makes of a circle.
         assert shape.buffer(1e-4).contains(shapely.LinearRing([*outline, outline[0]]).buffer(0.99 * distance))
@@ -109,7 +110,7 @@ def test_no_outline_needs_geos_not_even_one_that_crosses_itself():
     ],
 )
 def test_hard_outlines_hold_what_they_held(outline):
-    grown = grown_by(outline, 3.0)
-    assert grown.is_valid
-    assert grown.buffer(1e-6).contains(shapely.MultiPoint(outline[:3]))
-    assert grown.area > shapely.Polygon(outline).buffer(0).area
+    moved = moved_by(outline, 3.0)
+    assert moved.is_valid
+    assert moved.buffer(1e-6).contains(shapely.MultiPoint(outline[:3]))
+    assert moved.area > shapely.Polygon(outline).buffer(0).area
