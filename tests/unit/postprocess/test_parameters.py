@@ -1,8 +1,6 @@
-"""Each parameter is declared once; the config, requests, sliders and the reference page follow; old names are read."""
+"""Each parameter is declared once; the config, requests and sliders follow; old names are read."""
 
-import importlib.util
 from dataclasses import fields, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +9,6 @@ from hmean.errors import InputError
 from hmean.postprocess.parameters import PARAMETERS, PostprocessParams, implied_unclip, is_read, present_names
 from hmean.records import Record
 from hmean.settings.config import compose
-
-ROOT = Path(__file__).parents[3]
 
 
 def test_every_field_is_declared():
@@ -108,11 +104,3 @@ def test_the_config_reads_old_names(tmp_path, monkeypatch):
     (folder / "mine.yaml").write_text(f"{preset}models: {{head: {{postprocess: {{growth: ratio}}}}}}\n")
     monkeypatch.chdir(tmp_path)
     assert compose(["preset=mine"]).models.head.postprocess.params().unclip == "ratio"
-
-
-def test_the_reference_page_is_what_the_declarations_say():
-    spec = importlib.util.spec_from_file_location("reference", ROOT / "scripts" / "reference.py")
-    reference = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(reference)
-    committed = (ROOT / "docs" / "reference" / "postprocess.md").read_text(encoding="utf-8")
-    assert committed == reference.postprocess_page(), "run: python scripts/reference.py"
