@@ -34,7 +34,10 @@ from hmean.metrics.bootstrap import hmean_intervals
 from hmean.metrics.scorer import Scorer
 from hmean.settings.build import open_pages
 from hmean.settings.config import DatasetConfig
-from hmean.tuning.grids import choose, crossfit, grid, score_settings
+from hmean.tuning.choose import choose
+from hmean.tuning.crossfit import crossfit_settings
+from hmean.tuning.grid import make_grid
+from hmean.tuning.scores import score_settings
 from hmean.types import Detections, Page, Polygons
 
 VAL = "{k: 5, fold: 0, part: val, seed: 42}"
@@ -110,13 +113,13 @@ def score(find: Finder, pages: Iterator[tuple[Image, Page]]) -> dict[str, Any]:
 def cross_fitted(sroie: Path, side: int, folder: Path) -> dict[str, Any]:
     """The model in the box on SROIE's validation pages, each with values chosen on other shops' pages."""
     store, truth, preset = maps_of(BOX["receipts-lite"], sroie, VAL, side, folder / f"maps_box_{side}")
-    names, settings = [page.name for page in truth], grid(preset, AXES)
+    names, settings = [page.name for page in truth], make_grid(preset, AXES)
     scores = score_settings(truth, lambda page: store.read(page.name), settings, "transcription", threads=THREADS)
-    found = crossfit(scores, names, [page.group for page in truth], 5, lambda part: choose(part, OBJECTIVE))
+    found = crossfit_settings(scores, names, [page.group for page in truth], 5, lambda part: choose(part, OBJECTIVE))
     assert found is not None
-    values = [settings[i].to_dict() for i in found[1]]
+    values = [setting.to_dict() for setting in found.chosen]
     about = {"pages": "SROIE validation", "long_side": side, "values": "receipts-lite, cross-fitted"}
-    return row(found[0], names, {**about, "postprocess": values})
+    return row(found.scores, names, {**about, "postprocess": values})
 
 
 def main() -> None:

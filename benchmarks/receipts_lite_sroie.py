@@ -23,7 +23,10 @@ from hmean.runs.maps import MapStore
 from hmean.runs.metrics import read_epochs
 from hmean.settings.build import open_pages
 from hmean.settings.opening import open_configured
-from hmean.tuning.grids import SettingScores, choose, crossfit, grid, score_settings
+from hmean.tuning.choose import choose
+from hmean.tuning.crossfit import crossfit_settings
+from hmean.tuning.grid import make_grid
+from hmean.tuning.scores import SettingScores, score_settings
 from hmean.types import Page, Statistic
 
 ROOT = Path(__file__).parents[1]
@@ -67,24 +70,25 @@ def main() -> None:
     for name, folder, split, side in parts:
         store, truth, preset = maps_of(run.last, folder, split, side, run.path / f"maps_{folder.name}_{side}")
         own = folder == data
-        settings = grid(preset, AXES) if own else [preset, tuned or preset]
+        settings = make_grid(preset, AXES) if own else [preset, tuned or preset]
         scores = score_settings(
             truth, lambda page, maps=store: maps.read(page.name), settings, "transcription", threads=2
         )
         names = [page.name for page in truth]
         about = {"pages": name, "long_side": side}
-        rows.append(row(scores.setting(0), names, {**about, "values": "preset", "postprocess": [preset.to_dict()]}))
+        rows.append(row(scores.of_settings(0), names, {**about, "values": "preset", "postprocess": [preset.to_dict()]}))
         if own:
-            crossed = crossfit(scores, names, [page.group for page in truth], 5, lambda part: choose(part, OBJECTIVE))
+            crossed = crossfit_settings(
+                scores, names, [page.group for page in truth], 5, lambda part: choose(part, OBJECTIVE)
+            )
             assert crossed is not None
-            held, chosen = crossed
-            what = {"values": "cross-fitted", "postprocess": [settings[i].to_dict() for i in chosen]}
-            rows.append(row(held, names, {**about, **what}))
+            what = {"values": "cross-fitted", "postprocess": [setting.to_dict() for setting in crossed.chosen]}
+            rows.append(row(crossed.scores, names, {**about, **what}))
             if side == 960:
                 tuned = settings[choose(scores, OBJECTIVE).chosen]
         else:
             what = {"values": "tuned on SROIE validation", "postprocess": [settings[1].to_dict()]}
-            rows.append(row(scores.setting(1), names, {**about, **what}))
+            rows.append(row(scores.of_settings(1), names, {**about, **what}))
 
     epochs = read_epochs(run.metrics)
     manifest = json.loads((run.path / "manifest.json").read_text(encoding="utf-8"))

@@ -28,7 +28,6 @@ import rapidocr
 from peers import postprocess as textbook
 from receipts_lite_sroie import maps_of, row
 
-from hmean.commands.tune import gain_of
 from hmean.data.targets import make_targets
 from hmean.data.views import letterbox
 from hmean.files import write_json, write_text
@@ -39,7 +38,10 @@ from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.settings.build import open_pages
 from hmean.settings.config import compose
-from hmean.tuning.grids import SettingScores, choose, crossfit, grid, score_settings
+from hmean.tuning.choose import choose
+from hmean.tuning.crossfit import crossfit_settings
+from hmean.tuning.grid import make_grid
+from hmean.tuning.scores import SettingScores, paired_gain, score_settings
 from hmean.types import Page, Statistic
 
 warnings.simplefilter("ignore")  # of what the official package imports
@@ -101,17 +103,17 @@ def perfect_rows(truth: list[Page], long_side: int) -> list[dict[str, Any]]:
 
 def compared(scores: SettingScores, i: int, truth: list[Page], name: str, values: str) -> dict[str, Any]:
     """The row of one fixed setting against the first."""
-    one = scores.setting(i)
+    one = scores.of_settings(i)
     about = {"pages": name, "values": values, "postprocess": [scores.settings[i].to_dict()]}
     return {
         **row(one, [page.name for page in truth], about),
-        **({"minus_before": minus(one, scores.setting(0))} if i else {}),
+        **({"minus_before": minus(one, scores.of_settings(0))} if i else {}),
     }
 
 
 def minus(of: SettingScores, over: SettingScores) -> dict[str, Any]:
     """Gains of the three scores, with intervals."""
-    return {k: gain_of(of, over, {k: 1.0}) for k in ("macro", "iou50", "iou70")}
+    return {k: paired_gain(of, over, {k: 1.0}).to_json() for k in ("macro", "iou50", "iou70")}
 
 
 def tune(
@@ -123,28 +125,30 @@ def tune(
     alones: Sequence[Statistic] = (),
 ) -> tuple[list[dict[str, Any]], PostprocessParams]:
     """Rows before, tuned on these pages, cross-fitted, and of ``fixed`` values; and the values chosen."""
-    settings = grid(start, AXES)
+    settings = make_grid(start, AXES)
     scores = score_settings(truth, read, settings, "transcription", threads=2)
     names = [page.name for page in truth]
     choice = choose(scores, OBJECTIVE)
-    crossed = crossfit(scores, names, [page.group for page in truth], 5, lambda part: choose(part, OBJECTIVE))
+    crossed = crossfit_settings(scores, names, [page.group for page in truth], 5, lambda part: choose(part, OBJECTIVE))
     assert crossed is not None
-    before, held = scores.setting(0), crossed[0]
+    before, held = scores.of_settings(0), crossed.scores
     rows = [
         compared(scores, 0, truth, name, "before"),
         compared(scores, choice.chosen, truth, name, "tuned on these pages"),
     ]
-    about = {"pages": name, "values": "cross-fitted", "postprocess": [settings[i].to_dict() for i in crossed[1]]}
+    about = {"pages": name, "values": "cross-fitted", "postprocess": [setting.to_dict() for setting in crossed.chosen]}
     rows.append({**row(held, names, about), "minus_before": minus(held, before)})
     for alone in alones:
-        crossed = crossfit(scores, names, [page.group for page in truth], 5, partial(choose, objective={alone: 1.0}))
+        crossed = crossfit_settings(
+            scores, names, [page.group for page in truth], 5, partial(choose, objective={alone: 1.0})
+        )
         assert crossed is not None
         about = {
             "pages": name,
             "values": f"cross-fitted, for {alone} alone",
-            "postprocess": [settings[i].to_dict() for i in crossed[1]],
+            "postprocess": [setting.to_dict() for setting in crossed.chosen],
         }
-        rows.append({**row(crossed[0], names, about), "minus_before": minus(crossed[0], before)})
+        rows.append({**row(crossed.scores, names, about), "minus_before": minus(crossed.scores, before)})
     for what, values in (fixed or {}).items():
         rows.append(compared(score_settings(truth, read, [start, values], "transcription"), 1, truth, name, what))
     return rows, settings[choice.chosen]
@@ -180,7 +184,7 @@ def standard(page: Page, found: PageMap, point: PostprocessParams) -> None:
 def three_ways(read: Any, truth: list[Page], model: Path, data: Path) -> dict[str, Any]:
     """One small grid on few pages in three ways, each from start to end."""
     few = truth[:4]
-    points = grid(COMMON, {"thresh": [0.2, 0.25, 0.3], "box_thresh": [0.4, 0.5, 0.6], "unclip_ratio": [1.2, 1.5]})
+    points = make_grid(COMMON, {"thresh": [0.2, 0.25, 0.3], "box_thresh": [0.4, 0.5, 0.6], "unclip_ratio": [1.2, 1.5]})
     loaded = open_model(model)
     run = loaded.start(loaded.view)
     asked = [PageFile(page.name, data / "images" / page.name) for page in few]
@@ -313,7 +317,7 @@ def page_of(result: dict[str, Any]) -> str:
     return f"""# What tuning is worth on SROIE
 
 Written by `{result["command"]}`; do not edit. {rows[0]["images"]} validation pages of shops that the
-model was not trained on. Objective: the mean of macro CLEval H (weight 3) and IoU70 H (1) over {len(grid(COMMON, AXES))} settings.
+model was not trained on. Objective: the mean of macro CLEval H (weight 3) and IoU70 H (1) over {len(make_grid(COMMON, AXES))} settings.
 Percent; in brackets the 95 % interval of the difference to the row "before" (paired bootstrap over pages, {result["bootstrap"]["draws"]} draws, seed
 {result["bootstrap"]["seed"]}). Cross-fitted: every page with what was chosen on the pages of other shops, so the row to believe. The peer's
 maps go through the same post-processing.

@@ -304,11 +304,6 @@ def _dispatch(arguments: list[str]) -> int:
 
 def _run(command: Command, arguments: list[str]) -> int:
     if command.settings is None:
-        module = f"hmean.commands.{command.name}"
-        if find_spec(module) is None or not hasattr(importlib.import_module(module), "add_options"):
-            from hmean import cli_legacy  # noqa: PLC0415 - not converted yet
-
-            return cli_legacy._tool(command.name, arguments)  # noqa: SLF001
         return _run_tool(command, arguments)
     if _asks_for_help(arguments):
         print(_help(command))

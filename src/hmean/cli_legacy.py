@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import signal
 import sys
@@ -214,8 +212,6 @@ def _dispatch(arguments: list[str]) -> int:
             return 0
         paths, overrides = split_arguments(["dry_run=true" if a == "--dry-run" else a for a in rest])
         return run_job(command, paths, overrides)
-    if command in ("score", "compare", "data"):
-        return _tool(command, rest)
     raise InputError(f"there is no command {command!r}; hmean --help lists them")
 
 
@@ -309,7 +305,7 @@ def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     elif command == "evaluate":
         print(_score_table(evaluate.run(config, checkpoint)))
     else:
-        print(tune.summary(tune.run(config, checkpoint)))
+        print(tune.run(config, checkpoint).summary())
     return 0
 
 
@@ -387,60 +383,3 @@ def _score_table(record: dict[str, Any]) -> str:
         low, high = record["interval95"][name]
         rows.append((name, *(f"{100 * prh[k]:.2f}" for k in ("p", "r", "h")), f"{100 * low:.2f}-{100 * high:.2f}"))
     return "\n".join("\t".join(row) for row in rows)
-
-
-# --- tools with ordinary options ------------------------------------------------------------------------------------
-
-
-def _tool(command: str, arguments: Sequence[str]) -> int:
-    parser = argparse.ArgumentParser(prog=f"hmean {command}", formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    {"score": _score_options, "compare": _compare_options}[command](parser)
-    options = parser.parse_args(arguments)
-    code: int = options.run(options)
-    return code
-
-
-def _score_options(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "CLEval (macro and pooled), IoU 0.5 and 0.7 of a prediction file, on the images of a label file."
-    )
-    parser.add_argument("truth", type=Path, help="labels: UFO JSON, or a folder of ICDAR or SROIE txt files")
-    parser.add_argument("predictions", type=Path, help="predictions.json (UFO with scores)")
-    parser.add_argument(
-        "--images", type=Path, help="images of txt labels; by default images/ beside them, or the folder above them"
-    )
-    parser.add_argument(
-        "--characters",
-        choices=["transcription", "aspect"],
-        help="how characters are counted; by default transcription if every word has one",
-    )
-    parser.add_argument("--json", action="store_true", help="full precision, for programs")
-    parser.set_defaults(run=_run_score)
-
-
-def _run_score(options: argparse.Namespace) -> int:
-    from hmean.commands import score  # noqa: PLC0415
-
-    found = score.run(options.truth, options.predictions, characters=options.characters, images=options.images)
-    print(found.json() if options.json else found.summary())
-    return 0
-
-
-def _compare_options(parser: argparse.ArgumentParser) -> None:
-    parser.description = (
-        "Differences in CLEval and IoU hmean of results on the same pages, with 95 % paired-bootstrap intervals over "
-        "pages and a verdict; and what their configs differ in."
-    )
-    parser.add_argument("results", type=Path, nargs="+", help="run folders, or prediction files; the first is the base")
-    parser.add_argument("--truth", type=Path, help="labels to score prediction files against")
-    parser.add_argument("--images", type=Path, help="images of txt labels")
-    parser.add_argument("--json", action="store_true", help="full precision, for programs")
-    parser.set_defaults(run=_run_compare)
-
-
-def _run_compare(options: argparse.Namespace) -> int:
-    from hmean.commands import compare  # noqa: PLC0415
-
-    found = compare.run(options.results, options.truth, options.images)
-    print(json.dumps(found.to_json()) if options.json else found.summary())
-    return 0

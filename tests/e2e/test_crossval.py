@@ -69,13 +69,15 @@ def test_out_of_fold_is_what_each_fold_found_on_its_own_pages(folds, data):
 
 def test_one_setting_is_tuned_out_of_fold_for_all_members(folds):
     tuned = read(folds / "tuned.json")
-    chosen = tuned["before" if tuned["decided"] == "kept" else "after"]["postprocess"]
+    chosen = tuned["before" if tuned["decision"] == "kept" else "after"]["postprocess"]
     for i in (0, 1):
         checkpoint = load_checkpoint(folds / f"fold_{i}/checkpoints/best.ckpt")
         assert checkpoint.postprocess.to_dict() == chosen
     assert tuned["pages"] == read(folds / "scores.json")["images"]
     crossed = read(folds / "cross_fitted/scores.json")["cleval"]["macro"]["h"]
-    assert crossed == tuned["before" if tuned["decided"] == "kept" else "cross_fitted"]["score"]["cleval"]["macro"]["h"]
+    assert (
+        crossed == tuned["before" if tuned["decision"] == "kept" else "cross_fitted"]["score"]["cleval"]["macro"]["h"]
+    )
 
 
 def test_a_finished_fold_is_never_trained_again(folds, data, tmp_path):

@@ -218,7 +218,7 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
     assert main(tune) == 0
     tuned = json.loads((tmp_path / "model" / "tuned.json").read_text())
     after = read_about(path)
-    assert after["postprocess"] == tuned["holds"]
+    assert after["postprocess"] == tuned["in_model"]
     assert b"".join(network_bytes(path)) == b"".join(network_bytes(exported))
     # Whatever this network gains by chance, a value that is written leaves a trace and holds in every use of the file.
     keys = np.array([7, 2**62])

@@ -222,11 +222,11 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, c
     assert tuned["grid"][0]["macro"] == max(point["macro"] for point in tuned["grid"])
     assert len(tuned["cross_fitted"]["chosen"]) == 3  # pages, each its own group
     chosen, ends = tuned["after"]["postprocess"], {"thresh": (0.05, 0.2), "box_thresh": (0.0, 0.1)}
-    assert tuned["at_the_end"] == {knob: chosen[knob] for knob in ends if chosen[knob] in ends[knob]}
-    assert "box_thresh" in tuned["at_the_end"]  # a list of two has ends only
+    assert tuned["at_list_ends"] == {knob: chosen[knob] for knob in ends if chosen[knob] in ends[knob]}
+    assert "box_thresh" in tuned["at_list_ends"]  # a list of two has ends only
     checkpoint = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")
-    assert tuned["decided"] == ("kept" if tuned["cross_fitted"]["gain"] <= 0 else "tuned")
-    kept = tuned["before" if tuned["decided"] == "kept" else "after"]
+    assert tuned["decision"] == ("kept" if tuned["cross_fitted"]["gain"] <= 0 else "adopted")
+    kept = tuned["before" if tuned["decision"] == "kept" else "after"]
     assert checkpoint.postprocess.to_dict() == kept["postprocess"]
     if kept["postprocess"] != tuned["before"]["postprocess"]:
         assert checkpoint.history[0].postprocess.to_dict() == tuned["before"]["postprocess"]
@@ -566,19 +566,21 @@ def test_a_killed_tune_leaves_no_scores_of_values_that_the_checkpoint_lacks(tmp_
     from hmean.commands import tune
     from hmean.postprocess.parameters import PostprocessParams
 
-    chosen, pages, order = PostprocessParams(thresh=0.123).to_dict(), MagicMock(), []
+    chosen, pages, order = PostprocessParams(thresh=0.123), MagicMock(), []
     pages.page_keys.return_value = np.arange(2)
     config, checkpoint = MagicMock(evaluate_on="val"), MagicMock(history=[])
     config.models.head.postprocess.params.return_value = PostprocessParams()
-    record = {"decided": "tuned", "after": {"postprocess": chosen}, "objective": {"macro": 1.0}}
-    for name in ("check_same_model", "require_sound", "run_maps", "Scores"):
+    result = MagicMock(decision="adopted", objective={"macro": 1.0})
+    result.after.postprocess = chosen
+    result.write = lambda path: order.append(path.name)
+    for name in ("check_same_model", "require_sound", "require_distinct", "run_maps", "options_of", "Scores"):
         monkeypatch.setattr(tune, name, MagicMock())
     monkeypatch.setattr(tune, "run_of", lambda _: tmp_path)
     monkeypatch.setattr(tune, "open_pages", lambda _: pages)
     monkeypatch.setattr(tune, "about", lambda *_: {})
-    monkeypatch.setattr(tune, "fit", lambda *_: (record, None))
-    monkeypatch.setattr(tune, "write_json", lambda path, _: order.append(path.name))
-    checkpoint.write_postprocess = lambda params, *_: order.append(params.to_dict())
+    monkeypatch.setattr(tune, "fit", lambda *_, **__: MagicMock(result=result))
+    tune.Scores.collect.return_value.write = lambda path: order.append(path.name)
+    checkpoint.write_postprocess = lambda params, *_: order.append(params)
     tune.run(config, checkpoint)
     assert order == [chosen, "tuned.json", "scores.json"]
 

@@ -153,7 +153,7 @@ def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, tmp_path, caps
     capsys.readouterr()
     assert main([*tune, f"tune.precision={floor}"]) == 0
     tuned = json.loads((run / "tuned.json").read_text())
-    assert tuned["floors"]["lacked_before"] > tuned["floors"]["lacks"]
-    assert tuned["decided"] == "tuned"
+    assert tuned["floors"]["shortfall_before"] > tuned["floors"]["shortfall"]
+    assert tuned["decision"] == "adopted"
     assert tuned["cross_fitted"]["gain"] < 0
-    assert f"at least {100 * floor:g} and 0 were asked for" in capsys.readouterr().out
+    assert f"the floors are {100 * floor:g} and 0" in capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,28 @@ from hmean.errors import InputError
 from hmean.records import Record
 from hmean.runs.comparison import COMPARED, Comparison, Result, compare, mismatch, open_result
 from hmean.types import PRH, Characters
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command line."""
+    parser.description = (
+        "Differences in CLEval and IoU hmean between results on the same pages, with 95 % paired bootstrap intervals "
+        "over pages and a verdict; and the values in which their configs differ."
+    )
+    parser.add_argument("results", type=Path, nargs="+", help="run folders, or prediction files; the first is the base")
+    parser.add_argument("--truth", type=Path, help="labels to score prediction files against")
+    parser.add_argument("--images", type=Path, help="images of txt labels")
+    parser.add_argument("--json", action="store_true", help="full precision, for programs")
+    parser.set_defaults(run=_run_options)
+
+
+def _run_options(options: argparse.Namespace) -> int:
+    result = run(options.results, options.truth, options.images)
+    if options.json:
+        print(json.dumps(result.to_json()))
+    else:
+        print(result.summary())
+    return 0
 
 
 class ResultRow(Record):

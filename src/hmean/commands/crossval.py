@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hmean.commands.evaluate import run_maps
-from hmean.commands.tune import fit
+from hmean.commands.tune import options_of
 from hmean.data.check import require_sound
 from hmean.data.folds import HOLDOUT, read_splits, write_splits
 from hmean.data.pages import LabelledImages
@@ -23,6 +23,7 @@ from hmean.metrics.record import ScoreRecord
 from hmean.metrics.scorer import Scorer, choose_characters, score_pages
 from hmean.metrics.statistics import STATISTICS
 from hmean.postprocess.parameters import PostprocessParams
+from hmean.runs.carried import Influence
 from hmean.runs.folder import MAY_CHANGE, RunFolder, differences, load_yaml
 from hmean.runs.maps import MapStore
 from hmean.runs.metrics import read_epochs
@@ -31,6 +32,8 @@ from hmean.runs.scores import Scores
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, check_components
 from hmean.settings.opening import open_configured
+from hmean.tuning.adoption import reason
+from hmean.tuning.fit import fit
 
 # Of a fold's config: what a resumed run may change too, but for what decides which epoch is kept; and where its pages
 # lie, which are compared themselves.
@@ -187,14 +190,26 @@ def _join(folder: Path, config: Config, folds: Sequence[Fold], pages: LabelledIm
 
     maps = {fold.pages.name(i): fold.maps for fold in folds for i in range(len(fold.pages))}
     before = PostprocessParams.from_dict(about["postprocess"])
-    tuned, held = fit(truth, lambda page: maps[page.name].read(page.name), before, config.tune)
-    chosen = PostprocessParams.from_dict(tuned["before" if tuned["decided"] == "kept" else "after"]["postprocess"])
-    write_json(folder / "tuned.json", {"part": about["split"], "influenced_by": about["influenced_by"], **tuned})
-    crossed = Scores.collect(held, **{**about, "postprocess": chosen}).to_json()
+    influence = Influence(**about["influenced_by"])
+    found_values = fit(
+        truth,
+        lambda page: maps[page.name].read(page.name),
+        options_of(config.tune),
+        before=before,
+        in_model=before,
+        split=str(about["split"]),
+        influenced_by=influence,
+    )
+    tuned = found_values.result
+    chosen = before
+    if tuned.decision == "adopted":
+        chosen = tuned.after.postprocess
+    tuned.write(folder / "tuned.json")
+    crossed = Scores.collect(found_values.held_out, **{**about, "postprocess": chosen}).to_json()
     write_json(folder / "cross_fitted" / "scores.json", crossed)
     for fold in folds:
         if fold.checkpoint.postprocess != chosen:
-            why = f"tuned for {'+'.join(tuned['objective'])} hmean on {len(pages)} out-of-fold pages"
+            why = reason(tuned.objective, len(pages), "out-of-fold")
             fold.checkpoint.write_postprocess(chosen, why, pages.page_keys())
     each = np.array([[score.hmean(s) for s in STATISTICS] for score in scores])
     record = {

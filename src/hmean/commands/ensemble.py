@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.commands.evaluate import make_maps
-from hmean.commands.tune import MOST_SETTINGS, axes_of, check_same_model, doubled
+from hmean.commands.tune import check_same_model, options_of
 from hmean.data.check import require_sound
 from hmean.data.folds import fold_of, group_keys
 from hmean.data.pages import LabelledImages
@@ -30,7 +30,7 @@ from hmean.ensemble.voting import rules
 from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.inference.trained import TrainedModel
-from hmean.metrics.bootstrap import Interval, verdict
+from hmean.metrics.bootstrap import verdict
 from hmean.metrics.scorer import choose_characters
 from hmean.progress import track
 from hmean.runs.comparison import NO_DIFFERENCE
@@ -39,7 +39,11 @@ from hmean.runs.maps import MapStore
 from hmean.runs.predictions import write_predictions
 from hmean.settings.build import open_pages
 from hmean.settings.opening import open_configured
-from hmean.tuning.grids import SettingScores, choose, gain_of, grid, grid_size, score_settings
+from hmean.tuning.choose import choose
+from hmean.tuning.crossfit import find_copies
+from hmean.tuning.grid import grid_axes, grid_size, make_grid
+from hmean.tuning.scores import SettingScores, paired_gain, score_settings
+from hmean.tuning.search import WHOLE_GRID
 
 IOUS = (0.4, 0.6)  # of votes
 SCALES = (0.8, 1.25)  # of the page, beside its own
@@ -58,10 +62,10 @@ class Bench:
         self.characters = choose_characters(self.truth)
         self.objective = self.config.tune.weights()
         present = self.config.models.head.postprocess.params()
-        axes = axes_of(present, self.config.tune)
-        if grid_size(axes) > MOST_SETTINGS:
-            raise InputError(f"tune: the lists make {grid_size(axes):,} settings; an ensemble tries {MOST_SETTINGS:,}")
-        self.settings = grid(present, axes)
+        axes = grid_axes(present, options_of(self.config.tune).lists)
+        if grid_size(axes) > WHOLE_GRID:
+            raise InputError(f"tune: the lists make {grid_size(axes):,} settings; an ensemble tries {WHOLE_GRID:,}")
+        self.settings = make_grid(present, axes)
         names, groups = [page.name for page in self.truth], [page.group for page in self.truth]
         self.groups = len(set(group_keys(names, groups)))
         k = min(self.config.tune.folds, self.groups)
@@ -86,18 +90,20 @@ class Bench:
 
     def best(self, options: Sequence[tuple[tuple[Source, ...], SettingScores]], which: Flags) -> Choice:
         """The best option, each at its best setting, on some of the pages; of equal ones the first."""
-        tune, found = self.config.tune, []
+        floors, found = options_of(self.config.tune).floors, []
         for sources, scores in options:
-            part = scores.pages(which)
-            setting = choose(part, self.objective, precision=tune.precision, recall=tune.recall).chosen
+            part = scores.of_pages(which)
+            setting = choose(part, self.objective, floors=floors).chosen
             found.append((float(part.score(self.objective)[setting]), sources, scores, setting))
         return max(found, key=lambda one: one[0])[1:]
 
     def held(self, candidate: Callable[[Flags], Choice]) -> SettingScores:
         """Each page scored with the choice made without its fold, as one setting."""
         chosen = [candidate(self.fold != f) for f in range(self.fold.max() + 1)]
-        parts = [chosen[f][1].setting(chosen[f][2]).pages(np.array([i])) for i, f in enumerate(self.fold.tolist())]
-        counts, ious = (np.concatenate([getattr(part, of) for part in parts], axis=1) for of in ("counts", "ious"))
+        parts = [
+            chosen[f][1].of_settings(chosen[f][2]).of_pages(np.array([i])) for i, f in enumerate(self.fold.tolist())
+        ]
+        counts, ious = (np.concatenate([getattr(part, of) for part in parts], axis=1) for of in ("counts", "matches"))
         return SettingScores([], counts, ious)
 
 
@@ -124,7 +130,7 @@ def candidates(bench: Bench, members: Sequence[Source]) -> dict[str, Callable[[F
         by_rule: dict[Any, list[int]] = {}
         for i, s in enumerate(scores.settings):
             by_rule.setdefault((s.votes, s.iou, s.geometry, s.soft), []).append(i)  # type: ignore[attr-defined]
-        return bench.best([(tuple(members), scores.setting(*rule)) for rule in by_rule.values()], which)
+        return bench.best([(tuple(members), scores.of_settings(*rule)) for rule in by_rule.values()], which)
 
     def averaged() -> Source:
         mean = _averaging(members).average(
@@ -210,7 +216,8 @@ def _seen(member: TrainedModel) -> str:
 
 def check_members(members: Sequence[Source], pages: LabelledImages, keys: NDArray[np.int64]) -> None:
     """Refuse members that are one model, and pages that are no judges of theirs."""
-    faults = [f"{pages.labels.source}: {doubled(pages, keys)}"] if len(np.unique(keys)) < len(keys) else []
+    copies = find_copies([pages.name(i) for i in range(len(pages))], keys)
+    faults = [f"{pages.labels.source}: {copies[0]} and {copies[1]} are the same page"] if copies else []
     for a, b in itertools.combinations([m.checkpoint for m in members], 2):
         if a.weights_hash() == b.weights_hash():
             faults.append(f"{b.path} is the same model as {a.path} (equal weights)")
@@ -246,21 +253,23 @@ def judge(bench: Bench, ways: dict[str, Callable[[Flags], Choice]]) -> tuple[lis
             rows.append({"candidate": name, "skipped": str(error)})
             continue
         sources, scores, setting = choices[name]
-        gain = gain_of(held[name], held["single"], bench.objective)
+        gain = paired_gain(held[name], held["single"], bench.objective)
         ensemble = Ensemble(sources, scores.settings[setting])
         alone = alone or ensemble
         ms, times = cost(ensemble, alone, bench.pages)
         sizes = {s.about["weights_hash"]: s.checkpoint.size for s in sources}
         rows.append({
-            "candidate": name, "h": float(held[name].score(bench.objective)[0]), **gain,
-            "verdict": "base" if name == "single" else verdict(Interval(*gain["interval95"])),
+            "candidate": name, "h": float(held[name].score(bench.objective)[0]), **gain.to_json(),
+            "verdict": "base" if name == "single" else verdict(gain.interval95),
             "ms_a_page": ms, "times_single": times, "mb": sum(sizes.values()) / 1e6,
             "members": [source.about for source in sources], "postprocess": scores.settings[setting].to_dict(),
         })  # fmt: skip
     better = [row for row in rows if row.get("verdict") == "better"]
     top = max(better, key=lambda row: float(row["h"]), default=None)
     for row in better:  # what cannot be told from the best
-        lower = gain_of(held[top["candidate"]], held[row["candidate"]], bench.objective)["interval95"][0] if top else 0
+        lower = 0.0
+        if top:
+            lower = paired_gain(held[top["candidate"]], held[row["candidate"]], bench.objective).interval95.low
         row["among_the_best"] = lower <= 0
     return rows, choices
 

@@ -26,8 +26,8 @@ from hmean.runs.folder import RunFolder, load_yaml
 from hmean.runs.metrics import read_epochs
 from hmean.runs.pictures import jpeg, shrunk
 from hmean.runs.scores import Scores
+from hmean.tuning.result import TuneResult
 
-TUNED = ("objective", "before", "after", "cross_fitted", "plateau", "axes", "grid", "decided", "searched")
 PICTURES = 12  # of the worst pages, and of the best, in all evaluations together,
 MOST_BYTES = 150_000  # of each; what is larger is shown smaller: a report stays under 5 MB
 TOP = 15  # settings, and bins of a trait, that a table shows
@@ -163,9 +163,7 @@ def describe(of: Reported, shown: int) -> dict[str, Any]:
     if missing:
         raise InputError(f"{folder / 'config.yaml'}: is no resolved config of a run (it has no {', '.join(missing)})")
     rows = [row.to_json() for row in read_epochs(RunFolder(folder).metrics)]
-    tuned = present_names(read_json(folder / "tuned.json")) if (folder / "tuned.json").exists() else None
-    if tuned is not None and not (isinstance(tuned, dict) and set(TUNED) <= set(tuned)):
-        raise InputError(f"{folder / 'tuned.json'}: is of another version or damaged; run hmean tune again")
+    tuned = TuneResult.read(folder / "tuned.json").to_json() if (folder / "tuned.json").exists() else None
     if tuned and tuned["cross_fitted"]:
         chosen = tuned["cross_fitted"]["chosen"]
         tuned["cross_fitted"]["chosen"] = [values for i, values in enumerate(chosen) if values not in chosen[:i]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,34 @@ from hmean.metrics.bootstrap import Interval, hmean_intervals
 from hmean.metrics.tables import score_table
 from hmean.runs.scoring import score_files
 from hmean.types import Characters, Score, Statistic
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command line."""
+    parser.description = (
+        "CLEval (macro and pooled), and matches at IoU 0.5 and 0.7, of a prediction file on the images of a label file."
+    )
+    parser.add_argument("truth", type=Path, help="labels: UFO JSON, or a folder of ICDAR or SROIE txt files")
+    parser.add_argument("predictions", type=Path, help="predictions.json (UFO with scores)")
+    parser.add_argument(
+        "--images", type=Path, help="images of txt labels; by default images/ beside them, or the folder above them"
+    )
+    parser.add_argument(
+        "--characters",
+        choices=["transcription", "aspect"],
+        help="how characters are counted; by default transcription if every word has a text",
+    )
+    parser.add_argument("--json", action="store_true", help="full precision, for programs")
+    parser.set_defaults(run=_run_options)
+
+
+def _run_options(options: argparse.Namespace) -> int:
+    result = run(options.truth, options.predictions, characters=options.characters, images=options.images)
+    if options.json:
+        print(result.json())
+    else:
+        print(result.summary())
+    return 0
 
 
 @dataclass(frozen=True)

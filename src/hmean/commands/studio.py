@@ -22,7 +22,7 @@ from hmean.settings.build import open_dataset
 from hmean.settings.compose import load_yaml
 from hmean.settings.keys import pruned, with_present_keys
 from hmean.settings.sections import EvaluationView, LabelledDatasets, OptionSettings, Settings, SplitName
-from hmean.tuning.grids import SettingScores
+from hmean.tuning.scores import SettingScores
 from hmean.types import Pad, Page, View
 from hmean.web.server import bind, listen, make_server, port_of, run_until_signal
 from hmean.web.studio import create_studio_app
@@ -226,10 +226,10 @@ class _ShownPages:
             InputError: if torch is not installed, or the checkpoint has changed.
         """
         try:
-            from hmean.commands import tune  # noqa: PLC0415 - torch, which writes checkpoints, is not needed to look
+            from hmean.tuning import manual  # noqa: PLC0415 - torch, which writes checkpoints, is not needed to look
         except ImportError as error:
             raise InputError(
                 f"saving into a checkpoint needs {error.name}; install it with: pip install 'hmean[train]'"
             ) from error
         best = RunFolder(run.folder).best
-        tune.keep(best, run.weights_hash, self.split, self.pages, before, after, run.scores.characters)
+        manual.adopt_manually(best, run.weights_hash, self.split, self.pages, before, after, run.scores.characters)

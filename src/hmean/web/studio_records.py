@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pydantic
 from pydantic import Field
@@ -12,6 +11,7 @@ from hmean.metrics.record import ScoreRecord
 from hmean.postprocess.parameters import Parameter, PostprocessParams, Slider
 from hmean.records import Record
 from hmean.runs.carried import Influence
+from hmean.tuning.scores import Gain
 from hmean.types import PRH, Characters
 from hmean.web.parameter_records import ClientRecord, parameter_fields
 
@@ -168,13 +168,6 @@ class PageAnswer(Record):
     iou70: PRH = Field(description="at IoU 0.7")
 
 
-class Gain(Record):
-    """Difference of two macro hmeans on the same pages."""
-
-    gain: float = Field(description="the difference")
-    interval95: tuple[float, float] = Field(description="its paired-bootstrap interval over groups of pages")
-
-
 class PageScore(Record):
     """What one page scores."""
 
@@ -207,8 +200,3 @@ class ScoreAnswer(Record):
 
     runs: list[RunScores] = Field(description="in the order of the runs")
     between: Gain | None = Field(description="macro H of the second run against the first; null where there is one run")
-
-
-def gain_record(value: Mapping[str, Any]) -> Gain:
-    """The record of what ``tuning.grids.gain_of`` gives."""
-    return Gain(gain=value["gain"], interval95=tuple(value["interval95"]))

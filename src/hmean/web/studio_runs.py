@@ -21,12 +21,11 @@ from hmean.postprocess.parameters import PARAMETERS, PostprocessParams
 from hmean.runs.carried import Influence, read_carried
 from hmean.runs.folder import RunFolder
 from hmean.runs.pictures import jpeg, shrunk
-from hmean.tuning.grids import SettingScores, gain_of
+from hmean.tuning.scores import Gain, SettingScores, paired_gain
 from hmean.types import Page, Polygons
 from hmean.web.studio_records import (
     CurvePoint,
     FoundPolygon,
-    Gain,
     HistoryEntry,
     PageAbout,
     PageAnswer,
@@ -40,7 +39,6 @@ from hmean.web.studio_records import (
     ScoreRequest,
     StudioAbout,
     TruthWord,
-    gain_record,
 )
 from hmean.web.studio_scores import FAULTS, ModelScores, SetResult, never, text_heights
 
@@ -278,4 +276,4 @@ def _gain(of: SettingScores, over: SettingScores) -> Gain | None:
     """Difference of macro H with its interval; None where parameters and counts are the same."""
     if of.settings == over.settings and np.array_equal(of.counts, over.counts):
         return None
-    return gain_record(gain_of(of, over, {"macro": 1.0}, draws=RESAMPLES))
+    return paired_gain(of, over, {"macro": 1.0}, draws=RESAMPLES)

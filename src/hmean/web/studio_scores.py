@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from hmean.geometry import min_area_rect
 from hmean.metrics.breakdown import page_faults
 from hmean.metrics.cleval import Counts
+from hmean.metrics.kernels import Floats
 from hmean.metrics.scorer import score_pages
 from hmean.metrics.statistics import page_prh
 from hmean.postprocess.decoding import PageMap, detect
 from hmean.postprocess.parameters import PostprocessParams
-from hmean.tuning.grids import Floats, SettingScores, score_settings
+from hmean.tuning.scores import SettingScores, score_settings
 from hmean.types import PRH, Characters, Detections, Page
 
 CURVE_BOX_THRESHOLDS = tuple(i / 20 for i in range(20))  # at which P and R are drawn
@@ -61,7 +62,7 @@ class SetResult:
 
     def at_setting(self) -> SettingScores:
         """Scores of the setting alone."""
-        return self.scores.setting(0)
+        return self.scores.of_settings(0)
 
     def page_prh(self) -> Floats:
         """P, R, H (N, 3) of each page."""

@@ -257,7 +257,7 @@ def test_save_keeps_the_history_and_writes_tuned_json(client, copies_of_two_runs
     assert (tuned["before"]["postprocess"], tuned["after"]["postprocess"]) == (before, chosen)
     scored = client.post("score", {"postprocess": [chosen]})[1]["runs"][0]["now"]
     assert tuned["after"]["score"]["cleval"] == scored["cleval"]
-    assert (tuned["decided"], tuned["holds"]) == ("by hand", chosen)
+    assert (tuned["decision"], tuned["in_model"]) == ("manual", chosen)
     assert tuned["influenced_by"]["tuned"] == 0  # of the values before
     assert not list(run_folder.rglob("*.part"))
     assert client.post("save", {"run": 0, "postprocess": before})[0] == 200

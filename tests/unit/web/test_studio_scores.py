@@ -12,7 +12,7 @@ from hmean.postprocess.decoding import detect
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.web import studio_scores as studio
 from hmean.web.studio_scores import CURVE_BOX_THRESHOLDS, FAULTS, ModelScores, SupersededError, text_heights
-from support.planted import planted_map
+from support.planted_maps import planted_map
 
 PARAMS = PostprocessParams(thresh=0.3, box_thresh=0.5, unclip="inverse", inverse_r=0.6, min_size=2)
 

@@ -1,0 +1,138 @@
+"""The choice among scored settings: not the best, which is partly lucky, but the middle of all that may be the best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmean.metrics.bootstrap import resamples
+from hmean.metrics.kernels import Flags, Floats
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.tuning.grid import FLAGS, MODES, read_parameters
+from hmean.tuning.scores import Objective, SettingScores
+
+OFF_THE_GRID = -2  # a position that is nobody's neighbour
+
+
+@dataclass(frozen=True)
+class Floors:
+    """Lowest macro precision and recall that a setting should have; they go before the objective."""
+
+    precision: float = 0.0
+    recall: float = 0.0
+
+    @property
+    def are_set(self) -> bool:
+        """Whether there is any floor."""
+        return self.precision > 0 or self.recall > 0
+
+    def shortfall(self, scores: SettingScores) -> Floats:
+        """By how much each setting (S,) misses them: the sum over precision and recall."""
+        precision, recall = scores.macro_pr()
+        return np.maximum(self.precision - precision, 0.0) + np.maximum(self.recall - recall, 0.0)
+
+
+NO_FLOORS = Floors()
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What was chosen among S settings.
+
+    Attributes:
+        chosen: index of the chosen setting.
+        best: index of the one with the highest objective.
+        plateau: settings (S,) that cannot be distinguished from the best one.
+    """
+
+    chosen: int
+    best: int
+    plateau: Flags
+
+
+def choose(
+    scores: SettingScores,
+    objective: Objective,
+    *,
+    floors: Floors = NO_FLOORS,
+    draws: int = 1000,
+    seed: int = 0,
+) -> Choice:
+    """Choose the setting in the middle of the plateau.
+
+    The best of thousands is lucky and may stand on an edge. The plateau is made of all settings whose 95 % paired
+    interval to the best one holds 0. Of these, the one is chosen that is highest together with its surroundings: its
+    own objective and the mean over it and its neighbours on the grid count alike. (The mean alone leads away from a
+    peak where the steps of a list are coarse.)
+
+    Args:
+        scores: on the pages to choose on.
+        objective: weights of the hmeans.
+        floors: of what may be chosen; where no setting reaches them, those that come nearest.
+        draws: number of bootstrap resamples.
+        seed: of these.
+    """
+    value = scores.score(objective)
+    shortfall = floors.shortfall(scores)
+    allowed = shortfall <= shortfall.min() + 1e-12
+    best = int(np.flatnonzero(allowed)[np.argmax(value[allowed])])
+    plateau = allowed & _not_worse(scores, objective, best, resamples(scores.page_count, draws, seed))
+    position, kind = _positions(scores.settings)
+    on_grid = plateau & (position[:, 0] >= 0)
+    candidates = np.flatnonzero(plateau)
+    if on_grid.any():
+        candidates = np.flatnonzero(on_grid)
+    around = np.empty(len(candidates))
+    for i, candidate in enumerate(candidates):
+        close = (np.abs(position - position[candidate]) <= 1).all(axis=1)
+        neighbours = close & (kind == kind[candidate]) & allowed
+        around[i] = value[neighbours].mean()
+    chosen = int(candidates[np.argmax(value[candidates] + around)])
+    return Choice(chosen, best, plateau)
+
+
+def _not_worse(scores: SettingScores, objective: Objective, best: int, times: Floats) -> Flags:
+    """Settings (S,) whose paired interval to the best one does not lie below 0."""
+    drawn = scores.values(objective, times)
+    upper_end = np.quantile(drawn - drawn[:, [best]], 0.975, axis=0)
+    not_worse: Flags = upper_end >= 0
+    return not_worse
+
+
+def _positions(settings: Sequence[PostprocessParams]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each setting stands on the grid.
+
+    The first setting, the present one, may lie between the listed values: then it is off the grid, so that it makes no
+    gap between neighbours.
+
+    Returns:
+        Steps along each numeric parameter (S, A), ``OFF_THE_GRID`` for a setting off the grid; and a number (S,) for
+        each combination of modes and flags: only settings of one kind are neighbours.
+    """
+    rows = np.array([[getattr(setting, name) for name in read_parameters(setting)] for setting in settings])
+    kinds = _kinds(settings)
+    on_grid = np.ones(len(rows), dtype=np.bool_)
+    position = np.zeros(rows.shape, dtype=np.int64)
+    for kind in np.unique(kinds):
+        of_kind = np.flatnonzero(kinds == kind)
+        listed_settings = of_kind
+        if len(settings) > 1:
+            listed_settings = of_kind[of_kind > 0]
+        for axis in range(rows.shape[1]):
+            listed = np.unique(rows[listed_settings, axis])
+            on_grid[of_kind] &= np.isin(rows[of_kind, axis], listed)
+            position[of_kind, axis] = np.searchsorted(listed, rows[of_kind, axis])
+    position[~on_grid] = OFF_THE_GRID
+    return position, kinds
+
+
+def _kinds(settings: Sequence[PostprocessParams]) -> NDArray[np.int64]:
+    numbers: dict[tuple[object, ...], int] = {}
+    kinds = np.empty(len(settings), dtype=np.int64)
+    for i, setting in enumerate(settings):
+        modes = tuple(getattr(setting, name) for name in (*FLAGS, *MODES))
+        kinds[i] = numbers.setdefault(modes, len(numbers))
+    return kinds

@@ -1,0 +1,178 @@
+"""``tuned.json``: what tuning found, and what became of it."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, field_validator, model_validator
+
+from hmean.metrics.record import ScoreRecord
+from hmean.postprocess.parameters import PostprocessParams, present_names
+from hmean.records import Record
+from hmean.runs.carried import Influence
+from hmean.tuning.scores import Gain
+from hmean.types import Statistic
+
+Decision = Literal["adopted", "kept", "manual"]
+_OLD_DECISIONS = {"tuned": "adopted", "by hand": "manual", "by_hand": "manual"}
+
+
+class ObjectiveScore(ScoreRecord):
+    """The score of a setting, and its objective."""
+
+    objective: float = Field(description="the weighted mean of hmeans that was maximised")
+
+
+class ScoredSetting(Record):
+    """A setting and its score."""
+
+    postprocess: PostprocessParams = Field(description="the values")
+    score: ObjectiveScore = Field(description="on the pages that were tuned on")
+
+
+class ChosenSetting(ScoredSetting, Gain):
+    """The setting chosen, with its gain over the setting before, on the pages that it was chosen on."""
+
+
+class CrossFittedChoice(Gain):
+    """What the choice is worth on pages that it has not seen."""
+
+    score: ObjectiveScore = Field(description="of all pages, each scored with the choice made without its fold")
+    optimism: Gain = Field(description="by how much the chosen setting looks better on the pages it was chosen on")
+    chosen: list[PostprocessParams] = Field(description="the setting chosen without each fold")
+
+
+class Plateau(Record):
+    """The settings of the last grid that cannot be distinguished from the best one."""
+
+    settings: int = Field(description="how many there are")
+    values: dict[str, list[Any]] = Field(description="the values of each parameter among them")
+
+
+class GridRow(Record):
+    """One setting of the last grid."""
+
+    postprocess: PostprocessParams = Field(description="the values")
+    objective: float = Field(description="the weighted mean of hmeans")
+    macro: float = Field(description="CLEval's macro hmean")
+    pooled: float = Field(description="CLEval's pooled hmean")
+    iou50: float = Field(description="hmean at IoU 0.5")
+    iou70: float = Field(description="hmean at IoU 0.7")
+    p: float = Field(description="CLEval's macro precision")
+    r: float = Field(description="CLEval's macro recall")
+    plateau: bool = Field(description="whether it cannot be distinguished from the best one")
+
+
+class Searched(Record):
+    """How much of the space was looked at."""
+
+    settings: int = Field(description="settings that the lists make")
+    scored: int = Field(description="settings that were scored")
+
+
+class FloorsReport(Record):
+    """Floors of macro precision and recall, and by how much they are missed on held-out pages."""
+
+    precision: float = Field(description="the floor of macro precision")
+    recall: float = Field(description="the floor of macro recall")
+    shortfall_before: float = Field(
+        description="by how much the values before miss them",
+        validation_alias=AliasChoices("shortfall_before", "lacked_before"),
+    )
+    shortfall: float = Field(
+        description="by how much the cross-fitted choice misses them",
+        validation_alias=AliasChoices("shortfall", "lacks"),
+    )
+
+
+class TuneResult(Record):
+    """The content of ``tuned.json``."""
+
+    split: str = Field(
+        description="the pages that were tuned on: val, test, train, or 'out of fold'",
+        validation_alias=AliasChoices("split", "part"),
+    )
+    influenced_by: Influence = Field(
+        default=Influence(), description="how many of these pages had a part in the making of the model before"
+    )
+    objective: dict[Statistic, float] = Field(description="hmeans and their weights")
+    pages: int = Field(description="number of pages")
+    before: ScoredSetting = Field(description="the values before these pages chose any")
+    after: ChosenSetting = Field(description="the values chosen")
+    cross_fitted: CrossFittedChoice | None = Field(
+        description="what the choice is worth on held-out pages; null where all pages are of one group, or by hand"
+    )
+    plateau: Plateau = Field(description="the settings that cannot be distinguished from the best one")
+    axes: dict[str, list[Any]] = Field(description="parameters with several values in the last grid, and these values")
+    grid: list[GridRow] = Field(description="every setting of the last grid, best first")
+    searched: Searched = Field(description="how much of the space was looked at")
+    at_list_ends: dict[str, float] = Field(
+        default_factory=dict,
+        description="parameters whose chosen value is the lowest or highest of its list",
+        validation_alias=AliasChoices("at_list_ends", "at_the_end"),
+    )
+    floors: FloorsReport | None = Field(default=None, description="floors of precision and recall, where there are any")
+    decision: Decision = Field(
+        description="adopted: the model has the values chosen; kept: it keeps its own; manual: a person chose",
+        validation_alias=AliasChoices("decision", "decided"),
+    )
+    in_model: PostprocessParams | None = Field(
+        default=None,
+        description="the values that the model has now; null in files of earlier versions",
+        validation_alias=AliasChoices("in_model", "holds"),
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _present_parameters(cls, values: Any) -> Any:
+        return present_names(values)
+
+    @field_validator("decision", mode="before")
+    @classmethod
+    def _present_name(cls, decision: Any) -> Any:
+        return _OLD_DECISIONS.get(decision, decision)
+
+    def summary(self) -> str:
+        """Gains with their intervals, what to be careful about, and the values of the model."""
+        objective = "+".join(self.objective)
+        lines = [f"{objective} H {_points(self.after)} on the pages it was chosen on"]
+        if self.cross_fitted is not None:
+            lines.append(f"{objective} H {_points(self.cross_fitted)} on held-out pages (cross-fitted)")
+            optimism = _points(self.cross_fitted.optimism)
+            lines.append(f"optimism {optimism}: the gain on the pages it was chosen on is too high by this")
+        lines += self._floors_lines()
+        lines += self._warnings()
+        if self.in_model is not None:
+            lines.append(" ".join(f"{name}={value}" for name, value in self.in_model.to_dict().items()))
+        return "\n".join(lines)
+
+    def _floors_lines(self) -> list[str]:
+        if self.floors is None or self.cross_fitted is None:
+            return []
+        macro = self.cross_fitted.score.cleval.macro
+        line = (
+            f"macro P {100 * macro.p:.2f} and R {100 * macro.r:.2f} on held-out pages; "
+            f"the floors are {100 * self.floors.precision:g} and {100 * self.floors.recall:g}"
+        )
+        if self.floors.shortfall > 0:
+            line += f", missed by {100 * self.floors.shortfall:.2f} points"
+        return [line]
+
+    def _warnings(self) -> list[str]:
+        lines = []
+        if self.cross_fitted is None:
+            lines.append("all pages are of one group, so the gain cannot be checked on other pages")
+        trained = self.influenced_by.trained
+        if trained > 0:
+            lines.append(f"{trained} of these pages were trained on: the model does better on them than on new pages")
+        if self.decision == "kept":
+            lines.append("no gain shown on held-out pages: the model keeps its values")
+        for name, value in self.at_list_ends.items():
+            lines.append(f"{name}={value:g} is at an end of its list: try values beyond it")
+        return lines
+
+
+def _points(gain: Gain) -> str:
+    low = 100 * gain.interval95.low
+    high = 100 * gain.interval95.high
+    return f"{100 * gain.gain:+.2f} points [{low:+.2f}, {high:+.2f}]"
