@@ -86,12 +86,12 @@ def logged(tmp_path, monkeypatch):
     """Jobs run in this process; only the test that kills starts some."""
     monkeypatch.setenv("STAND_IN_LOG", str(tmp_path / "log"))
 
-    def run_one(command, hold, tick=lambda _: None):
+    def run_command(command, hold, tick=lambda _: None):
         stand_in.run(command[2:])
         tick(0.5)
         return 0
 
-    monkeypatch.setattr(campaign, "run_one", run_one)
+    monkeypatch.setattr(campaign, "run_command", run_command)
 
 
 @pytest.mark.usefixtures("logged")
@@ -118,7 +118,7 @@ def test_each_gate_leads_where_the_file_says(tmp_path, receipts, base_lr, limits
     assert phases["winner"]["outcome"] == "ensemble"
     assert found["winner"] == "ensemble/ensemble.json"
     # On val, where a run's thresholds were tuned, no page is scored with values that it helped to choose.
-    tuned = f"{'sweep/slot_01' if best == 'sweep' else best}/cross_fitted"
+    tuned = f"{'sweep/trial_01' if best == 'sweep' else best}/cross_fitted"
     assert {of: place for of, (place, _) in phases["val"]["scores"].items()} == {
         "best": tuned,
         "ensemble": "val/ensemble",
@@ -274,10 +274,10 @@ def test_a_phase_that_was_done_with_other_values_is_not_taken_for_done(tmp_path,
 @pytest.mark.usefixtures("logged")
 def test_a_phase_that_was_stopped_goes_on_with_no_other_values(tmp_path, receipts, capsys, monkeypatch):
     """Trained, not yet tuned: neither changed values nor skipping it for a while take the training for another's."""
-    path, ours = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95))), campaign.run_one
-    monkeypatch.setattr(campaign, "run_one", lambda c, *rest: 130 if c[2] == "tune" else ours(c, *rest))
+    path, ours = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95))), campaign.run_command
+    monkeypatch.setattr(campaign, "run_command", lambda c, *rest: 130 if c[2] == "tune" else ours(c, *rest))
     assert main(["campaign", path]) == 130
-    monkeypatch.setattr(campaign, "run_one", ours)
+    monkeypatch.setattr(campaign, "run_command", ours)
     assert main(["campaign", path, "phases.base.args=[models.optimizer.lr=0.001]"]) == 2
     assert "models.optimizer.lr=0.0004" in capsys.readouterr().err
     assert main(["campaign", path]) == 0
@@ -381,7 +381,7 @@ def test_the_report_follows_from_what_was_measured(tmp_path, receipts):
     rows = [
         [cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("| ")
     ]
-    best = next(row for row in rows if row[0].strip("| ") == "sweep/slot_01")
+    best = next(row for row in rows if row[0].strip("| ") == "sweep/trial_01")
     assert best[1].startswith("97.00 [")
     assert best[6] == "better"
     assert "models.optimizer.lr=0.0004" in best[7]
@@ -451,7 +451,7 @@ def test_a_tiny_campaign_from_end_to_end(receipts, tmp_path, monkeypatch):
     """Real trainings of a tiny network: base, gate, folds, choice, test pages, submission from the folder alone."""
     monkeypatch.chdir(tmp_path)
     for job in (campaign, crossval):  # in this process: each of a dozen would load torch anew
-        monkeypatch.setattr(job, "run_one", lambda command, *_: main(command[len(HMEAN) :]))
+        monkeypatch.setattr(job, "run_command", lambda command, *_: main(command[len(HMEAN) :]))
     args = [a for a in TINY if not a.startswith("trainer.max_epochs")]
     file = {
         "name": "tiny", "budget_hours": 1.0, "expectations": {"conservative": 0.1, "neutral": 0.2, "optimistic": 0.3},

@@ -164,8 +164,8 @@ def test_wrong_splits_and_a_folder_at_work_are_said_at_once(folds, data, tmp_pat
     (copied / "splits.json").write_text(json.dumps(splits))
     assert main(command(data, tmp_path)) == 2
     assert "does not say the fold of 1 pages" in capsys.readouterr().err
-    from hmean.execute.processes import locked
+    from hmean.locks import locked
 
     with locked(copied):
         assert main(command(data, tmp_path)) == 2
-    assert "another process is at work" in capsys.readouterr().err
+    assert "another process is using this folder" in capsys.readouterr().err

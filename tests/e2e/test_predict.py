@@ -18,10 +18,10 @@ from hmean.cli import main
 from hmean.cli_legacy import split_arguments
 from hmean.commands import predict
 from hmean.ensemble.members import Ensemble, Source
-from hmean.execute.processes import locked
 from hmean.images import page_paths, read_image
 from hmean.inference.exported import ExportedModel
 from hmean.inference.metadata import read_about, write_about
+from hmean.locks import locked
 from hmean.postprocess.decoding import PageMap
 from hmean.runs.predictions import read_predictions
 from hmean.settings.opening import open_configured
@@ -287,7 +287,7 @@ def test_two_predictions_are_never_at_work_in_one_place(ink, scans, tmp_path, ca
     with locked(tmp_path, shared=True), locked(tmp_path, ".lock-1-of-2"):  # as the first shard does
         assert main([*told, "shard=1/2"]) == 2
         assert main(told) == 2
-        assert capsys.readouterr().err.count("another process is at work in it") == 2
+        assert capsys.readouterr().err.count("another process is using this folder") == 2
         assert main([*told, "shard=2/2"]) == 0
     assert main(told) == 0
 

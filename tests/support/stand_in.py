@@ -63,9 +63,9 @@ def run(words, pause=0.0):
         scores(run / "cross_fitted", float((run / "checkpoints/best.ckpt").read_text()))
     elif job == "sweep":
         for i in range(int(told["n"])):
-            slot = Path(told["output_dir"]) / told["name"] / f"slot_{i:02d}"
-            train(slot, (0.0003, 0.0004)[i])
-            scores(slot / "cross_fitted", quality((0.0003, 0.0004)[i]))
+            trial = Path(told["output_dir"]) / told["name"] / f"trial_{i:02d}"
+            train(trial, (0.0003, 0.0004)[i])
+            scores(trial / "cross_fitted", quality((0.0003, 0.0004)[i]))
     elif job == "crossval":
         folder = Path(told["output_dir"]) / told["exp_name"]
         for i in range(2):

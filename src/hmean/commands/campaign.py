@@ -14,13 +14,15 @@ from omegaconf import OmegaConf
 
 from hmean.campaign.file import Campaign, Choice, Gate, Phase, Scoring, Sweep, Training, composed, decide, read_campaign
 from hmean.errors import InputError
-from hmean.execute.processes import locked, run_one
+from hmean.execute.processes import run_command
 from hmean.files import read_json, write_json
+from hmean.locks import locked
 from hmean.reports import campaign as campaign_report
 from hmean.runs.comparison import compare, open_result
 from hmean.runs.folder import RunFolder, differences
 from hmean.runs.manifest import config_hash
 from hmean.runs.metrics import read_epochs
+from hmean.search.records import trial_folders
 from hmean.settings.build import open_pages
 from hmean.settings.config import CrossvalConfig
 
@@ -184,7 +186,7 @@ class Runner:
 
     def execute(self, name: str, command: Sequence[str]) -> None:
         """Run one command, its time counted as that of a phase (or of the probes)."""
-        code = run_one(command, self.hold, partial(self.tick, name))
+        code = run_command(command, self.hold, partial(self.tick, name))
         self.save()
         if code == 130:
             raise KeyboardInterrupt(f"stopped in phase {name}; the same command goes on")
@@ -244,13 +246,13 @@ class Runner:
         if isinstance(phase, Scoring):
             found = {of: (self.scores(of, name), self.config_of(of)) for of in phase.of if self.is_done(of)}
         else:
-            runs = self.slots(name) if isinstance(phase, Sweep) else [self.folder / name] * isinstance(phase, Training)
+            runs = self.trials(name) if isinstance(phase, Sweep) else [self.folder / name] * isinstance(phase, Training)
             found = {str(run.relative_to(self.folder)): (_scored(run), self.config_of(name, run)) for run in runs}
         return {label: (str(place.relative_to(self.folder)), config) for label, (place, config) in found.items()}
 
-    def slots(self, name: str) -> list[Path]:
+    def trials(self, name: str) -> list[Path]:
         """The runs of a sweep that have a score."""
-        return [slot for slot in sorted((self.folder / name).glob("slot_*")) if (slot / "scores.json").exists()]
+        return [trial for trial in trial_folders(self.folder / name) if (trial / "scores.json").exists()]
 
     def run_of(self, name: str) -> Path:
         """The folder of the model that a phase stands for."""
@@ -259,7 +261,7 @@ class Runner:
             return self.run_of(self.done[name]["outcome"])
         if phase.job == "sweep":
             return max(
-                self.slots(name), key=lambda slot: read_json(_scored(slot) / "scores.json")["cleval"]["macro"]["h"]
+                self.trials(name), key=lambda trial: read_json(_scored(trial) / "scores.json")["cleval"]["macro"]["h"]
             )
         return self.folder / name
 

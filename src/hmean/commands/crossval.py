@@ -16,9 +16,10 @@ from hmean.data.check import require_sound
 from hmean.data.folds import HOLDOUT, read_splits, write_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.execute.processes import HMEAN, locked, run_one
+from hmean.execute.processes import HMEAN, run_command
 from hmean.files import read_json, write_json
 from hmean.inference.trained import TrainedModel
+from hmean.locks import locked
 from hmean.metrics.record import ScoreRecord
 from hmean.metrics.scorer import Scorer, choose_characters, score_pages
 from hmean.metrics.statistics import STATISTICS
@@ -103,15 +104,18 @@ def run(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
 def _train(commands: dict[str, list[str]], folder: Path, agents: int, hold: int) -> list[str]:
     """Run each fold's command; what is said of those that failed, which end no other."""
     if agents == 1:
-        codes = {name: run_one(command, hold) for name, command in commands.items()}
+        codes = {name: run_command(command, hold) for name, command in commands.items()}
         if 130 in codes.values():
             raise KeyboardInterrupt(f"stopped; the same command goes on in {folder}")
         return [f"{folder / name}: ended with {code}" for name, code in codes.items() if code]
-    from hmean.execute.slots import run_commands  # noqa: PLC0415 - the queue's database only where it is needed
+    from hmean.execute.commands import run_commands  # noqa: PLC0415 - the queue's database only where it is needed
+    from hmean.execute.queue import TaskState  # noqa: PLC0415 - as above
 
-    (folder / "slots.db").unlink(missing_ok=True)  # what is finished is known by the folders themselves
-    slots = run_commands(commands, folder, agents=agents) if commands else {}
-    return [f"{folder / name}: {slot.result['reason']}" for name, slot in slots.items() if slot.state != "done"]
+    (folder / "commands.db").unlink(missing_ok=True)  # what is finished is known by the folders themselves
+    if not commands:
+        return []
+    tasks = run_commands(commands, folder, agents=agents)
+    return [f"{folder / name}: {task.result.reason}" for name, task in tasks.items() if task.state != TaskState.DONE]
 
 
 def fold_overrides(config: Config, overrides: Sequence[str], splits: Path, fold: int) -> list[str]:

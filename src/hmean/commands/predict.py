@@ -20,11 +20,11 @@ from typing import Any
 from hmean.commands.evaluate import map_store
 from hmean.ensemble.members import Ensemble
 from hmean.errors import InputError
-from hmean.execute.processes import locked
 from hmean.files import write_json
 from hmean.images import SUFFIXES, left_out, list_images, page_paths, read_image, split_page
 from hmean.inference.trained import PageFile, TrainedModel, Unreadable
 from hmean.labels.formats import images_of
+from hmean.locks import locked
 from hmean.postprocess.decoding import PageMap, detect
 from hmean.progress import track
 from hmean.runs.journal import Journal, JournalReader, PageKey, SkippedPage

@@ -1,61 +1,98 @@
-"""A command as a process: ended with the job that started it, and never two jobs in one folder."""
+"""Commands as processes of this machine that end with the process which started them."""
 
 from __future__ import annotations
 
-import fcntl
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-
-from hmean.errors import InputError
+from typing import Literal
 
 HMEAN = (sys.executable, "-m", "hmean")
+POLL_SECONDS = 1.0
+TERMINATE_SECONDS = 30.0  # a training writes its checkpoint in this time
 
 
-@contextmanager
-def locked(folder: Path, name: str = ".lock", *, shared: bool = False) -> Iterator[int]:
-    """Hold a folder; the file descriptor, handed to processes, keeps it held while one of them lives.
+def run_command(command: Sequence[str], lock: int, on_tick: Callable[[float], object] | None = None) -> int:
+    """Run a command until it ends.
 
     Args:
-        folder: made if it is not there.
-        name: of the file in it that is locked.
-        shared: beside others that share it.
+        command: program and arguments.
+        lock: descriptor of a lock file (see ``locks.locked``). The command inherits it, so that the folder stays locked
+            while the command lives, even if this process is killed.
+        on_tick: called about once a second with the seconds since the last call. If it raises, the command is ended.
 
-    Raises:
-        InputError: if another job, or a process that a killed one left behind, is at work in it, or it cannot be made.
+    Returns:
+        The exit code.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder / name, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise InputError(f"{folder}: is no folder to write to ({error.strerror}); choose another output") from error
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        yield descriptor
-    except BlockingIOError:
-        raise InputError(f"{folder}: another process is at work in it; wait for its end, or end it") from None
-    finally:
-        os.close(descriptor)
-
-
-def run_one(command: Sequence[str], hold: int, tick: Callable[[float], object] = lambda _: None) -> int:
-    """Run a command to its exit code; ``hold`` is what ``locked`` gave.
-
-    ``tick`` is called about every second with the seconds since the last call; what it raises ends the command.
-    """
-    process, last = subprocess.Popen(command, pass_fds=[hold]), time.monotonic()  # noqa: S603 - our own commands
+    process = subprocess.Popen(command, pass_fds=[lock])  # noqa: S603 - our own commands
+    last = time.monotonic()
     try:
         while process.returncode is None:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(1.0)
+                process.wait(POLL_SECONDS)
             now = time.monotonic()
-            tick(now - last)
+            if on_tick is not None:
+                on_tick(now - last)
             last = now
         return process.returncode
     finally:
-        process.terminate()  # a job keeps its state and ends with 130
+        process.terminate()  # a command of ours saves its state and ends with exit code 130
         process.wait()
+
+
+def end_with_parent(command: Sequence[str], parent_death_signal: Literal["KILL", "TERM"]) -> list[str]:
+    """A command that gets a signal when the process that started it dies, also when that is killed.
+
+    Without ``setpriv`` (of util-linux) the command is unchanged: it goes on, and the lock on its folder tells the next
+    agent about it.
+    """
+    setpriv = shutil.which("setpriv")
+    if setpriv is None:
+        return list(command)
+    return [setpriv, "--pdeathsig", parent_death_signal, "--", *command]
+
+
+def start_group(command: Sequence[str], log: Path, lock: int) -> subprocess.Popen[bytes]:
+    """Start a command in a process group of its own, with its output appended to ``log``.
+
+    ``lock`` is inherited as in ``run_command``.
+    """
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - the user's command
+            end_with_parent(command, "KILL"),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            pass_fds=[lock],
+        )
+
+
+def end_group(process: subprocess.Popen[bytes], seconds: float = TERMINATE_SECONDS) -> None:
+    """End a command and all that it started: SIGTERM first, SIGKILL if it still runs after ``seconds``."""
+    for signal_number in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal_number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(seconds)
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs that ``CUDA_VISIBLE_DEVICES`` allows, or all GPUs of this machine."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name for name in visible.split(",") if name.strip() not in ("", "-1")]
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=30)  # noqa: S607
+    except (OSError, subprocess.SubprocessError):
+        return []
+    gpus = [line for line in listed.stdout.splitlines() if line.startswith("GPU ")]
+    return [str(index) for index in range(len(gpus))]

@@ -1,92 +1,101 @@
-"""A sweep file as values that check themselves, and the rules of a search: all pure, nothing is run or written.
+"""A sweep file: read, checked against W&B's own schema, and against what Optuna's engine supports.
 
-The file is W&B's own schema (``wandb_sweep_schema.json``, from the MIT-licensed package ``sweeps`` 0.3.0).
+The schema is ``wandb_sweep_schema.json``, from the MIT-licensed package ``sweeps`` 0.3.0.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import math
-import os
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import yaml
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from hmean.errors import InputError
+from hmean.search.distributions import describe_wrong_spec, grid_values, to_distribution
+from hmean.search.macros import DEFAULT_COMMAND, known_macros, unknown_macros
+from hmean.search.stopping import Hyperband
 
-COMMAND = ("${env}", "${interpreter}", "${program}", "${args}")  # W&B's, where a file has none
-LEAST_COMPARABLE = 4  # runs that must have come as far before one is stopped for being worse than them
-EARLIEST = 0.6  # share of its schedule that every run is given
-_ENVIRONMENT = re.compile(r"\$\{envvar:([A-Z0-9_]*)\}")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+METHODS = ("bayes", "random", "grid")
+# Parts of W&B's schema that the embedded engine would ignore.
+_UNSUPPORTED_KEYS = ("job", "image_uri", "metrics", "scheduler", "controller")
+_UNSUPPORTED_METRIC_KEYS = ("target", "impute", "impute_while_running")
 
 
 @dataclass(frozen=True)
-class Sweep:
-    """A checked sweep file.
+class SweepFile:
+    """A sweep file.
 
     Attributes:
-        config: the file as it is, for W&B.
+        config: its content as it is, for W&B.
         metric: name of the objective.
-        sign: 1 to raise it, -1 to lower it.
-        space: what is searched.
-        constants: parameters with a single ``value``.
-        bands: numbers of validations at which ``early_terminate`` looks; none without it.
-        eta: at a band, runs that are not in the best 1 / eta are stopped.
+        sign: 1 if the objective is maximized, -1 if it is minimized.
+        space: what is searched, by dotted key.
+        constants: parameters with a single ``value``, by dotted key.
+        hyperband: the rule of ``early_terminate``.
     """
 
     config: dict[str, Any]
-    metric: str
-    sign: int
-    space: dict[str, BaseDistribution]
-    constants: dict[str, Any]
-    bands: tuple[int, ...]
-    eta: float
+    metric: str = ""
+    sign: int = -1
+    space: dict[str, BaseDistribution] = field(default_factory=dict)
+    constants: dict[str, Any] = field(default_factory=dict)
+    hyperband: Hyperband = field(default_factory=Hyperband)
 
-    @staticmethod
-    def of(config: Any, where: str) -> Sweep:
+    @classmethod
+    def parse(cls, content: Any, source: str) -> SweepFile:
         """Check the content of a sweep file.
 
         Raises:
-            InputError: listing every fault; ``where`` names the file.
+            InputError: listing every fault; ``source`` names the file.
         """
-        sweep, faults = draft(config)
-        if faults:
-            raise InputError.listing(f"{where}: the sweep file has faults:", faults)
-        return sweep
+        draft = SweepDraft(content)
+        if draft.faults:
+            raise InputError.listing(f"{source}: the sweep file has faults:", draft.faults)
+        return draft.file
+
+    @property
+    def method(self) -> str:
+        """How values are chosen: bayes, random or grid."""
+        return str(self.config["method"])
+
+    @property
+    def program(self) -> str:
+        """The program that a trial runs."""
+        return str(self.config.get("program"))
 
     @property
     def command(self) -> list[str]:
-        """The command of a run, with its macros."""
-        return [str(part) for part in self.config.get("command") or COMMAND]
+        """The command of a trial, with its macros."""
+        return [str(word) for word in self.config.get("command") or DEFAULT_COMMAND]
 
     def grid(self) -> list[dict[str, Any]]:
-        """Every combination, in the order of the file, with ``method: grid``; else empty."""
-        axes = [
-            range(d.low, d.high + 1, d.step) if isinstance(d, IntDistribution) else ends(d) for d in self.space.values()
-        ]
-        points = itertools.product(*axes) if self.config["method"] == "grid" else ()
-        return [dict(zip(self.space, point, strict=True)) for point in points]
+        """Every combination of values, in the order of the file, if the method is grid; else nothing."""
+        if self.method != "grid":
+            return []
+        axes = [grid_values(distribution) for distribution in self.space.values()]
+        points = []
+        for values in itertools.product(*axes):
+            points.append(dict(zip(self.space, values, strict=True)))
+        return points
 
 
-def read_sweep(path: Path) -> Sweep:
+def read_sweep(path: Path) -> SweepFile:
     """Read and check a sweep file.
 
     Raises:
         InputError: if it cannot be read, or listing every fault.
     """
-    return Sweep.of(load(path), str(path))
+    return SweepFile.parse(load_yaml(path), str(path))
 
 
-def load(path: Path) -> Any:
+def load_yaml(path: Path) -> Any:
     """The content of a sweep file, not checked.
 
     Raises:
@@ -98,207 +107,123 @@ def load(path: Path) -> Any:
         raise InputError(f"{path}: cannot be read ({error})") from error
 
 
-def draft(content: Any) -> tuple[Sweep, list[str]]:
-    """A sweep of what is right in a file, and what is wrong."""
-    config, faults = _mapping(content), []
-    space, constants = {}, {}
-    for name, spec in _mapping(config.get("parameters")).items():
-        if isinstance(spec, dict) and "value" in spec:
-            constants[name] = spec["value"]
-            continue
-        try:
-            space[name] = distribution(spec)
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
-            faults.append(f"parameters.{name}: {error}")
-    faults += _own_faults(config, space) if isinstance(content, dict) else []
-    said = {fault.partition(": ")[0] for fault in faults}  # what is said in words need not be said by the schema
-    faults += [fault for fault in schema_faults(content) if fault.partition(": ")[0] not in said]
-    metric = _mapping(config.get("metric"))
-    bands, eta = ((), 3.0) if faults else bands_of(config.get("early_terminate"))
-    sign = 1 if metric.get("goal") == "maximize" else -1
-    return Sweep(config, str(metric.get("name", "")), sign, space, constants, bands, eta), faults
+class SweepDraft:
+    """The content of a sweep file under examination.
+
+    Attributes:
+        faults: what is wrong, each with its key; an empty list if nothing is.
+        file: what is right, so that the rest can be checked further.
+    """
+
+    def __init__(self, content: Any) -> None:
+        self._config = _mapping(content)
+        self._metric = _mapping(self._config.get("metric"))
+        self._rule = _mapping(self._config.get("early_terminate"))
+        self.faults: list[str] = []
+        space, constants = self._parameters()
+        if isinstance(content, dict):
+            self._check_required(space)
+            self._check_unsupported()
+            self._check_command()
+        described = {_key_of(fault) for fault in self.faults}
+        for fault in schema_faults(content):
+            if _key_of(fault) not in described:  # our words are better than the schema's
+                self.faults.append(fault)
+        hyperband = Hyperband()
+        if not self.faults:
+            hyperband = Hyperband.from_config(self._config.get("early_terminate"))
+        sign = -1
+        if self._metric.get("goal") == "maximize":
+            sign = 1
+        metric = str(self._metric.get("name", ""))
+        self.file = SweepFile(self._config, metric, sign, space, constants, hyperband)
+
+    def _parameters(self) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
+        """What is searched, and what is constant."""
+        space = {}
+        constants = {}
+        for name, spec in _mapping(self._config.get("parameters")).items():
+            if isinstance(spec, dict) and "value" in spec:
+                constants[name] = spec["value"]
+                continue
+            try:
+                space[name] = to_distribution(spec)
+            except (ValueError, TypeError, KeyError, OverflowError) as error:
+                self.faults.append(f"parameters.{name}: {error}")
+        return space, constants
+
+    def _check_required(self, space: Mapping[str, BaseDistribution]) -> None:
+        """Check what W&B's schema leaves open."""
+        config = self._config
+        if "metric" not in config:
+            self.faults.append("metric: is required, such as {name: val/hmean, goal: maximize}")
+        elif isinstance(config["metric"], dict) and self._metric.get("goal") not in ("maximize", "minimize"):
+            self.faults.append("metric.goal: must be maximize or minimize (W&B minimizes if it is missing)")
+        if "method" in config and config["method"] not in METHODS:
+            self.faults.append("method: must be bayes, random or grid")
+        if "parameters" not in config:
+            self.faults.append("parameters: is required; nothing is searched")
+        if config.get("method") == "grid":
+            for name, distribution in space.items():
+                if not isinstance(distribution, CategoricalDistribution | IntDistribution):
+                    self.faults.append(f"parameters.{name}: a grid needs values")
+
+    def _check_unsupported(self) -> None:
+        """Check for what W&B's schema has and the embedded engine would ignore."""
+        unsupported = [key for key in _UNSUPPORTED_KEYS if key in self._config]
+        for key in _UNSUPPORTED_METRIC_KEYS:
+            if key in self._metric:
+                unsupported.append(f"metric.{key}")
+        for key in unsupported:
+            self.faults.append(f"{key}: is not supported by hmean; remove it")
+        if self._rule.get("strict") is True:
+            self.faults.append(
+                "early_terminate.strict: is not supported: a trial is judged by its best value so far; remove it"
+            )
+        if "min_iter" in self._rule and ("max_iter" in self._rule or "s" in self._rule):
+            self.faults.append("early_terminate: takes min_iter, or max_iter and s, not both")
+
+    def _check_command(self) -> None:
+        command = self._config.get("command") or DEFAULT_COMMAND
+        if isinstance(command, list | tuple):
+            for macro in unknown_macros(command):
+                known = ", ".join(known_macros())
+                self.faults.append(f"command: {macro} is not a macro of W&B; the macros are {known}, envvar:NAME")
+        if "${program}" in command and "program" not in self._config:
+            self.faults.append("program: is required, since command uses it")
 
 
-def schema_faults(config: Any) -> list[str]:
-    """What W&B's own schema refuses."""
+def schema_faults(content: Any) -> list[str]:
+    """What W&B's own schema does not accept."""
     schema = json.loads((files("hmean.search") / "wandb_sweep_schema.json").read_text(encoding="utf-8"))
     faults = []
-    for error in jsonschema.Draft7Validator(schema).iter_errors(config):
+    for error in jsonschema.Draft7Validator(schema).iter_errors(content):
         path = [str(part) for part in error.absolute_path]
-        if path[:1] == ["parameters"] and len(path) > 1 and error.validator == "anyOf":
-            faults.append(f"parameters.{path[1]}: {_spec_fault(config['parameters'][path[1]])}")
-            continue
-        for one in error.context if error.validator == "oneOf" else [error]:  # early_terminate, of one kind
-            message = "needs min_iter, or max_iter and s" if one.validator == "anyOf" else one.message
-            faults.append(": ".join([*filter(None, [".".join(map(str, one.absolute_path))]), message]))
+        if len(path) > 1 and path[0] == "parameters" and error.validator == "anyOf":
+            name = path[1]
+            faults.append(f"parameters.{name}: {describe_wrong_spec(content['parameters'][name])}")
+        elif error.validator == "oneOf":  # early_terminate, of which there is one kind
+            faults += [_describe(nested) for nested in error.context or ()]
+        else:
+            faults.append(_describe(error))
     return faults
 
 
-def _spec_fault(spec: Any) -> str:
-    if isinstance(spec, dict):
-        text = [k for k, v in spec.items() if isinstance(v, str) and k != "distribution" and _NUMBER.fullmatch(v)]
-        if text:
-            return f"{text[0]}: YAML reads {spec[text[0]]!r} as text; write 0.0005 or 5.0e-4"
-    return f"is none of W&B's parameters: {spec!r}"
+def _describe(error: jsonschema.ValidationError) -> str:
+    message = error.message
+    if error.validator == "anyOf":
+        message = "needs min_iter, or max_iter and s"
+    key = ".".join(str(part) for part in error.absolute_path)
+    if not key:
+        return message
+    return f"{key}: {message}"
 
 
-def _own_faults(config: Mapping[str, Any], space: Mapping[str, BaseDistribution]) -> list[str]:
-    """Checks that the schema lacks."""
-    metric, faults = _mapping(config.get("metric")), []
-    if "metric" not in config:
-        faults.append("metric: name what is to be raised, such as {name: val/hmean, goal: maximize}")
-    elif isinstance(config["metric"], dict) and metric.get("goal") not in ("maximize", "minimize"):
-        faults.append("metric.goal: say maximize or minimize (W&B minimizes where it is left out)")
-    if "method" in config and config["method"] not in ("bayes", "random", "grid"):
-        faults.append("method: bayes, random or grid")
-    faults += _unread(config, metric, _mapping(config.get("early_terminate")))
-    if "parameters" not in config:
-        faults.append("parameters: nothing is searched")
-    if config.get("method") == "grid":
-        endless = [
-            name for name, found in space.items() if not isinstance(found, CategoricalDistribution | IntDistribution)
-        ]
-        faults += [f"parameters.{name}: a grid needs values" for name in endless]
-    command, known = config.get("command") or COMMAND, ["env", "interpreter", "program", *_macros({})]
-    for part in command if isinstance(command, list | tuple) else ():
-        macro = re.fullmatch(r"\$\{(\w+)\}", str(part))
-        if macro and macro[1] not in known:
-            faults.append(f"command: {part} is no macro of W&B's; there are {', '.join(known)}, envvar:NAME")
-    if "${program}" in command and "program" not in config:
-        faults.append("program: is missing, and command uses it")
-    return faults
-
-
-def _unread(config: Mapping[str, Any], metric: Mapping[str, Any], rule: Mapping[str, Any]) -> list[str]:
-    """What W&B's schema has and hmean would not obey."""
-    unread = [key for key in ("job", "image_uri", "metrics", "scheduler", "controller") if key in config]
-    unread += [f"metric.{key}" for key in ("target", "impute", "impute_while_running") if key in metric]
-    faults = [f"{key}: hmean has no such thing; leave it out" for key in unread]
-    if rule.get("strict") is True:
-        faults.append("early_terminate.strict: a run is judged by its best value so far; leave it out")
-    if "min_iter" in rule and {"max_iter", "s"} & set(rule):
-        faults.append("early_terminate: takes min_iter, or max_iter and s, not both")
-    return faults
-
-
-def distribution(spec: Any) -> BaseDistribution:
-    """A searched parameter of W&B's as Optuna's distribution.
-
-    Raises:
-        ValueError: in words, if it has no meaning here.
-    """
-    if not isinstance(spec, dict) or "parameters" in spec:
-        raise ValueError("nested parameters do not reach a key=value command; write dotted names")
-    kind = spec.get("distribution") or ("categorical" if "values" in spec else "range")
-    if kind == "categorical":
-        if "probabilities" in spec:
-            raise ValueError("the embedded engine draws values with equal chances; leave probabilities out")
-        return CategoricalDistribution(spec["values"])
-    if kind not in ("range", "int_uniform", "uniform", "q_uniform", "log_uniform_values", "log_uniform"):
-        raise ValueError(f"the embedded engine cannot draw {kind}; take values or (int_, q_, log_)uniform(_values)")
-    numbers = [spec.get("min"), spec.get("max"), spec.get("q", 1)]
-    low, high, q = (v if isinstance(v, int | float) and not isinstance(v, bool) else math.nan for v in numbers)
-    if math.isnan(low + high + q):
-        raise ValueError(_spec_fault(spec))
-    if not math.isfinite(low + high) or not 0 < q < math.inf:
-        raise ValueError(f"min {low}, max {high} and q {q} must be finite, and q above 0")
-    whole = all(isinstance(v, int) for v in (low, high, q))
-    if low >= high or (kind == "q_uniform" and abs((high - low) / q - round((high - low) / q)) > 1e-9):
-        raise ValueError(f"min {low} must be below max {high}, by a multiple of q where there is one")
-    if kind == "int_uniform" or (kind in ("range", "q_uniform") and whole):
-        return IntDistribution(int(low), int(high), step=int(q))
-    if kind == "log_uniform":  # its bounds are exponents
-        low, high = math.exp(low), math.exp(high)
-    return FloatDistribution(low, high, log=kind.startswith("log_"), step=q if kind == "q_uniform" else None)
-
-
-def ends(found: Any) -> list[Any]:
-    """Every choice, or both ends of a range."""
-    return list(found.choices) if isinstance(found, CategoricalDistribution) else [found.low, found.high]
-
-
-def expand(command: Sequence[str], values: Mapping[str, Any], program: str, interpreter: str) -> list[str]:
-    """Fill in the macros of a command, as W&B's agent does."""
-    macros = _macros(values) | {"env": ["/usr/bin/env"], "interpreter": [interpreter], "program": [program]}
-    expanded = []
-    for part in command:
-        part = _ENVIRONMENT.sub(lambda found: os.environ.get(found[1], found[1]), part)
-        expanded += macros.get(part[2:-1], [part]) if part.startswith("${") and part.endswith("}") else [part]
-    return expanded
-
-
-def _macros(values: Mapping[str, Any]) -> dict[str, list[str]]:
-    plain = [f"{name}={value}" for name, value in values.items()]
-    return {
-        "args": [f"--{pair}" for pair in plain],
-        "args_no_hyphens": plain,
-        "args_no_boolean_flags": [f"--{k}" if v is True else f"--{k}={v}" for k, v in values.items() if v is not False],
-        "args_no_equals": [part for name, value in values.items() for part in (f"--{name}", str(value))],
-        "args_json": [json.dumps(dict(values))],
-        "args_append_hydra": [f"+{pair}" for pair in plain],
-        "args_override_hydra": [f"++{pair}" for pair in plain],
-    }
-
-
-def bands_of(rule: Mapping[str, Any] | None) -> tuple[tuple[int, ...], float]:
-    """Numbers of validations at which W&B's Hyperband looks, and its eta."""
-    if rule is None:
-        return (), 3.0
-    eta = float(rule.get("eta", 3))
-    if "max_iter" in rule:
-        found = [int(rule["max_iter"] / eta**i) for i in range(1, int(rule["s"]) + 1)]
-    else:
-        found = [int(rule["min_iter"] * eta**i) for i in range(100) if rule["min_iter"] * eta**i < 1e6]
-    return tuple(sorted({band for band in found if band >= 1})), eta
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why a run was stopped: its best value so far, what it had to reach, its rank among the comparable runs."""
-
-    rule: str
-    value: float
-    threshold: float
-    rank: int
-    comparable: int
-    validations: int
-
-
-def early_stop(
-    own: Sequence[float], others: Sequence[Sequence[float]], progress: float, *,
-    bands: Sequence[int] = (), eta: float = 3.0, floor: float | None = None,
-) -> Stop | None:  # fmt: skip
-    """Whether to stop a run.
-
-    W&B's rule (``strict: false``: the best so far counts), with guards: never the run that is best so far, not with
-    fewer than four comparable runs, not before 60 % of the schedule.
-
-    Args:
-        own: the objective at each validation, more is better.
-        others: those of the other runs, finished or not.
-        progress: share of its schedule that the run has behind it.
-        bands: see ``Sweep``; none: no rule but the floor.
-        eta: see ``Sweep``.
-        floor: a run whose best is below is stopped too.
-    """
-    if not own or progress < EARLIEST:
-        return None
-    best, seen = max(own), len(own)
-    comparable = [*(o for o in others if len(o) >= seen), own]
-    rank = 1 + sum(max(o[:seen]) > best for o in comparable)
-    if floor is not None and best < floor:
-        return Stop("floor", best, floor, rank, len(comparable), seen)
-    band = max((b for b in bands if b <= seen), default=None)
-    if band is None:
-        return None
-    reached = sorted((o[band - 1] for o in [*others, own] if len(o) >= band), reverse=True)
-    threshold = reached[int(len(reached) / eta)]
-    rank = 1 + sum(value > best for value in reached)
-    incumbent = best >= max((max(o) for o in others if o), default=-math.inf)
-    if incumbent or len(reached) < LEAST_COMPARABLE or best >= threshold:
-        return None
-    return Stop("early_terminate", best, threshold, rank, len(reached), seen)
+def _key_of(fault: str) -> str:
+    return fault.partition(": ")[0]
 
 
 def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+    if isinstance(value, dict):
+        return value
+    return {}

@@ -1,199 +1,270 @@
-"""Optuna's side of a sweep, and what an agent does with a slot of it.
-
-The slots of ``jobs/slots.py`` say what ran and what came of it; Optuna's study proposes values and mirrors the results.
-"""
+"""The trials of a sweep: what an agent runs for one, how far it is, and what came of it."""
 
 from __future__ import annotations
 
 import json
 import math
 import sys
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import optuna
-from optuna.trial import TrialState
-
 from hmean.errors import InputError
-from hmean.execute.slots import ENDED, NothingToDo, Queue, Slot, Task, patiently
-from hmean.runs.scores import Scores
-from hmean.search.sweepfile import Sweep, early_stop, expand
+from hmean.execute.agent import Agent, Attempt, NothingToDoError
+from hmean.execute.database import Database, patiently
+from hmean.execute.queue import Queue, TaskState
+from hmean.runs.metrics import EpochRow
+from hmean.runs.scores import ScoredPages, Scores
+from hmean.search.macros import expand
+from hmean.search.proposals import make_sampler, mirror, open_study, propose
+from hmean.search.records import (
+    SweepPlan,
+    Trial,
+    TrialPayload,
+    TrialQueue,
+    TrialResult,
+    trial_folder,
+)
+from hmean.search.stopping import StopReason, should_stop
+from hmean.search.sweepfile import SweepFile
 from hmean.types import Statistic
 
-# What a run's metrics.jsonl has, and the statistic of the pages behind it.
+# What a sweep can optimize, as named in metrics.jsonl, and the statistic of the pages behind it (None: not of pages).
 OBJECTIVES: dict[str, Statistic | None] = {
-    "val/hmean": "macro", "val/pooled_hmean": "pooled", "val/iou50_hmean": "iou50", "val/iou70_hmean": "iou70",
-    "val/precision": None, "val/recall": None, "train/loss": None,
-}  # fmt: skip
-_STATES = {"done": TrialState.COMPLETE, "stopped": TrialState.PRUNED, "failed": TrialState.FAIL}
+    "val/hmean": "macro",
+    "val/pooled_hmean": "pooled",
+    "val/iou50_hmean": "iou50",
+    "val/iou70_hmean": "iou70",
+    "val/precision": None,
+    "val/recall": None,
+    "train/loss": None,
+}
 _TUNE = "import sys; from hmean.commands.tune import run_folder; run_folder(*sys.argv[1:])"
-optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def command_of(sweep: Sweep, values: Mapping[str, Any], fixed: Sequence[str], folder: Path) -> list[str]:
-    """The command of one run: the file's, then what holds for every run, then its own folder."""
-    command = expand(sweep.command, {**sweep.constants, **values}, str(sweep.config.get("program")), sys.executable)
+def trial_command(file: SweepFile, values: Mapping[str, Any], overrides: Sequence[str], folder: Path) -> list[str]:
+    """The command that trains a trial.
+
+    Args:
+        file: the sweep file, whose command is filled in.
+        values: of the searched parameters.
+        overrides: key=value that hold for every training of the sweep.
+        folder: run folder of the trial.
+    """
+    command = expand(file.command, {**file.constants, **values}, file.program, sys.executable)
     own = [f"output_dir={folder.parent}", f"exp_name={folder.name}", "resume=auto"]
-    return [*command, "wandb=false", *fixed, *own]
+    return [*command, "wandb=false", *overrides, *own]
 
 
 def overrides_in(command: Sequence[str]) -> list[str]:
-    """The key=value of a command."""
+    """The key=value words of a command."""
     return [word for word in command if "=" in word or word.startswith("~")]
 
 
-def open_study(queue: Queue, sweep: Sweep) -> optuna.Study:
-    """The study, made if it is not there."""
-    storage = optuna.storages.RDBStorage(queue.url, engine_kwargs=queue.engine_options)
-    try:
-        return optuna.load_study(study_name=queue.name, storage=storage)
-    except KeyError:
-        goal = optuna.study.StudyDirection.MAXIMIZE if sweep.sign > 0 else optuna.study.StudyDirection.MINIMIZE
-        return optuna.create_study(storage=storage, study_name=queue.name, direction=goal)
+def tune_command(folder: Path, objective: Statistic) -> list[str]:
+    """The command that tunes a trained trial on its validation pages."""
+    return [sys.executable, "-c", _TUNE, str(folder), objective]
 
 
-def make_sampler(method: str, n: int, seed: int) -> optuna.samplers.BaseSampler:
-    """Bayes: multivariate TPE after max(4, n // 3) runs, the better quarter of them good (``docs/benchmarks.md``).
+def open_queue(database: Database, name: str) -> TrialQueue:
+    """The trials of a sweep; nothing is created."""
+    return Queue(database, name, TrialPayload, TrialResult)
 
-    Optuna's defaults make 12 runs nearly a random search: 10 runs to start with, and of up to 10 one that is good.
+
+class Sweep:
+    """A sweep that was started.
+
+    Attributes:
+        queue: its trials.
+        plan: what it was started with.
+        file: its sweep file.
+        study: Optuna's study of it.
+        folder: where the folders of its trials are.
     """
-    if method != "bayes":
-        return optuna.samplers.RandomSampler(seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        warnings.simplefilter("ignore", FutureWarning)  # gamma goes in Optuna 6, which we do not take
-        startup = max(4, n // 3)
-        return optuna.samplers.TPESampler(
-            n_startup_trials=startup, multivariate=True, constant_liar=True, gamma=lambda done: -(-done // 4), seed=seed
-        )
 
+    def __init__(self, queue: TrialQueue, plan: SweepPlan, folder: Path | None = None) -> None:
+        """Open it; ``folder`` is where the sweep is now, if not where the plan says."""
+        self.queue = queue
+        self.plan = plan
+        self.file = SweepFile.parse(plan.sweep, queue.name)
+        self.study = patiently(lambda: open_study(queue.database, queue.name, self.file), 60)
+        self.folder = folder or Path(plan.folder)
 
-def trial_of(study: optuna.Study, slot: int) -> optuna.Trial | None:
-    """The trial of a slot, to go on with."""
-    for trial in study.get_trials(deepcopy=False):
-        if trial.user_attrs.get("slot") == slot:
-            return optuna.Trial(study, trial._trial_id)  # noqa: SLF001 - there is no public name for it
-    return None
+    def trials(self) -> list[Trial]:
+        """All trials, in order."""
+        return patiently(self.queue.tasks)
 
+    def ranked(self) -> list[Trial]:
+        """The trials of the search that have a score, best first."""
+        return ranked(self.trials(), self.file.sign)
 
-def propose(study: optuna.Study, sweep: Sweep, slot: int, fixed: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for a slot; those of its trial if an agent that died had asked."""
-    if trial_of(study, slot) is None:
-        template = optuna.trial.create_trial(
-            state=TrialState.RUNNING, user_attrs={"slot": slot}, system_attrs={"fixed_params": dict(fixed)}
-        )
-        study.add_trial(template)
-    trial: Any = trial_of(study, slot)
-    return {name: trial._suggest(name, d) for name, d in sweep.space.items()}  # noqa: SLF001 - as study.ask does
+    def trial_folder(self, trial: Trial) -> Path:
+        """The run folder of a trial."""
+        return trial_folder(self.folder, trial.number)
 
-
-class Runs(Task):
-    """A sweep that was made, and what its agents do with a slot."""
-
-    def __init__(self, queue: Queue, about: Mapping[str, Any]) -> None:
-        self.queue, self.about = queue, about
-        self.sweep = Sweep.of(about["sweep"], queue.name)
-        self.study = patiently(lambda: open_study(queue, self.sweep), 60)
-        self._known: dict[str, Any] = {}
+    def work(self) -> None:
+        """Be an agent of this sweep until all trials have ended, or it is stopped."""
+        try:
+            Agent(self.queue, partial(TrialAttempt, self), self.plan.grace).work()
+        finally:
+            self.mirror()
 
     def mirror(self) -> None:
-        """Tell Optuna what has ended; called often, so that an agent that died in between does no harm."""
-        patiently(self._mirror)
+        """Tell Optuna what has ended; called often, so that an agent that died before it did does no harm."""
+        patiently(lambda: mirror(self.study, self.queue.tasks(), self.file.metric))
 
-    def _mirror(self) -> None:
-        for slot in self.queue.slots():
-            trial = trial_of(self.study, slot.slot) if slot.state in ENDED else None
-            if trial is None or self.study.trials[trial.number].state.is_finished():
-                continue
-            with suppress(optuna.exceptions.UpdateFinishedTrialError):  # another agent was faster
-                for row in slot.result.get("rows", ()):
-                    if self.sweep.metric in row:
-                        trial.report(row[self.sweep.metric], row["epoch"])
-                value = slot.result.get("value") if slot.state == "done" else None
-                self.study.tell(trial.number, value, _STATES[slot.state], skip_if_finished=True)
+    def propose(self, trial: Trial) -> dict[str, Any]:
+        """Values for a trial of the search."""
+        self.mirror()
+        self.study.sampler = make_sampler(self.file.method, self.plan.n, self.plan.seed + trial.number)
+        return patiently(lambda: propose(self.study, self.file, trial.number, trial.payload.params))
 
-    def folder(self, slot: Slot) -> Path:
-        """A run folder for each slot."""
-        return Path(self.about["folder"]) / f"slot_{slot.slot:02d}"
+    def values_of_rank(self, rank: int) -> dict[str, Any]:
+        """The values of the trial of a rank, 0 being the best.
 
-    def commands(self, slot: Slot) -> Iterator[list[str]]:
-        """Training, and the tuning of its thresholds on its cached maps."""
-        fixed, self._known = list(self.about["fixed"]), {}  # not what the slot before had
-        if (rank := slot.payload.get("confirms")) is None:
-            self.mirror()
-            self.study.sampler = make_sampler(
-                self.sweep.config["method"], self.about["n"], self.about["seed"] + slot.slot
-            )
-            values = patiently(lambda: propose(self.study, self.sweep, slot.slot, slot.payload["params"]))
-        else:
-            best = ranked(patiently(self.queue.slots), self.sweep.sign)
-            if rank >= len(best):
-                raise NothingToDo(f"no run to repeat: only {len(best)} with a score")
-            values, fixed = best[rank].result["params"], [*fixed, f"seed={self.about['seed'] + 1}"]
-        self._known = {"params": values, "agent": self.queue.owner}
-        command = command_of(self.sweep, values, fixed, self.folder(slot))
-        yield command
-        if self.about["tune_each"]:
-            yield [sys.executable, "-c", _TUNE, str(self.folder(slot)), str(OBJECTIVES[self.sweep.metric])]
+        Raises:
+            NothingToDoError: if fewer trials have a score.
+        """
+        best = self.ranked()
+        if rank >= len(best):
+            raise NothingToDoError(f"no trial to repeat: only {len(best)} with a score")
+        return best[rank].result.params
 
-    def progress(self, slot: Slot) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        """The rows so far, and whether a rule ends the run."""
-        rows = read_rows(self.folder(slot) / "metrics.jsonl")
-        known = {**self._known, "rows": rows}
-        epochs = self._known.get("params", {}).get("trainer.max_epochs", self.about["epochs"])
-        if slot.stage or not rows or rows[-1]["epoch"] + 1 >= epochs:
-            return known, None
-        others = [s for s in self.queue.slots() if s.slot != slot.slot and s.stage == 0]
-        sign = self.sweep.sign  # the rules know only more and less, the record what was measured
-        floor = None if self.about["floor"] is None else sign * self.about["floor"]
-        stop = early_stop(
-            self._history(rows), [self._history(s.result.get("rows", ())) for s in others],
-            (rows[-1]["epoch"] + 1) / epochs, bands=self.sweep.bands, eta=self.sweep.eta, floor=floor,
-        )  # fmt: skip
-        if stop is None:
-            return known, None
-        return known, {**asdict(stop), "value": sign * stop.value, "threshold": sign * stop.threshold}
+    def early_stop(self, trial: Trial, result: TrialResult) -> StopReason | None:
+        """Whether a rule stops a trial now, and which."""
+        if not result.rows:
+            return None
+        epochs_done = result.rows[-1].epoch + 1
+        epochs = self._epochs(result)
+        is_search = trial.stage == 0
+        if not is_search or epochs_done >= epochs:
+            return None
+        others = []
+        for other in self.queue.tasks():
+            if other.number != trial.number and other.stage == 0:
+                others.append(self._history(other.result))
+        floor = self.plan.floor
+        if floor is not None:
+            floor *= self.file.sign
+        reason = should_stop(
+            self._history(result),
+            others,
+            epochs_done / epochs,
+            hyperband=self.file.hyperband,
+            floor=floor,
+        )
+        if reason is not None and self.file.sign < 0:
+            return reason.negated()
+        return reason
 
-    def _history(self, rows: Sequence[Mapping[str, Any]]) -> list[float]:
-        return [self.sweep.sign * row[self.sweep.metric] for row in rows if self.sweep.metric in row]
+    def score(self, result: TrialResult, folder: Path) -> TrialResult:
+        """A result with its score: cross-fitted if the trial was tuned, else of the best epoch; and its pages.
 
-    def result(self, slot: Slot) -> dict[str, Any]:
-        """The score: cross-fitted if thresholds were tuned, else of the best epoch; with the pages behind it."""
-        known, _ = self.progress(slot)
-        history = self._history(known["rows"])
+        Raises:
+            InputError: if no epoch has a finite value of the objective.
+        """
+        history = self._history(result)
         if not history:
-            raise InputError(f"metrics.jsonl has no finite {self.sweep.metric}")
-        known["value"] = self.sweep.sign * max(history)
-        known["seconds"] = sum(row.get("seconds", 0.0) for row in known["rows"])
-        statistic = OBJECTIVES[self.sweep.metric]
-        files = [self.folder(slot) / name for name in ("scores.json", "cross_fitted/scores.json")]
-        if files[0].exists():
-            known["scored"] = _pages(Scores.read(files[0]))
-        if self.about["tune_each"] and statistic and files[1].exists():
-            crossed = Scores.read(files[1])
-            known |= {"untuned": known["value"], "value": crossed.hmean(statistic), "scored": _pages(crossed)}
-        return known
+            raise InputError(f"metrics.jsonl has no finite {self.file.metric}")
+        value = self.file.sign * max(history)
+        seconds = sum(row.seconds for row in result.rows)
+        result = result.model_copy(update={"value": value, "seconds": seconds})
+        scores = folder / "scores.json"
+        if scores.exists():
+            result = result.model_copy(update={"scored": _pages_of(Scores.read(scores))})
+        cross_fitted = folder / "cross_fitted" / "scores.json"
+        statistic = OBJECTIVES[self.file.metric]
+        if self.plan.tune_each and statistic is not None and cross_fitted.exists():
+            tuned = Scores.read(cross_fitted)
+            result = result.model_copy(
+                update={"untuned": value, "value": tuned.hmean(statistic), "scored": _pages_of(tuned)}
+            )
+        return result
+
+    def _epochs(self, result: TrialResult) -> float:
+        """How many epochs a trial is trained in all."""
+        searched = result.params.get("trainer.max_epochs")
+        if isinstance(searched, int | float):
+            return searched
+        return self.plan.epochs
+
+    def _history(self, result: TrialResult) -> list[float]:
+        """The objective at each validation; more is better."""
+        return [self.file.sign * value for value in result.history(self.file.metric)]
 
 
-def _pages(scores: Scores) -> dict[str, Any]:
-    values = scores.to_json()
-    return {"cleval": {"characters": scores.cleval.characters}, "pages": values["pages"]}
+class TrialAttempt(Attempt[TrialResult]):
+    """One attempt at a trial: its training, then its tuning on the maps that the training cached."""
+
+    def __init__(self, sweep: Sweep, trial: Trial) -> None:
+        self.folder = sweep.trial_folder(trial)
+        self._sweep = sweep
+        self._trial = trial
+        self._begun = TrialResult()
+        self._stop: StopReason | None = None
+
+    def commands(self) -> Iterator[Sequence[str]]:
+        """Training and tuning."""
+        sweep = self._sweep
+        overrides = list(sweep.plan.overrides)
+        rank = self._trial.payload.confirms
+        if rank is None:
+            values = sweep.propose(self._trial)
+        else:
+            values = sweep.values_of_rank(rank)
+            overrides.append(f"seed={sweep.plan.seed + 1}")
+        self._begun = TrialResult(params=values, agent=sweep.queue.owner)
+        yield trial_command(sweep.file, values, overrides, self.folder)
+        objective = OBJECTIVES[sweep.file.metric]
+        if sweep.plan.tune_each and objective is not None:
+            yield tune_command(self.folder, objective)
+
+    def known(self) -> TrialResult:
+        """The values, and the epochs so far."""
+        return self._begun.model_copy(update={"rows": read_rows(self.folder / "metrics.jsonl")})
+
+    def must_stop(self) -> bool:
+        """Whether a rule stops the trial now."""
+        self._stop = self._sweep.early_stop(self._trial, self.known())
+        return self._stop is not None
+
+    def result(self, *, was_stopped: bool) -> TrialResult:
+        """The score, with the pages behind it."""
+        result = self._sweep.score(self.known(), self.folder)
+        if was_stopped:
+            result = result.model_copy(update={"stop": self._stop})
+        return result
 
 
-def ranked(slots: Sequence[Slot], sign: int) -> list[Slot]:
-    """The runs of the search that have a score, best first."""
-    return sorted((s for s in slots if s.state == "done" and s.stage == 0), key=lambda s: -sign * s.result["value"])
+def ranked(trials: Sequence[Trial], sign: int) -> list[Trial]:
+    """The trials of the search that have a score, best first; ``sign`` is -1 if less is better."""
+    scored = [trial for trial in trials if trial.state == TaskState.DONE and trial.stage == 0]
+    return sorted(scored, key=lambda trial: -sign * trial.result.score)
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Rows of a ``metrics.jsonl`` that another process is writing; what is not finite is left out."""
+def read_rows(path: Path) -> list[EpochRow]:
+    """The rows of a ``metrics.jsonl`` that another process is writing; values that are not finite are left out."""
+    if not path.exists():
+        return []
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for line in path.read_text(encoding="utf-8").splitlines():
         with suppress(json.JSONDecodeError):
-            row = json.loads(line)
-            rows.append({k: v for k, v in row.items() if not isinstance(v, float) or math.isfinite(v)})
+            numbers = _finite_numbers(json.loads(line))
+            numbers.setdefault("seconds", 0.0)  # a program of the user's own need not say
+            rows.append(EpochRow.parse(numbers, path))
     return rows
+
+
+def _finite_numbers(row: Mapping[str, Any]) -> dict[str, int | float]:
+    numbers = {}
+    for name, value in row.items():
+        if isinstance(value, int | float) and math.isfinite(value):
+            numbers[name] = value
+    return numbers
+
+
+def _pages_of(scores: Scores) -> ScoredPages:
+    """What of a scores.json is needed to compare its pages with those of another."""
+    return ScoredPages(pages=scores.pages)

@@ -1,0 +1,100 @@
+"""The figures of a sweep's report: parallel coordinates, slices along each parameter, learning curves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from hmean.reports.figures import STYLE, svg_of
+from hmean.reports.sweep_record import TrialEntry
+
+COLOUR = "#1f6f8b"
+Floats = NDArray[np.float64]
+
+
+def draw_trials(parameters: Sequence[str], trials: Sequence[TrialEntry], metric: str) -> list[str]:
+    """The three figures as SVG; the darker a line, the better the trial.
+
+    Args:
+        parameters: dotted keys of what was searched.
+        trials: those that have a score.
+        metric: name of the objective.
+    """
+    scores = np.array([trial.value for trial in trials], float)
+    opacities = 0.15 + 0.85 * (scores - scores.min()) / max(float(np.ptp(scores)), 1e-12)
+    columns = {}
+    for key in parameters:
+        columns[key.rpartition(".")[2]] = [trial.params.get(key) for trial in trials]
+    with mpl.rc_context(STYLE):
+        figures = [
+            _parallel_coordinates(columns, scores, opacities, metric),
+            _slices(columns, scores),
+            _learning_curves(trials, opacities, metric),
+        ]
+        return [svg_of(figure) for figure in figures]
+
+
+def _parallel_coordinates(columns: dict[str, list[Any]], scores: Floats, opacities: Floats, metric: str) -> Figure:
+    axes = [_scaled(values) for values in columns.values()]
+    axes.append(_scaled(scores.tolist()))
+    figure = Figure(figsize=(10, 2.8), layout="constrained")
+    panel = figure.subplots()
+    for line, opacity in zip(np.stack(axes, axis=1), opacities, strict=True):
+        panel.plot(line, color=COLOUR, alpha=float(opacity))
+    panel.set_xticks(range(len(axes)), [*columns, metric])
+    panel.set_yticks([])
+    return figure
+
+
+def _slices(columns: dict[str, list[Any]], scores: Floats) -> Figure:
+    figure = Figure(figsize=(2.8 * len(columns), 2.6), layout="constrained")
+    panels = figure.subplots(1, len(columns), squeeze=False)[0]
+    for panel, (name, values) in zip(panels, columns.items(), strict=True):
+        if _are_numbers(values):
+            panel.plot(values, scores, "o", markersize=4, color=COLOUR)
+            if _is_wide(np.array(values)):
+                panel.set_xscale("log")
+        else:
+            panel.plot([str(value) for value in values], scores, "o", markersize=4, color=COLOUR)
+        panel.set_title(name, fontsize=9)
+        panel.tick_params(axis="x", rotation=30)
+    return figure
+
+
+def _learning_curves(trials: Sequence[TrialEntry], opacities: Floats, metric: str) -> Figure:
+    figure = Figure(figsize=(10, 2.8), layout="constrained")
+    panel = figure.subplots()
+    for trial, opacity in zip(trials, opacities, strict=True):
+        epochs = [point.epoch for point in trial.curve]
+        values = [point.value for point in trial.curve]
+        panel.plot(epochs, values, marker=".", color=COLOUR, alpha=float(opacity))
+    panel.set(xlabel="epoch", ylabel=metric)
+    return figure
+
+
+def _are_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float) for value in values)
+
+
+def _is_wide(values: Floats) -> bool:
+    """Whether numbers are better shown by their logarithm."""
+    return bool(values.min() > 0 and values.max() / values.min() > 3)
+
+
+def _scaled(values: Sequence[Any]) -> Floats:
+    """0 to 1 from the smallest to the largest; words count by their place in the alphabet."""
+    if _are_numbers(values):
+        numbers = np.array(values, float)
+    else:
+        words = [str(value) for value in values]
+        alphabet = sorted(set(words))
+        numbers = np.array([alphabet.index(word) for word in words], float)
+    if _is_wide(numbers):
+        numbers = np.log(numbers)
+    scaled: Floats = (numbers - numbers.min()) / max(float(np.ptp(numbers)), 1e-12)
+    return scaled
