@@ -18,7 +18,7 @@ from hmean.types import Points
 Matrix = NDArray[np.float64]  # (3, 3)
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
 FINER = 1.25  # a view is interpolated from pixels at least so much finer than its own, where the page has them
-_HORIZON = 1e-9  # least depth at which a point still has an image
+HORIZON = 1e-9  # least depth at which a point still has an image
 
 
 def translation(dx: float, dy: float) -> Matrix:
@@ -53,16 +53,30 @@ def transform(matrix: Matrix, points: Points) -> Points:
         return points.copy()
     mapped = points @ matrix[:, :2].T + matrix[:, 2]
     depth = mapped[:, 2:]
-    if depth.min() <= _HORIZON:
+    if depth.min() <= HORIZON:
         raise ValueError("a point lies behind the horizon of the view")
     return mapped[:, :2] / depth
+
+
+def corners(width: float, height: float) -> Points:
+    """Corners (4, 2) of the rectangle from (0, 0) to (width, height), clockwise on the screen."""
+    return np.array([[0.0, 0.0], [width, 0.0], [width, height], [0.0, height]])
+
+
+def homogeneous_corners(width: float, height: float) -> NDArray[np.float64]:
+    """The same corners as homogeneous points (4, 3), for matrices that may map them behind the horizon."""
+    return np.column_stack([corners(width, height), np.ones(4)])
 
 
 # --- warping ----------------------------------------------------------------------------------------------------------
 
 
 def warp(
-    image: NDArray[Any], matrix: Matrix, width: int, height: int, fill: tuple[int, ...] = (0, 0, 0)
+    image: NDArray[Any],
+    matrix: Matrix,
+    width: int,
+    height: int,
+    fill: tuple[int, ...] = (0, 0, 0),
 ) -> NDArray[Any]:
     """The view of an image on a canvas, resampled once.
 
@@ -128,18 +142,24 @@ def _whole_pixel_place(image: NDArray[Any], matrix: Matrix) -> _Place | None:
     return _Place(*(int(value) for value in rounded))
 
 
-def _cut_to_view(image: NDArray[Any], matrix: Matrix, width: int, height: int) -> tuple[NDArray[Any], Matrix]:
+def _cut_to_view(
+    image: NDArray[Any],
+    matrix: Matrix,
+    width: int,
+    height: int,
+) -> tuple[NDArray[Any], Matrix]:
     """The part of ``image`` that the view shows, with a margin that is blended into it; and the part's matrix."""
-    corners = np.array([[0, 0, 1], [width, 0, 1], [width, height, 1], [0, height, 1]])
-    on_image = corners @ np.linalg.inv(matrix).T
+    on_image = homogeneous_corners(width, height) @ np.linalg.inv(matrix).T
     depth = on_image[:, 2:]
-    if depth.min() <= _HORIZON:
+    if depth.min() <= HORIZON:
         return image, matrix
     on_image = on_image[:, :2] / depth
     margin = 4 + 2 * np.ptp(on_image, axis=0) / min(width, height)
+    low = np.floor(on_image.min(axis=0) - margin)
+    high = np.ceil(on_image.max(axis=0) + margin)
     size = image.shape[1::-1]
-    left, top = np.clip(np.floor(on_image.min(axis=0) - margin), 0, size).astype(int)
-    right, bottom = np.clip(np.ceil(on_image.max(axis=0) + margin), 0, size).astype(int)
+    left, top = np.clip(low, 0, size).astype(int)
+    right, bottom = np.clip(high, 0, size).astype(int)
     return image[top:bottom, left:right], matrix @ translation(left, top)
 
 
@@ -174,7 +194,14 @@ def _resize(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
-def _paste(image: NDArray[Any], left: int, top: int, width: int, height: int, fill: tuple[int, ...]) -> NDArray[Any]:
+def _paste(
+    image: NDArray[Any],
+    left: int,
+    top: int,
+    width: int,
+    height: int,
+    fill: tuple[int, ...],
+) -> NDArray[Any]:
     """A canvas with the image's top-left corner at (left, top)."""
     x0 = max(left, 0)
     y0 = max(top, 0)
@@ -199,10 +226,24 @@ def area(polygon: Points) -> float:
     return abs(twice) / 2
 
 
-def min_area_rect(points: NDArray[Any]) -> tuple[tuple[float, float], tuple[float, float], float]:
-    """Smallest rotated rectangle around points (n, 2): centre, (width, height), angle in degrees."""
-    (cx, cy), (width, height), angle = cv2.minAreaRect(np.ascontiguousarray(points, dtype=np.float32))
-    return (float(cx), float(cy)), (float(width), float(height)), float(angle)
+class RotatedRect(NamedTuple):
+    """A rectangle as OpenCV describes it.
+
+    Attributes:
+        centre: x and y.
+        size: width and height.
+        angle: from the x axis to the side called width, degrees, clockwise on the screen.
+    """
+
+    centre: tuple[float, float]
+    size: tuple[float, float]
+    angle: float
+
+
+def min_area_rect(points: NDArray[Any]) -> RotatedRect:
+    """Smallest rotated rectangle around points (n, 2)."""
+    (x, y), (width, height), angle = cv2.minAreaRect(np.ascontiguousarray(points, dtype=np.float32))
+    return RotatedRect((float(x), float(y)), (float(width), float(height)), float(angle))
 
 
 def clamp(points: Points, width: float, height: float) -> Points:

@@ -199,7 +199,15 @@ def _run_split(options: argparse.Namespace) -> int:
     return 0
 
 
-def split(labels: Path, out: Path, *, k: int, holdout: float, seed: int, overwrite: bool) -> SplitResult:
+def split(
+    labels: Path,
+    out: Path,
+    *,
+    k: int,
+    holdout: float,
+    seed: int,
+    overwrite: bool,
+) -> SplitResult:
     """Deal the pages of a label set to folds, and write ``splits.json``.
 
     Raises:

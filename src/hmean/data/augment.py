@@ -73,14 +73,20 @@ class Augment:
         return geometry.scaling(scale_x, scale_y)
 
     def _move_corners(self, rng: Generator, page_width: int, page_height: int) -> Matrix:
-        corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], dtype=np.float32)
+        corners = geometry.corners(1, 1).astype(np.float32)
         moves = rng.uniform(-self.perspective, self.perspective, (4, 2)).astype(np.float32)
         size = np.array([page_width, page_height], dtype=np.float32)
         moved = cv2.getPerspectiveTransform(corners * size, (corners + moves) * size)
         return np.asarray(moved, dtype=np.float64)
 
 
-def training_page(rng: Generator, page_width: int, page_height: int, long_side: int, augment: Augment) -> PageView:
+def training_page(
+    rng: Generator,
+    page_width: int,
+    page_height: int,
+    long_side: int,
+    augment: Augment,
+) -> PageView:
     """A whole page on a long_side x long_side canvas (rounded up to the stride), augmented about its centre."""
     side = round_up_to_stride(long_side)
     scale = long_side / max(page_width, page_height)
@@ -118,10 +124,12 @@ def training_crop(
             on the page.
         augment: ranges of the augmentation.
     """
-    scale = math.exp(rng.uniform(math.log(long_side[0]), math.log(long_side[1]))) / max(page_width, page_height)
+    shortest, longest = long_side
+    drawn_side = math.exp(rng.uniform(math.log(shortest), math.log(longest)))
+    scale = drawn_side / max(page_width, page_height)
     matrix = geometry.scaling(scale, scale) @ augment.sample(rng, page_width, page_height)
     anchor, place = _anchor(rng, page_width, page_height, words, crop, near_text)
-    corners = [[0, 0], [page_width, 0], [page_width, page_height], [0, page_height]]
+    corners = geometry.corners(page_width, page_height)
     mapped = geometry.transform(matrix, np.vstack([anchor, corners]))
     page_low = mapped[1:].min(axis=0)
     page_high = mapped[1:].max(axis=0)
@@ -136,7 +144,12 @@ def training_crop(
 
 
 def _anchor(
-    rng: Generator, page_width: int, page_height: int, words: Polygons, crop: int, near_text: float
+    rng: Generator,
+    page_width: int,
+    page_height: int,
+    words: Polygons,
+    crop: int,
+    near_text: float,
 ) -> tuple[Points, Points]:
     """A point of the page (2,), and where it is to lie in the window (2,)."""
     if len(words) > 0 and rng.random() < near_text:

@@ -93,7 +93,12 @@ class PagesModule(pl.LightningDataModule):
         return self.trainer.global_rank, self.trainer.world_size
 
 
-def eval_loader(dataset: EvalDataset, batch_size: int, workers: int, positions: Sequence[int]) -> DataLoader[Any]:
+def eval_loader(
+    dataset: EvalDataset,
+    batch_size: int,
+    workers: int,
+    positions: Sequence[int],
+) -> DataLoader[Any]:
     """Batches of whole pages (``PageBatch``), in the order of ``positions``."""
     return DataLoader(
         Subset(dataset, positions),

@@ -212,9 +212,11 @@ def collate_eval(items: list[WholePage | UnreadablePage], fill: tuple[int, int, 
     pages = [item for item in items if isinstance(item, WholePage)]
     height = max((page.image.shape[1] for page in pages), default=0)
     width = max((page.image.shape[2] for page in pages), default=0)
-    images = torch.tensor(fill, dtype=torch.uint8).view(1, 3, 1, 1).repeat(len(pages), 1, height, width)
+    colour = torch.tensor(fill, dtype=torch.uint8).view(1, 3, 1, 1)
+    images = colour.repeat(len(pages), 1, height, width)
     for image, page in zip(images, pages, strict=True):
-        image[:, : page.image.shape[1], : page.image.shape[2]] = page.image
+        _, page_height, page_width = page.image.shape
+        image[:, :page_height, :page_width] = page.image
     return PageBatch(
         images=images,
         positions=[page.position for page in pages],

@@ -30,7 +30,14 @@ class Splits(Record):
     fold: dict[str, FoldNumber | None] = Field(description="fold of each page, from 0 to k - 1; null: held out")
 
 
-def write_splits(path: Path, labels: LabelSet, *, k: int, holdout: float, seed: int) -> NDArray[np.int64]:
+def write_splits(
+    path: Path,
+    labels: LabelSet,
+    *,
+    k: int,
+    holdout: float,
+    seed: int,
+) -> NDArray[np.int64]:
     """Deal the pages of a label set to folds, alike in text density and page size, and write ``splits.json``.
 
     Returns:
@@ -135,7 +142,11 @@ def fold_of(
     return folds
 
 
-def _deal(contents: NDArray[np.float64], order: Sequence[int], shares: NDArray[np.float64]) -> NDArray[np.int64]:
+def _deal(
+    contents: NDArray[np.float64],
+    order: Sequence[int],
+    shares: NDArray[np.float64],
+) -> NDArray[np.int64]:
     """Deal groups to parts so that every part comes near its share of everything.
 
     Args:

@@ -33,7 +33,14 @@ class EpochSampler(Sampler[SampleKey]):
     """
 
     def __init__(
-        self, pages: int, *, seed: int, views_per_page: int = 1, rank: int = 0, world: int = 1, epoch: int = 0
+        self,
+        pages: int,
+        *,
+        seed: int,
+        views_per_page: int = 1,
+        rank: int = 0,
+        world: int = 1,
+        epoch: int = 0,
     ) -> None:
         self.samples = pages * views_per_page
         self.seed = seed

@@ -96,7 +96,13 @@ def make_targets(
 
 
 @njit(cache=True, nogil=True)
-def _shrink_distances(points: Points, offsets: Ints, ignore: Flags, shrink_ratio: float, min_side: float) -> Floats:
+def _shrink_distances(
+    points: Points,
+    offsets: Ints,
+    ignore: Flags,
+    shrink_ratio: float,
+    min_side: float,
+) -> Floats:
     """D of each word (K,), in pixels; ``IGNORED`` for one that is ignored or too small."""
     distances = np.full(len(ignore), IGNORED)
     for k in range(len(ignore)):

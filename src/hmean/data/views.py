@@ -41,10 +41,9 @@ class PageView:
     def shrink(self) -> int:
         """How far a page may be shrunk when decoded (1, 2, 4 or 8) and still be finer than the view everywhere."""
         to_page = self.to_page
-        corners = np.array([[0, 0, 1], [self.width, 0, 1], [self.width, self.height, 1], [0, self.height, 1]])
-        on_page = corners @ to_page.T  # (4, 3), homogeneous
+        on_page = geometry.homogeneous_corners(self.width, self.height) @ to_page.T
         depth = on_page[:, 2, None, None]
-        if depth.min() <= 1e-9:
+        if depth.min() <= geometry.HORIZON:
             return 1
         # The derivative of page pixels by view pixels at each corner (4, 2, 2); its least singular value is the number
         # of page pixels for a view pixel in the direction where they are fewest.

@@ -136,7 +136,15 @@ def _are_quads(lines: Sequence[_Line]) -> bool:
     return 2 * quads > len(lines)
 
 
-def _parse_word(name: str, line: _Line, *, are_quads: bool, width: int, height: int, faults: list[str]) -> Word | None:
+def _parse_word(
+    name: str,
+    line: _Line,
+    *,
+    are_quads: bool,
+    width: int,
+    height: int,
+    faults: list[str],
+) -> Word | None:
     where = f"{name}: line {line.number}"
     if are_quads:
         needed = _QUAD_NUMBERS

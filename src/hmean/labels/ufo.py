@@ -161,7 +161,12 @@ def _was_unreadable(entry: dict[str, Any]) -> bool:
     return entry["img_w"] is None and entry["img_h"] is None
 
 
-def _parse_side(name: str, key: str, entry: dict[str, Any], faults: list[str]) -> int:
+def _parse_side(
+    name: str,
+    key: str,
+    entry: dict[str, Any],
+    faults: list[str],
+) -> int:
     side: Any = entry.get(key)
     is_number = isinstance(side, int | float) and not isinstance(side, bool)
     if is_number and 1 <= side < _LONGEST_SIDE and side == int(side):
@@ -170,7 +175,14 @@ def _parse_side(name: str, key: str, entry: dict[str, Any], faults: list[str]) -
     return _LONGEST_SIDE  # so that the words can still be checked
 
 
-def _parse_word(name: str, word_id: str, word: Any, width: int, height: int, faults: list[str]) -> Word | None:
+def _parse_word(
+    name: str,
+    word_id: str,
+    word: Any,
+    width: int,
+    height: int,
+    faults: list[str],
+) -> Word | None:
     where = f"{name}: word {word_id}"
     if not isinstance(word, dict):
         faults.append(f"{where}: is not an object")

@@ -50,7 +50,13 @@ def make_page(
     )
 
 
-def check_polygon(where: str, points: Any, width: int, height: int, faults: list[str]) -> Points | None:
+def check_polygon(
+    where: str,
+    points: Any,
+    width: int,
+    height: int,
+    faults: list[str],
+) -> Points | None:
     """Turn the points of a label file into a polygon (n, 2).
 
     Args:
