@@ -18,7 +18,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from hmean.commands import report
+from hmean.reports.run import write_run_report
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -37,7 +37,7 @@ def main() -> None:
         with served_studio(run) as url:
             save(studio(browser, url), IMAGES / "studio.png")
         page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(report.run([run]).resolve().as_uri())
+        page.goto(write_run_report([run]).resolve().as_uri())
         save(page.screenshot(), IMAGES / "report.png")
         browser.close()
 

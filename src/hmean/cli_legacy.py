@@ -256,8 +256,6 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """Compose the config of a job and run it."""
     if paths and command not in ("predict", "report", "ensemble", "campaign", "export", "studio"):
         raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
-    if command == "report":
-        return _report(paths, overrides)
     if command in ("train", "lr_find", "crossval", "campaign", "export"):
         _need(command, "torch", "lightning", "timm", *(["optuna"] if command == "campaign" else []))
     if command == "export":
@@ -355,19 +353,6 @@ def _need(command: str, *packages: str, extra: str = "train") -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise InputError(f"hmean {command} needs {', '.join(missing)}; install with: pip install 'hmean[{extra}]'")
-
-
-def _report(paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.commands import report  # noqa: PLC0415
-
-    target = None
-    for override in overrides:
-        key, _, value = override.partition("=")
-        if key != "output":
-            raise InputError(f"{override}: hmean report takes run folders, exported files and output=FILE")
-        target = Path(value)
-    print(report.run([Path(path) for path in paths], target))
-    return 0
 
 
 def _score_table(record: dict[str, Any]) -> str:

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 
 from hmean.cli import main
-from hmean.commands.report import open_reported, rank, read_scores
 from hmean.files import write_json
 from hmean.inference.checkpoints import load_checkpoint
 from hmean.inference.metadata import read_about
-from hmean.reports.figures import effects, held
+from hmean.postprocess.parameters import READ_WITH
+from hmean.reports.run import open_reported
+from hmean.reports.score_tables import ScoreRow, rank, read_rows
+from hmean.reports.tuning_figures import effects, grid_along
 from hmean.runs.pictures import save_picture
+from hmean.tuning.result import TuneResult
 from hmean.types import Page, Polygons
 from support.pages import drawn_page
 from support.planted import plant_run
@@ -56,28 +59,34 @@ def test_a_report_of_400_pages_is_under_5_mb_however_noisy_the_pages(tuned_run):
     assert len(html.encode()) < 5_000_000
 
 
+def rows_of(run: Path) -> list[ScoreRow]:
+    reported = open_reported(run)
+    return read_rows(reported.folder, reported.model, reported.config)
+
+
 def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
-    (table,) = rank(read_scores(open_reported(tuned_run)))
-    assert table["base"]["folder"] == "run"
-    changes = {row["folder"]: row["change"].macro.difference for row in table["rows"] if "change" in row}
-    tuned = json.loads((tuned_run / "tuned.json").read_text())
-    assert changes == {"run/cross_fitted": pytest.approx(tuned["cross_fitted"]["gain"])}
+    (table,) = rank(rows_of(tuned_run))
+    assert table.base.name == "run"
+    changes = {row.name: row.change.macro.difference for row in table.rows if row.change is not None}
+    tuned = TuneResult.read(tuned_run / "tuned.json")
+    assert changes == {"run/cross_fitted": pytest.approx(tuned.cross_fitted.gain)}
 
 
-def test_a_knob_of_the_other_growth_rule_is_drawn_under_that_rule(tuned_run):
-    tuned = json.loads((tuned_run / "tuned.json").read_text())
-    used = {"ratio": "unclip_ratio", "inverse": "inverse_r"}[tuned["after"]["postprocess"]["unclip"]]
+def test_a_parameter_of_the_other_unclip_mode_is_drawn_under_that_mode(tuned_run):
+    tuned = TuneResult.read(tuned_run / "tuned.json")
+    chosen = tuned.after.postprocess
+    used = READ_WITH[chosen.unclip]
     other = ({"unclip_ratio", "inverse_r"} - {used}).pop()
-    by_axis = {entry["axis"]: entry for entry in effects(tuned)}
-    assert by_axis[used]["chosen"] == tuned["after"]["postprocess"][used]
-    assert by_axis[other]["chosen"] is None
-    for axis, rule in (("unclip_ratio", "ratio"), ("inverse_r", "inverse")):
-        rows = [row["postprocess"] for row in held(tuned, axis)]
-        assert {row["unclip"] for row in rows} == {rule}
-        assert len({row[axis] for row in rows}) == len(rows) >= 3
-        assert len({(row["thresh"], row["box_thresh"]) for row in rows}) == 1
+    by_parameter = {effect.parameter: effect for effect in effects(tuned)}
+    assert by_parameter[used].chosen == getattr(chosen, used)
+    assert by_parameter[other].chosen is None
+    for name, unclip in (("unclip_ratio", "ratio"), ("inverse_r", "inverse")):
+        rows = [row.postprocess for row in grid_along(tuned, name)]
+        assert {row.unclip for row in rows} == {unclip}
+        assert len({getattr(row, name) for row in rows}) == len(rows) >= 3
+        assert len({(row.thresh, row.box_thresh) for row in rows}) == 1
     assert main(["report", str(tuned_run)]) == 0
-    assert f"{other}, were unclip" in (tuned_run / "report.html").read_text()
+    assert f"{other}, if unclip were" in (tuned_run / "report.html").read_text()
 
 
 def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(tuned_run, ink, tmp_path):
@@ -96,7 +105,7 @@ def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(tuned_ru
         "run/cross_fitted": "",
         "run/exported/ink/evaluate_val": "of ink.onnx, other weights",
     }
-    assert {row["folder"]: row["note"] for row in read_scores(open_reported(run))} == notes
+    assert {row.name: row.note for row in rows_of(run)} == notes
     assert main(["report", str(run)]) == 0
     html = (run / "report.html").read_text()
     assert "Worst pages of val (exported/ink/evaluate_val)" in html

@@ -91,6 +91,8 @@ WITHOUT_TORCH = [
     "runs.pictures",
     "reports.sweep",
     "reports.figures",
+    "reports.run",
+    "reports.tuning_figures",
     "commands.data",
     "commands.report",
     "commands.studio",

@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from hmean import plugins
-from hmean.commands import evaluate, report
+from hmean.commands import evaluate
 from hmean.data.cache import PageCache
 from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EvalDataset, TrainDataset
@@ -18,6 +18,7 @@ from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.images import decode
 from hmean.inference.checkpoints import load_checkpoint, load_weights
+from hmean.reports.run import write_run_report
 from hmean.runs.carried import Carried
 from hmean.runs.folder import RunFolder, open_run
 from hmean.runs.manifest import Manifest
@@ -76,7 +77,7 @@ def run(config: Config) -> RunFolder:
         values["evaluate_on"] = "val"
         values["models"] = carried_models(checkpoint)  # with its thresholds, if they were tuned
         evaluate.run(Config.model_validate(values), checkpoint, folder.path)
-        print(report.run([folder.path]))
+        print(write_run_report([folder.path]))
     return folder
 
 

@@ -10,10 +10,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
+from hmean.reports.page import render, render_text
 from hmean.runs.comparison import compare, open_result
 from hmean.runs.scores import Scores
 
@@ -31,10 +30,8 @@ def run(folder: Path, lang: str = "en") -> Path:
     sections = [{**empty, **part} for part in report.sections()]
     page = {"title": report.say("title", name=folder.name), "lang": lang, "sections": sections}
     stem = "report" if lang == "en" else f"report.{lang}"
-    for kind in ("md", "html"):
-        source = (files("hmean.reports") / "templates" / f"campaign.{kind}.j2").read_text(encoding="utf-8")
-        environment = jinja2.Environment(autoescape=kind == "html", undefined=jinja2.StrictUndefined, trim_blocks=True)  # noqa: S701 - Markdown is no HTML
-        write_text(folder / f"{stem}.{kind}", environment.from_string(source).render(page))
+    write_text(folder / f"{stem}.md", render_text("campaign.md.j2", **page))
+    write_text(folder / f"{stem}.html", render("campaign.html.j2", **page))
     return folder / f"{stem}.html"
 
 

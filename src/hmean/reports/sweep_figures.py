@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -10,15 +11,29 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from hmean.reports.figures import STYLE, svg_of
+from hmean.reports.figures import ACCENT, STYLE, small_figure, svg_of
 from hmean.reports.sweep_record import TrialEntry
 
-COLOUR = "#1f6f8b"
 Floats = NDArray[np.float64]
 
 
-def draw_trials(parameters: Sequence[str], trials: Sequence[TrialEntry], metric: str) -> list[str]:
-    """The three figures as SVG; the darker a line, the better the trial.
+@dataclass(frozen=True)
+class SweepFigures:
+    """The figures as SVG; the darker a line, the better the trial.
+
+    Attributes:
+        parallel: all parameters and the score, a line for each trial.
+        slices: the score along each parameter.
+        curves: the learning curves.
+    """
+
+    parallel: str
+    slices: Sequence[str]
+    curves: str
+
+
+def draw_trials(parameters: Sequence[str], trials: Sequence[TrialEntry], metric: str) -> SweepFigures:
+    """Draw a sweep.
 
     Args:
         parameters: dotted keys of what was searched.
@@ -31,12 +46,10 @@ def draw_trials(parameters: Sequence[str], trials: Sequence[TrialEntry], metric:
     for key in parameters:
         columns[key.rpartition(".")[2]] = [trial.params.get(key) for trial in trials]
     with mpl.rc_context(STYLE):
-        figures = [
-            _parallel_coordinates(columns, scores, opacities, metric),
-            _slices(columns, scores),
-            _learning_curves(trials, opacities, metric),
-        ]
-        return [svg_of(figure) for figure in figures]
+        parallel = svg_of(_parallel_coordinates(columns, scores, opacities, metric))
+        slices = [svg_of(_slice(name, values, scores)) for name, values in columns.items()]
+        curves = svg_of(_learning_curves(trials, opacities, metric))
+    return SweepFigures(parallel, slices, curves)
 
 
 def _parallel_coordinates(columns: dict[str, list[Any]], scores: Floats, opacities: Floats, metric: str) -> Figure:
@@ -45,24 +58,23 @@ def _parallel_coordinates(columns: dict[str, list[Any]], scores: Floats, opaciti
     figure = Figure(figsize=(10, 2.8), layout="constrained")
     panel = figure.subplots()
     for line, opacity in zip(np.stack(axes, axis=1), opacities, strict=True):
-        panel.plot(line, color=COLOUR, alpha=float(opacity))
+        panel.plot(line, color=ACCENT, alpha=float(opacity))
     panel.set_xticks(range(len(axes)), [*columns, metric])
     panel.set_yticks([])
     return figure
 
 
-def _slices(columns: dict[str, list[Any]], scores: Floats) -> Figure:
-    figure = Figure(figsize=(2.8 * len(columns), 2.6), layout="constrained")
-    panels = figure.subplots(1, len(columns), squeeze=False)[0]
-    for panel, (name, values) in zip(panels, columns.items(), strict=True):
-        if _are_numbers(values):
-            panel.plot(values, scores, "o", markersize=4, color=COLOUR)
-            if _is_wide(np.array(values)):
-                panel.set_xscale("log")
-        else:
-            panel.plot([str(value) for value in values], scores, "o", markersize=4, color=COLOUR)
-        panel.set_title(name, fontsize=9)
-        panel.tick_params(axis="x", rotation=30)
+def _slice(name: str, values: list[Any], scores: Floats) -> Figure:
+    figure = small_figure()
+    panel = figure.subplots()
+    if _are_numbers(values):
+        panel.plot(values, scores, "o", markersize=4, color=ACCENT)
+        if _is_wide(np.array(values)):
+            panel.set_xscale("log")
+    else:
+        panel.plot([str(value) for value in values], scores, "o", markersize=4, color=ACCENT)
+    panel.set_title(name)
+    panel.tick_params(axis="x", rotation=30)
     return figure
 
 
@@ -72,7 +84,7 @@ def _learning_curves(trials: Sequence[TrialEntry], opacities: Floats, metric: st
     for trial, opacity in zip(trials, opacities, strict=True):
         epochs = [point.epoch for point in trial.curve]
         values = [point.value for point in trial.curve]
-        panel.plot(epochs, values, marker=".", color=COLOUR, alpha=float(opacity))
+        panel.plot(epochs, values, marker=".", color=ACCENT, alpha=float(opacity))
     panel.set(xlabel="epoch", ylabel=metric)
     return figure
 

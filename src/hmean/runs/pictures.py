@@ -1,56 +1,114 @@
-"""Pages with their words and regions drawn on them."""
+"""Pages with their words and detections drawn on them; the pictures of an evaluation's worst and best pages."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from hmean.files import write_with
+from hmean.data.pages import LabelledImages
+from hmean.files import read_json, write_json, write_with
 from hmean.geometry import Image
+from hmean.images import read_image
 from hmean.metrics.breakdown import page_faults
+from hmean.metrics.scorer import Scorer
+from hmean.records import Record
 from hmean.types import Characters, Detections, Page, Polygons
 
-TRUTH, FOUND, IGNORED = (0, 150, 70), (230, 30, 120), (150, 150, 150)
-# Of faults: told apart by colour-blind eyes too.
-MISSED, SPLIT, FALSE, MERGED = (213, 30, 0), (240, 150, 0), (0, 90, 200), (150, 60, 190)
+Color = tuple[int, int, int]  # RGB
+TRUTH: Color = (0, 150, 70)
+FOUND: Color = (230, 30, 120)
+IGNORED: Color = (150, 150, 150)
+# Colours of faults, which colour-blind eyes can tell apart too.
+MISSED: Color = (213, 30, 0)
+SPLIT: Color = (240, 150, 0)
+FALSE: Color = (0, 90, 200)
+MERGED: Color = (150, 60, 190)
+LONG_SIDE = 1280  # of a picture, at most
+EXTREMES = 6  # worst pages, and best ones, that an evaluation draws
 SHIFT = 4  # OpenCV takes sixteenths of a pixel, and counts them from the first pixel's centre
 
 
-def draw_page(image: Image, detections: Detections | None, page: Page | None = None, long_side: int = 1280) -> Image:
-    """A copy at most ``long_side`` long: labelled words green, ignored ones grey, regions found magenta."""
+# --- drawing ----------------------------------------------------------------------------------------------------------
+
+
+def draw_page(
+    image: Image, detections: Detections | None, page: Page | None = None, long_side: int = LONG_SIDE
+) -> Image:
+    """A copy of the image with labelled words green, ignore regions grey and detections magenta.
+
+    Args:
+        image: the page.
+        detections: what was found; None: nothing is drawn.
+        page: the labels; likewise.
+        long_side: of the copy, at most.
+    """
     canvas, scale = shrunk(image, long_side)
     if page is not None and page.words_known:
-        _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, 1)
-        _outline(canvas, page.polygons.select(~page.ignored), scale, TRUTH, 2)
+        _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, thickness=1)
+        _outline(canvas, page.polygons.select(~page.ignored), scale, TRUTH, thickness=2)
     if detections is not None:
-        _outline(canvas, detections.polygons, scale, FOUND, 1)
+        _outline(canvas, detections.polygons, scale, FOUND, thickness=1)
     return canvas
 
 
-def draw_faults(image: Image, found: Detections, page: Page, characters: Characters, long_side: int = 1280) -> Image:
-    """A copy with what CLEval counts against the page filled: missed and split words, false and merged regions."""
+def draw_faults(
+    image: Image, found: Detections, page: Page, characters: Characters, long_side: int = LONG_SIDE
+) -> Image:
+    """A copy of the image with what CLEval counts against it filled.
+
+    These are missed and split words, and false and merged detections.
+
+    Args:
+        image: the page.
+        found: what was found.
+        page: the labels.
+        characters: how characters are counted.
+        long_side: of the copy, at most.
+    """
     canvas, scale = shrunk(image, long_side)
     faults = page_faults(page, found, characters)
-    of_words = faults.of_words()
-    of_regions = faults.of_detections()
+    word_faults = faults.of_words()
+    detection_faults = faults.of_detections()
     faulty = (
-        (page.polygons, of_words == "split", SPLIT),
-        (page.polygons, of_words == "missed", MISSED),
-        (found.polygons, of_regions == "merged", MERGED),
-        (found.polygons, of_regions == "false", FALSE),
+        (page.polygons.select(word_faults == "split"), SPLIT),
+        (page.polygons.select(word_faults == "missed"), MISSED),
+        (found.polygons.select(detection_faults == "merged"), MERGED),
+        (found.polygons.select(detection_faults == "false"), FALSE),
     )
-    plain = canvas.copy()
-    for polygons, which, color in faulty:
-        cv2.fillPoly(canvas, _outlines(polygons.select(which), scale), color, cv2.LINE_AA, SHIFT)
-    cv2.addWeighted(canvas, 0.35, plain, 0.65, 0, canvas)
-    _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, 1)
-    _outline(canvas, page.polygons.select(~page.ignored & (of_words == "")), scale, TRUTH, 1)
-    for polygons, which, color in faulty:
-        _outline(canvas, polygons.select(which), scale, color, 2)
+    filled = canvas.copy()
+    for polygons, color in faulty:
+        cv2.fillPoly(filled, _outlines(polygons, scale), color, cv2.LINE_AA, SHIFT)
+    cv2.addWeighted(filled, 0.35, canvas, 0.65, 0, canvas)
+    _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, thickness=1)
+    _outline(canvas, page.polygons.select(~page.ignored & (word_faults == "")), scale, TRUTH, thickness=1)
+    for polygons, color in faulty:
+        _outline(canvas, polygons, scale, color, thickness=2)
     return canvas
+
+
+def shrunk(image: Image, long_side: int) -> tuple[Image, float]:
+    """A copy at most ``long_side`` long, and its scale."""
+    height, width = image.shape[:2]
+    scale = min(1.0, long_side / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
+
+
+def _outlines(polygons: Polygons, scale: float) -> list[NDArray[np.int32]]:
+    return [np.round((polygon * scale - 0.5) * 2**SHIFT).astype(np.int32) for polygon in polygons]
+
+
+def _outline(canvas: Image, polygons: Polygons, scale: float, color: Color, thickness: int) -> None:
+    cv2.polylines(canvas, _outlines(polygons, scale), True, color, thickness, cv2.LINE_AA, SHIFT)
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
 
 
 def save_picture(path: Path, image: Image) -> None:
@@ -64,17 +122,43 @@ def jpeg(image: Image) -> bytes:
     return data.tobytes()
 
 
-def shrunk(image: Image, long_side: int) -> tuple[Image, float]:
-    """A copy at most ``long_side`` long, and its scale."""
-    height, width = image.shape[:2]
-    scale = min(1.0, long_side / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
+class Picture(Record):
+    """An entry of ``pictures.json``: a page that an evaluation drew with its faults."""
+
+    file: str = Field(description="name of the picture's file")
+    kind: Literal["worst", "best"] = Field(description="whether the page is one of the worst or of the best")
+    page: str = Field(description="name of the page's image")
+    h: float = Field(description="the page's CLEval H, 0 to 1")
 
 
-def _outlines(polygons: Polygons, scale: float) -> list[NDArray[np.int32]]:
-    return [np.round((p * scale - 0.5) * 2**SHIFT).astype(np.int32) for p in polygons]
+def read_pictures(folder: Path) -> list[Picture]:
+    """The entries of ``pictures.json`` in a folder, worst pages first.
+
+    Raises:
+        InputError: if the file is missing or has another layout.
+    """
+    path = folder / "pictures.json"
+    return [Picture.parse(entry, path) for entry in read_json(path)]
 
 
-def _outline(canvas: Image, polygons: Polygons, scale: float, color: tuple[int, int, int], thickness: int) -> None:
-    cv2.polylines(canvas, _outlines(polygons, scale), True, color, thickness, cv2.LINE_AA, SHIFT)
+def draw_extremes(folder: Path, pages: LabelledImages, scorer: Scorer, found: Sequence[Detections]) -> None:
+    """Draw the worst and the best pages by CLEval H with their faults, and list them in ``pictures.json``.
+
+    Args:
+        folder: takes the files.
+        pages: the labelled pages.
+        scorer: their scores, in the same order.
+        found: their detections, likewise.
+    """
+    ascending = sorted(range(len(pages)), key=lambda position: scorer.pages[position].prh.h)
+    worst = ascending[:EXTREMES]
+    best = ascending[::-1][:EXTREMES]
+    pictures = []
+    for kind, positions in (("worst", worst), ("best", best)):
+        for rank, position in enumerate(positions, start=1):
+            file = f"{kind}_{rank}.jpg"
+            image = read_image(pages.file(position))
+            page = pages.page(position)
+            save_picture(folder / file, draw_faults(image, found[position], page, scorer.characters))
+            pictures.append({"file": file, "kind": kind, "page": page.name, "h": scorer.pages[position].prh.h})
+    write_json(folder / "pictures.json", pictures)

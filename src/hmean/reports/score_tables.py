@@ -1,0 +1,150 @@
+"""The scores of runs, ranked: one table for each set of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hmean.files import read_json
+from hmean.inference.metadata import SUFFIXES, read_about
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.runs.carried import read_carried
+from hmean.runs.comparison import SCORED_WITH, Comparison, Result, compare
+from hmean.runs.scores import Scores
+from hmean.types import Characters
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreRow:
+    """One ``scores.json``.
+
+    Attributes:
+        name: its folder, from the run's name on.
+        note: what the score is of, where that is not the run's checkpoint as it is now.
+        scores: its content.
+        result: the same, to be compared with others.
+        change: against the first score of the same pages; None for that score itself.
+    """
+
+    name: str
+    note: str
+    scores: Scores
+    result: Result
+    change: Comparison | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """The scores of one set of pages, best macro H first.
+
+    Attributes:
+        split: the name of the pages.
+        images: how many they are.
+        characters: how characters were counted.
+        base: the score that the others are compared with.
+        rows: all scores.
+    """
+
+    split: str | None
+    images: int
+    characters: Characters
+    base: ScoreRow
+    rows: Sequence[ScoreRow]
+
+
+def score_files(folder: Path) -> list[Path]:
+    """Every ``scores.json`` of a run: of its training, then of tuning, evaluations and exported models."""
+    return sorted(folder.glob("**/scores.json"), key=lambda path: (len(path.parts), path))
+
+
+def read_rows(folder: Path, model: Path, config: Mapping[str, Any]) -> list[ScoreRow]:
+    """All scores of a run.
+
+    Args:
+        folder: of the run.
+        model: the file of its model.
+        config: of its training.
+
+    Raises:
+        InputError: if a file cannot be read.
+    """
+    models = _models(folder, model)
+    first_hash = None
+    rows: list[ScoreRow] = []
+    for path in score_files(folder):
+        scores = Scores.read(path)
+        if not rows:
+            first_hash = scores.weights_hash
+        name = str(path.parent.relative_to(folder.parent))
+        scored_model = next(models[parent] for parent in path.parents if parent in models)
+        note = "of an ensemble"
+        if not _is_of_ensemble(path):
+            note = _note(scores, scored_model, own=model, same_weights=scores.weights_hash == first_hash)
+        rows.append(ScoreRow(name, note, scores, _result(name, scores, config)))
+    return rows
+
+
+def _models(folder: Path, model: Path) -> dict[Path, Path]:
+    """The model whose results lie in a folder: the run's own, or an exported one beside the folder of its name."""
+    models = {folder: model}
+    for suffix in SUFFIXES:
+        for exported in folder.glob(f"**/*{suffix}"):
+            models[exported.with_suffix("")] = exported
+    return models
+
+
+def _is_of_ensemble(path: Path) -> bool:
+    return "members" in read_json(path)
+
+
+def _note(scores: Scores, scored_model: Path, *, own: Path, same_weights: bool) -> str:
+    notes = []
+    if scored_model != own:
+        notes.append(f"of {scored_model.name}")
+    if not same_weights:
+        notes.append("other weights")
+    has_known_model = scored_model.is_file() and (same_weights or scored_model != own)
+    if has_known_model and scores.postprocess != _postprocess_of(scored_model):
+        notes.append("with values that the model does not have now")
+    return ", ".join(notes)
+
+
+def _postprocess_of(model: Path) -> PostprocessParams:
+    """The values that a checkpoint or an exported model holds."""
+    if model.suffix in SUFFIXES:
+        return PostprocessParams.from_dict(read_about(model)["postprocess"])
+    return read_carried(model).postprocess
+
+
+def _result(name: str, scores: Scores, config: Mapping[str, Any]) -> Result:
+    scored_with = {key: value for key, value in scores.to_json().items() if key in SCORED_WITH}
+    return Result(
+        name=name,
+        pages=scores.page_scores(),
+        characters=scores.cleval.characters,
+        data_hash=scores.data_hash,
+        config={**config, **scored_with},
+    )
+
+
+def rank(rows: Sequence[ScoreRow]) -> list[ScoreTable]:
+    """One table for each set of pages, best macro H first: scores of different pages are never in one ranking."""
+    by_pages: dict[str | None, list[ScoreRow]] = {}
+    for row in rows:
+        by_pages.setdefault(row.scores.data_hash, []).append(row)
+    tables = []
+    for base, *others in by_pages.values():
+        compared = [base]
+        for row in others:
+            compared.append(replace(row, change=compare(base.result, row.result)))
+        table = ScoreTable(
+            split=base.scores.split,
+            images=base.scores.images,
+            characters=base.scores.cleval.characters,
+            base=base,
+            rows=sorted(compared, key=lambda row: -row.scores.cleval.macro.h),
+        )
+        tables.append(table)
+    return tables
