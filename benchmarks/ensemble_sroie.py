@@ -1,4 +1,4 @@
-"""Every way of joining the members of a cross-validation on SROIE, judged on the pages held out of all folds.
+"""Every strategy of combining the members of a cross-validation on SROIE, judged on the pages held out of all folds.
 
 usage: python benchmarks/ensemble_sroie.py DATA/sroie SPLITS.json FOLDER RUN RUN ... [key=value ...]
 
@@ -15,7 +15,9 @@ from typing import Any
 import harness
 
 from hmean.commands import ensemble
+from hmean.commands.ensemble import EnsembleSettings
 from hmean.files import write_json, write_text
+from hmean.settings.compose import read_settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -26,12 +28,13 @@ def main() -> None:
     told = [
         f"dataset_base_path={data}",
         "datasets.val_dataset.annotation_path=${dataset_base_path}/labels.json",
-        f"datasets.val_dataset.split={{file: '{splits}', part: holdout}}",
+        f"datasets.val_dataset.folds={{file: '{splits}', split: holdout}}",
         f"output={folder}",
         "overwrite=true",
         *more,
     ]
-    record = ensemble.run(runs, told)
+    found = ensemble.run(read_settings(EnsembleSettings, told, inputs=runs))
+    record = found.to_json()
     del record["tuned_on"]
     for group in ("members", "runs"):  # paths of the machine
         for member in record[group]:
@@ -44,7 +47,7 @@ def main() -> None:
     result = {"command": command, "environment": environment, "bootstrap": {"draws": 10_000, "seed": 0}, **record}
     write_json(ROOT / "docs/results/ensemble_sroie.json", result)
     write_text(ROOT / "docs/results/ensemble_sroie.md", page(result))
-    print(ensemble.table(record))
+    print(found.summary())
 
 
 def page(record: dict[str, Any]) -> str:
@@ -52,21 +55,18 @@ def page(record: dict[str, Any]) -> str:
     lines = [
         "# Ensembles on SROIE",
         "",
-        f"Written by `{record['command']}`; every number, knob and hash is in `ensemble_sroie.json`.",
+        f"Written by `{record['command']}`; every number, parameter and hash is in `ensemble_sroie.json`.",
         "",
         (
             f"{len(record['runs'])} members, {record['pages']} pages of {record['groups']} shops that no member has seen, "
-            f"{'+'.join(record['objective'])} H. Every candidate's choices (member, post-processing, votes) are cross-fitted by shop. "
+            f"{'+'.join(record['objective'])} H. Every strategy's choices (member, post-processing, votes) are cross-fitted by shop. "
             "Gain: over the best single member, chosen in the same way, with its 95 % paired-bootstrap interval over pages."
         ),
         "",
-        "| candidate | H | gain, points | 95 % | verdict | ms a page | times single | MB | post-processing on all pages |",
+        "| strategy | H | gain, points | 95 % | verdict | ms a page | times single | MB | post-processing on all pages |",
         "|---|--:|--:|---|---|--:|--:|--:|---|",
     ]
-    for row in record["candidates"]:
-        if "skipped" in row:
-            lines.append(f"| {row['candidate']} | | | | skipped: {' '.join(row['skipped'].split())} | | | | |")
-            continue
+    for row in record["strategies"]:
         low, high = (100 * v for v in row["interval95"])
         p = row["postprocess"]
         growth = f"r {p['inverse_r']}" if p["unclip"] == "inverse" else p["unclip_ratio"]
@@ -75,19 +75,21 @@ def page(record: dict[str, Any]) -> str:
             rule = "soft" if p["soft"] else f">= {p['votes']}"
             knobs += f"; votes {rule}, IoU {p['iou']}, {p['geometry']}"
         lines.append(
-            f"| {row['candidate']} | {100 * row['h']:.2f} | {100 * row['gain']:+.2f} | [{low:+.2f}, {high:+.2f}] | {row['verdict']} "
+            f"| {row['strategy']} | {100 * row['h']:.2f} | {100 * row['gain']:+.2f} | [{low:+.2f}, {high:+.2f}] | {row['verdict']} "
             f"| {row['ms_a_page']:.0f} | {row['times_single']:.1f} | {row['mb']:.1f} | {knobs} |"
         )
-    tried = sum("skipped" not in row and row["candidate"] != "single" for row in record["candidates"])
+    for row in record["skipped"]:
+        lines.append(f"| {row['strategy']} | | | | skipped: {' '.join(row['reason'].split())} | | | | |")
+    tried = len(record["strategies"]) - 1
     return "\n".join([
         *lines,
         "",
-        (f"Kept: **{record['kind']}** (the cheapest of those that cannot be told from the best of the better ones; the single "
+        (f"Kept: **{record['strategy']}** (the cheapest of those that cannot be told from the best of the better ones; the single "
         "member where none is better)."),
         "",
         (f"What this can say: whether a way of joining *these* members gains on receipts of other shops of this kind. What it cannot: "
-        f"{tried} candidates were tried, each at 95 %, so one may pass by luck; the interval is over pages, not over trainings or "
-        "seeds; knobs were searched on a coarse grid; the times are of one machine, shared with other work."),
+        f"{tried} strategies were tried, each at 95 %, so one may pass by luck; the interval is over pages, not over trainings or "
+        "seeds; parameters were searched on a coarse grid; the times are of one machine, shared with other work."),
         "",
     ])  # fmt: skip
 

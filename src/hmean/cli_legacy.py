@@ -284,11 +284,6 @@ def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         overrides = [f"predict.{o}" if o.startswith("shard=") else o for o in overrides]
         if not any(o.startswith("checkpoint_path=") for o in overrides):
             overrides.append("checkpoint_path=receipts-lite")
-    if command == "ensemble":
-        from hmean.commands import ensemble  # noqa: PLC0415
-
-        print(ensemble.table(ensemble.run(paths, overrides)))
-        return 0
     model = next((Path(o.partition("=")[2]) for o in overrides if o.startswith("checkpoint_path=")), Path())
     if command in ("predict", "evaluate") and model.suffix == ".json":
         return _use_ensemble(command, model, paths, overrides)
@@ -336,14 +331,35 @@ def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
 
 def _use_ensemble(command: str, path: Path, paths: Sequence[str], overrides: Sequence[str]) -> int:
     from hmean.commands import predict  # noqa: PLC0415
-    from hmean.ensemble import members as ensemble_predict  # noqa: PLC0415
+    from hmean.data.check import require_sound  # noqa: PLC0415
+    from hmean.ensemble.evaluation import evaluate_ensemble  # noqa: PLC0415
+    from hmean.ensemble.members import open_ensemble, open_runs  # noqa: PLC0415
+    from hmean.ensemble.teaching import write_teacher_maps  # noqa: PLC0415
+    from hmean.settings.build import open_pages  # noqa: PLC0415
+    from hmean.settings.opening import open_configured  # noqa: PLC0415
 
+    decided = [o for o in overrides if o.lstrip("+~").startswith(("models", "transforms"))]
+    if decided:
+        raise InputError(f"{path}: an ensemble has its own models, sizes and thresholds; remove {', '.join(decided)}")
+    ensemble = open_ensemble(path)
+    others = [o for o in overrides if not o.startswith("checkpoint_path=")]
+    config, _ = open_configured([*others, f"checkpoint_path={ensemble.members[0].model.path}"])
     if command == "predict":
-        ensemble = ensemble_predict.open_ensemble(path, overrides)
-        predict.run(ensemble.sources[0].config, ensemble, paths)
+        predict.run(config, ensemble, paths)
         return 0
-    found = ensemble_predict.evaluate(path, overrides)
-    print(found if isinstance(found, Path) else _score_table(found))
+    folder = Path(config.output) if config.output else path.parent / "evaluate"
+    if (folder / "predictions.json").exists() and not config.overwrite:
+        raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output")
+    pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
+    require_sound(pages)
+    workers = config.dataloaders.predict_dataloader.num_workers
+    accelerator = config.trainer.accelerator
+    if config.maps:
+        write_teacher_maps(open_runs(path), pages, folder, accelerator=accelerator, workers=workers)
+        print(folder)
+        return 0
+    scores = evaluate_ensemble(ensemble, pages, config.evaluate_on, folder, accelerator=accelerator, workers=workers)
+    print(_score_table(scores.to_json()))
     return 0
 
 

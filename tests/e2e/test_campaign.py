@@ -425,12 +425,10 @@ def test_the_report_says_what_was_left_out_and_how_the_pages_were_made(tmp_path)
     (tmp_path / "campaign.json").write_text(
         json.dumps({"file": file, "phases": phases, "seconds": {}, "chosen": "best"})
     )
-    rows = [
-        {"candidate": "single", "h": 0.5, "gain": 0.0, "interval95": [0.0, 0.0], "verdict": "base", "ms_a_page": 1.0, "mb": 1.0},
-        {"candidate": "weight average", "skipped": "its members are of two architectures"},
-    ]  # fmt: skip
+    skipped = [{"strategy": "weight average", "reason": "its members are of two architectures"}]
+    ensemble = {**stand_in.ensemble(0.5), "strategy": "single", "skipped": skipped}
     (tmp_path / "ens").mkdir()
-    (tmp_path / "ens/ensemble.json").write_text(json.dumps({"kind": "single", "candidates": rows}))
+    (tmp_path / "ens/ensemble.json").write_text(json.dumps(ensemble))
     campaign_report.run(tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "best: base. The interval cannot tell; the file says what then." in text

@@ -14,6 +14,7 @@ import torch
 import hmean
 from hmean.cli import main
 from hmean.commands import export
+from hmean.ensemble.records import EnsembleRecord
 from hmean.errors import InputError
 from hmean.images import read_image
 from hmean.inference.checkpoints import load_checkpoint
@@ -25,7 +26,7 @@ from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.predictions import read_predictions
 from hmean.settings.build import build_detector
 from hmean.settings.config import compose
-from support.models import carried_of
+from support.models import carried_of, write_ensemble
 from support.pages import TINY
 
 # Of random weights P lies near one half everywhere: these thresholds give components of many sizes.
@@ -239,12 +240,7 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
 
 def test_exported_members_make_an_ensemble(exported, run, receipts, tmp_path):
     """ensemble.json may name exported files, which predict without torch; their maps are joined as checkpoints' are."""
-    from hmean.ensemble.members import Ensemble, Source
-    from hmean.settings.opening import open_configured
-
-    source = Source(*open_configured([f"checkpoint_path={exported}"]))
-    ensemble = Ensemble((source, source.at(192)), source.config.models.head.postprocess.params())
-    (tmp_path / "ensemble.json").write_text(json.dumps({**ensemble.record(tmp_path), "tuned_on": []}))
+    write_ensemble(tmp_path, exported, [160, 192])
     out = tmp_path / "found"
     assert (
         main(["predict", f"checkpoint_path={tmp_path / 'ensemble.json'}", f"output={out}", str(receipts / "images")])
@@ -254,7 +250,7 @@ def test_exported_members_make_an_ensemble(exported, run, receipts, tmp_path):
 
 
 def test_exported_files_are_judged_as_an_ensemble(ink, receipts, tmp_path):
-    """All ways but those that average weights, which exported files do not hold."""
+    """All strategies but the average of weights, which exported files do not hold."""
     members = []
     for i in range(2):
         members.append(tmp_path / f"{i}.onnx")
@@ -267,8 +263,9 @@ def test_exported_files_are_judged_as_an_ensemble(ink, receipts, tmp_path):
     told = [f"dataset_base_path={receipts}", f"datasets.val_dataset.annotation_path={tmp_path / 'val.json'}", f"output={tmp_path / 'out'}",
             "tune.thresh=[0.3,0.5]", "tune.box_thresh=[]", "tune.unclip_ratio=[]", "tune.inverse_r=[]"]  # fmt: skip
     assert main(["ensemble", *map(str, members), *told]) == 0
-    record = json.loads((tmp_path / "out" / "ensemble.json").read_text())
-    skipped = {row["candidate"]: row["skipped"] for row in record["candidates"] if "skipped" in row}
-    assert set(skipped) == {"weight average"}
-    assert "no weights" in skipped["weight average"]
-    assert all(row["mb"] > 0 for row in record["candidates"] if "skipped" not in row)
+    record = EnsembleRecord.read(tmp_path / "out" / "ensemble.json")
+    (skipped,) = record.skipped
+    assert skipped.strategy == "weight average"
+    assert "holds no weights" in skipped.reason
+    assert len(record.strategies) == 4
+    assert all(row.mb > 0 for row in record.strategies)

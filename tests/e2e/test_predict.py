@@ -17,15 +17,15 @@ from hmean import progress
 from hmean.cli import main
 from hmean.cli_legacy import split_arguments
 from hmean.commands import predict
-from hmean.ensemble.members import Ensemble, Source
+from hmean.ensemble.members import Ensemble
 from hmean.images import page_paths, read_image
 from hmean.inference.exported import ExportedModel
 from hmean.inference.metadata import read_about, write_about
 from hmean.locks import locked
 from hmean.postprocess.decoding import PageMap
 from hmean.runs.predictions import read_predictions
-from hmean.settings.opening import open_configured
 from hmean.types import Detections
+from support.models import write_ensemble
 from support.pages import drawn_page as drawn
 
 
@@ -196,9 +196,7 @@ def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, c
 
 def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatch, capsys):
     """In shards, with a journal, overlays and a manifest."""
-    source = Source(*open_configured([f"checkpoint_path={ink}"]))
-    ensemble = Ensemble((source, source.at(192)), source.config.models.head.postprocess.params())  # fmt: skip
-    (tmp_path / "ensemble.json").write_text(json.dumps({**ensemble.record(tmp_path), "tuned_on": []}))
+    write_ensemble(tmp_path, ink, [160, 192])
     (scans / "0.png").write_bytes(b"broken")
     told = ["predict", f"checkpoint_path={tmp_path / 'ensemble.json'}", str(scans)]
     out = tmp_path / "out"
@@ -208,7 +206,7 @@ def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatc
     asked = []  # what is left for the networks: what could not be read
     real = Ensemble.maps
     with monkeypatch.context() as patch:
-        patch.setattr(Ensemble, "maps", lambda self, pages: asked.extend(pages) or real(self, pages))
+        patch.setattr(Ensemble, "maps", lambda self, pages, **how: asked.extend(pages) or real(self, pages, **how))
         assert main([*told, f"output={out}"]) == 2
     assert asked == [("0.png", scans / "0.png")]
     assert main([*told, f"output={tmp_path / 'whole'}"]) == 2
@@ -222,7 +220,7 @@ def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatc
     assert main([*told, f"output={tmp_path / 'maps'}", "maps=true"]) == 2
     assert "maps=true" in capsys.readouterr().err
     assert main([*told, f"output={tmp_path / 'other'}", "models.head.postprocess.thresh=0.1"]) == 2
-    assert "are its own; leave out models.head.postprocess.thresh" in capsys.readouterr().err
+    assert "has its own models, sizes and thresholds; remove models.head.postprocess.thresh" in capsys.readouterr().err
     assert main([*told, f"output={tmp_path / 'other'}", "++models.head.postprocess.thresh=0.1"]) == 2
     assert main(["tune", f"checkpoint_path={tmp_path / 'ensemble.json'}"]) == 2
     assert "everything else is done with its members" in capsys.readouterr().err
@@ -235,7 +233,7 @@ def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatc
     assert main([*again, f"checkpoint_path={ink}"]) == 2
     assert "1 images were skipped" in capsys.readouterr().err
     assert main(["score", str(tmp_path / "again/predictions.json"), str(tmp_path / "again/predictions.json")]) == 2
-    assert "could not be read when this was predicted" in capsys.readouterr().err
+    assert "the image could not be read at prediction" in capsys.readouterr().err
 
 
 def test_a_killed_prediction_goes_on(ink, scans, tmp_path):

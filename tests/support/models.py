@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from hmean.ensemble.members import MemberView, member_records
+from hmean.ensemble.records import EnsembleRecord
+from hmean.inference.opening import open_model
 from hmean.runs.carried import Carried, PagesSeen
 from hmean.settings.config import Config
 
@@ -17,3 +24,15 @@ def carried_of(config: Config, *, train: Any = (), val: Any = (), epoch: int = 0
         history=(),
         pages=PagesSeen(train=train, val=val),
     )
+
+
+def write_ensemble(folder: Path, model: Path, sizes: Sequence[int]) -> Path:
+    """An ``ensemble.json`` that takes the mean of the maps of one model at several sizes of the page."""
+    view = MemberView.of(open_model(model))
+    record = EnsembleRecord(
+        members=member_records([view.at(size) for size in sizes], folder),
+        postprocess=view.model.postprocess,
+        tuned_on=np.zeros(0, dtype=np.int64),
+    )
+    record.write(folder / "ensemble.json")
+    return folder / "ensemble.json"

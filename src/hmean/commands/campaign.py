@@ -13,6 +13,7 @@ import yaml
 from omegaconf import OmegaConf
 
 from hmean.campaign.file import Campaign, Choice, Gate, Phase, Scoring, Sweep, Training, composed, decide, read_campaign
+from hmean.ensemble.records import read_ensemble
 from hmean.errors import InputError
 from hmean.execute.processes import run_command
 from hmean.files import read_json, write_json
@@ -294,7 +295,8 @@ class Runner:
         if phase.job == "choose":
             return self.config_of(self.done[name]["outcome"])
         if phase.job == "ensemble":
-            return f"{read_json(self.folder / name / 'ensemble.json')['kind']}: {self.config_of(phase.of[0])}"
+            kept = read_ensemble(self.folder / name / "ensemble.json").strategy
+            return f"{kept}: {self.config_of(phase.of[0])}"
         args = self.args_of(name, run)
         preset = [a for a in [*self.campaign.args, *args] if a.startswith("preset=")][-1:]
         return " ".join([*preset, *(a for a in args if not a.startswith("preset="))])

@@ -70,7 +70,7 @@ def _run(config: Config, model: TrainedModel | Ensemble, files: Asked, folder: P
     if isinstance(model, Ensemble):
         if config.maps:
             raise InputError(f"maps=true: {model.path} has several networks, whose maps are not kept; leave it out")
-        made_by, find = model.made_by, model.run
+        made_by, find = model.made_by, partial(_ensemble_regions, config, model)
     else:
         params, view = config.models.head.postprocess.params(), config.transforms
         made_by = {"weights_hash": model.weights_hash(), "long_side": view.long_side, "pad": view.pad,
@@ -152,6 +152,17 @@ def _regions(config: Config, checkpoint: TrainedModel, folder: Path, asked: Aske
             yield page.reason, 0, 0
         else:
             yield detect(page, params), page.page_width, page.page_height
+
+
+def _ensemble_regions(config: Config, ensemble: Ensemble, asked: Asked) -> Found:
+    """What several models find together."""
+    workers = config.dataloaders.predict_dataloader.num_workers
+    pages = [PageFile(*page) for page in asked]
+    for page in ensemble.find(pages, accelerator=config.trainer.accelerator, workers=workers):
+        if isinstance(page, Unreadable):
+            yield page.reason, 0, 0
+        else:
+            yield page
 
 
 def _maps(config: Config, checkpoint: TrainedModel, asked: Asked, folder: Path) -> Iterator[PageMap | Unreadable]:

@@ -1,7 +1,7 @@
-"""What several models, or several views of one, find on a page together: the mean of their maps, or a vote.
+"""What several models, or several views of one, find on a page together: from the mean of their maps, or by votes.
 
-Everything meets in the page's frame: a map brings the matrix that leads there, so members may differ in size, crop and
-flip. Nothing here runs a network.
+Everything meets in the frame of the page: a map brings the matrix that leads there, so that members may differ in size
+and crop. Nothing here runs a network.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmean.ensemble.voting import VotingParams, vote_each
 from hmean.geometry import warp
@@ -17,41 +18,66 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.types import Detections
 
 
+def detect_joined(maps: Sequence[PageMap], params: PostprocessParams) -> Detections:
+    """What the maps of one page say together: by votes if the parameters are of a vote, else from their mean."""
+    if isinstance(params, VotingParams):
+        return detect_voted(maps, [params])[0]
+    return detect_mean(maps, [params])[0]
+
+
+def detect_mean(maps: Sequence[PageMap], many: Sequence[PostprocessParams]) -> list[Detections]:
+    """What the mean of the maps says with each of many parameters (N)."""
+    return detect_each(mean_map(maps), many)
+
+
+def detect_voted(maps: Sequence[PageMap], many: Sequence[VotingParams]) -> list[Detections]:
+    """What the maps of distinct models agree on by each of many rules (N).
+
+    Rules that post-process the members in the same way share that work.
+    """
+    rules_of: dict[PostprocessParams, list[VotingParams]] = {}
+    for rule in many:
+        rules_of.setdefault(rule.of_members(), []).append(rule)
+    # For each member what it finds with each of the member parameters.
+    found_by_member = [detect_each(one, list(rules_of)) for one in maps]
+    found: dict[VotingParams, Detections] = {}
+    for k, rules in enumerate(rules_of.values()):
+        members = [each[k] for each in found_by_member]
+        found |= zip(rules, vote_each(members, rules), strict=True)
+    return [found[rule] for rule in many]
+
+
 def mean_map(maps: Sequence[PageMap]) -> PageMap:
     """Mean of P (float32) in the pixels of the first map, which has to show the whole page.
 
-    A member whose view does not reach a pixel has no say there. Maps of one frame are added as they are, others are
+    A member whose view does not reach a pixel does not count there. Maps of one frame are added as they are, others are
     resampled once.
 
     Raises:
         ValueError: if the maps are not of one page.
     """
     first = maps[0]
-    if len({(m.name, m.page_width, m.page_height) for m in maps}) > 1:
+    if len({(one.name, one.page_width, one.page_height) for one in maps}) > 1:
         raise ValueError("maps of different pages have no mean")
     height, width = first.probability.shape
     total = np.zeros((height, width), dtype=np.float32)
-    seen = np.zeros_like(total)
+    count = np.zeros_like(total)  # of the members that see a pixel
     for one in maps:
-        p = one.probability if one.probability.dtype == np.float32 else one.probability.astype(np.float32) / 255
-        if p.shape == first.probability.shape and np.array_equal(one.to_page, first.to_page):
-            total += p
-            seen += 1
+        probability = _as_float(one)
+        if probability.shape == first.probability.shape and np.array_equal(one.to_page, first.to_page):
+            total += probability
+            count += 1
         else:
             matrix = np.linalg.inv(first.to_page) @ one.to_page
-            total += warp(p, matrix, width, height, (0,))
-            seen += warp(np.ones_like(p), matrix, width, height, (0,))
-    mean = np.divide(total, seen, out=np.zeros_like(total), where=seen > 0)
+            total += warp(probability, matrix, width, height, (0,))
+            count += warp(np.ones_like(probability), matrix, width, height, (0,))
+    mean = np.divide(total, count, out=np.zeros_like(total), where=count > 0)
     return PageMap(first.name, mean, first.to_page, first.page_width, first.page_height)
 
 
-def detect_voted(maps: Sequence[PageMap], many: Sequence[VotingParams]) -> list[Detections]:
-    """What the maps of distinct models agree on, by many rules (N): members are post-processed once for each kind."""
-    kinds: dict[PostprocessParams, list[VotingParams]] = {}
-    for params in many:
-        kinds.setdefault(params.member(), []).append(params)
-    members = [detect_each(one, list(kinds)) for one in maps]
-    found: dict[VotingParams, Detections] = {}
-    for k, rules in enumerate(kinds.values()):
-        found |= zip(rules, vote_each([each[k] for each in members], rules), strict=True)
-    return [found[params] for params in many]
+def _as_float(page: PageMap) -> NDArray[np.float32]:
+    """P in [0, 1]; maps that were kept on disk are in 8 bits."""
+    probability = page.probability.astype(np.float32, copy=False)
+    if page.probability.dtype == np.uint8:
+        probability = probability / np.float32(255)
+    return probability

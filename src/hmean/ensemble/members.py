@@ -1,187 +1,167 @@
-"""Several networks as one, page by page, in bounded memory, and ``hmean evaluate`` with an ``ensemble.json``."""
+"""Members of an ensemble: trained models, each with the view in which it sees pages; opened, and run side by side."""
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from hmean.data.check import require_sound
-from hmean.data.pages import LabelledImages
-from hmean.ensemble.detect import detect_voted, mean_map
-from hmean.ensemble.voting import VotingParams
+from hmean.ensemble.detect import detect_joined
+from hmean.ensemble.records import MemberRecord, ViewRecord, read_ensemble
 from hmean.errors import InputError
-from hmean.files import read_json, write_json
-from hmean.inference.trained import PageFile, Runner, TrainedModel, Unreadable
-from hmean.metrics.scorer import Scorer, choose_characters
-from hmean.postprocess.decoding import PageMap, detect_each
+from hmean.inference.opening import open_model
+from hmean.inference.trained import Accelerator, PageFile, Runner, TrainedModel, Unreadable
+from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
-from hmean.progress import track
-from hmean.runs.maps import MapStore
-from hmean.runs.predictions import write_predictions
-from hmean.runs.scores import Scores
-from hmean.settings.build import open_pages
-from hmean.settings.config import Config
-from hmean.settings.opening import open_configured, view_of
-from hmean.types import Detections
+from hmean.types import Detections, View
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
-    """One pass of one network: the page at the config's long side."""
+class MemberView:
+    """A trained model, and the view in which it sees pages; an ensemble may have several views of one model."""
 
-    config: Config
-    checkpoint: TrainedModel
+    model: TrainedModel
+    view: View
 
-    def at(self, long_side: int) -> Source:
-        """The same network on another view of the page."""
-        transforms = self.config.transforms.model_copy(update={"long_side": long_side})
-        return Source(self.config.model_copy(update={"transforms": transforms}), self.checkpoint)
+    @classmethod
+    def of(cls, model: TrainedModel) -> MemberView:
+        """The model with its own view."""
+        return cls(model, model.view)
+
+    def at(self, long_side: int) -> MemberView:
+        """The same model at another size of the page."""
+        return MemberView(self.model, replace(self.view, long_side=long_side))
 
     @cached_property
-    def about(self) -> dict[str, Any]:
+    def record(self) -> ViewRecord:
         """What makes the maps."""
-        side = self.config.transforms.long_side
-        return {"weights_hash": self.checkpoint.weights_hash(), "long_side": side}
+        return ViewRecord(weights_hash=self.model.weights_hash(), long_side=self.view.long_side)
+
+
+class FoundPage(NamedTuple):
+    """What was found on a page, and the page's size in pixels."""
+
+    detections: Detections
+    width: int
+    height: int
 
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
-    """Sources and the post-processing of what they find: the mean of their maps, or their votes."""
+    """Members, and how what they find becomes one.
 
-    sources: tuple[Source, ...]
+    Attributes:
+        path: the ``ensemble.json``, which need not exist yet.
+        members: their maps are combined.
+        params: parameters of a vote (``VotingParams``), or post-processing of the mean of the maps.
+        tuned_on: keys of the pages that members and parameters were chosen on.
+    """
+
+    path: Path
+    members: tuple[MemberView, ...]
     params: PostprocessParams
-    tuned_on: Sequence[int] = ()  # page keys
-    path: Path = Path("ensemble.json")
-
-    def find(self, maps: Sequence[PageMap]) -> Detections:
-        """The regions of one page."""
-        return finder(isinstance(self.params, VotingParams))(maps, [self.params])[0]
-
-    def run(self, asked: Sequence[tuple[str, Path]]) -> Iterator[tuple[Detections | str, int, int]]:
-        """Regions, width and height of each (name, file), page by page; why there are none, where there are none."""
-        for maps in self.maps(asked):
-            yield (maps, 0, 0) if isinstance(maps, str) else (self.find(maps), maps[0].page_width, maps[0].page_height)
+    tuned_on: NDArray[np.int64]
 
     @property
-    def made_by(self) -> dict[str, Any]:
-        """What makes the regions, wherever its files lie."""
-        members = [{**s.about, "pad": s.config.transforms.pad} for s in self.sources]
-        voting = isinstance(self.params, VotingParams)
-        return {"members": members, "voting": voting, "postprocess": self.params.to_dict()}
+    def made_by(self) -> Mapping[str, Any]:
+        """What makes the predictions, wherever the files are; plain JSON values."""
+        members = [{**member.record.to_json(), "pad": member.view.pad} for member in self.members]
+        return {"members": members, "postprocess": self.params.to_dict()}
 
-    def record(self, folder: Path) -> dict[str, Any]:
-        """What ``open_ensemble`` reads."""
-        members = [{"checkpoint": os.path.relpath(s.checkpoint.path, folder), **s.about} for s in self.sources]
-        return {**self.made_by, "members": members}
+    def find(
+        self, pages: Sequence[PageFile], *, accelerator: Accelerator = "auto", workers: int = 0
+    ) -> Iterator[FoundPage | Unreadable]:
+        """What the ensemble finds on each page, in order; see ``maps``."""
+        for maps in self.maps(pages, accelerator=accelerator, workers=workers):
+            if isinstance(maps, Unreadable):
+                yield maps
+            else:
+                yield FoundPage(detect_joined(maps, self.params), maps[0].page_width, maps[0].page_height)
 
-    def maps(self, asked: Sequence[tuple[str, Path]]) -> Iterator[list[PageMap] | str]:
-        """What each source makes of each (name, file), page by page; why there is nothing, where there is nothing."""
-        workers = min(self.sources[0].config.dataloaders.predict_dataloader.num_workers, 1)
-        pages = [PageFile(*page) for page in asked]
-        runners: dict[int, Runner] = {}  # a network that several sources share is in memory once
+    def maps(
+        self, pages: Sequence[PageFile], *, accelerator: Accelerator = "auto", workers: int = 0
+    ) -> Iterator[list[PageMap] | Unreadable]:
+        """The maps of all members of each page, in order; one page at a time, so that memory stays flat.
+
+        Args:
+            pages: any number of them.
+            accelerator: see ``TrainedModel.start``.
+            workers: processes (or threads) of each member that read images ahead; more than one is not used.
+        """
+        runners: dict[TrainedModel, Runner] = {}  # a network that several members share is in memory once
         streams = []
-        for source in self.sources:
-            model, view = source.checkpoint, view_of(source.config)
-            if id(model) not in runners:
-                runners[id(model)] = model.start(view, source.config.trainer.accelerator)
-            streams.append(runners[id(model)].at(view)(pages, workers=workers))
+        for member in self.members:
+            if member.model not in runners:
+                runners[member.model] = member.model.start(member.view, accelerator)
+            runner = runners[member.model].at(member.view)
+            streams.append(runner(pages, batch_size=1, workers=min(workers, 1)))
         for results in zip(*streams, strict=True):
             maps = [result for result in results if isinstance(result, PageMap)]
             unreadable = [result for result in results if isinstance(result, Unreadable)]
-            yield unreadable[0].reason if unreadable else maps
+            if unreadable:
+                yield unreadable[0]
+            else:
+                yield maps
 
 
-def finder(voting: bool) -> Callable[[Sequence[PageMap], Sequence[Any]], list[Detections]]:
-    """(maps of a page, settings) -> regions at each setting."""
-    return detect_voted if voting else lambda maps, many: detect_each(mean_map(maps), many)
+def member_records(members: Sequence[MemberView], folder: Path) -> tuple[MemberRecord, ...]:
+    """Members as the ``ensemble.json`` in ``folder`` names them."""
+    records = []
+    for member in members:
+        checkpoint = os.path.relpath(member.model.path, folder)
+        records.append(MemberRecord(**member.record.to_json(), checkpoint=checkpoint))
+    return tuple(records)
 
 
-def open_ensemble(path: Path, overrides: Sequence[str], group: str = "members") -> Ensemble:
-    """Read an ``ensemble.json`` and what was kept of it (``members``), or all that was joined for it (``runs``).
+def open_ensemble(path: Path, trusted_targets: Sequence[str] = ()) -> Ensemble:
+    """Open the ensemble that was kept in an ``ensemble.json``.
+
+    Args:
+        path: the file.
+        trusted_targets: packages that its members may name classes and functions of (see ``open_model``).
 
     Raises:
-        InputError: if it is none, a member is not the model that it was, or a value is given that the file decides.
+        InputError: if it is not an ``ensemble.json``, or a member is not the model that it was.
     """
-    decided = [o for o in overrides if re.match(r"[+~]*(models|transforms)\b", o)]
-    if decided:
-        raise InputError(
-            f"{path}: an ensemble's models, sizes and thresholds are its own; leave out {', '.join(decided)}"
-        )
-    record = read_json(path)
-    try:
-        if any(m.get("flip") for m in record[group]):
-            raise InputError(f"{path}: shows a member the mirrored page (flip), which is no longer supported; "
-                             "run hmean ensemble again")  # fmt: skip
-        files = {m["checkpoint"]: f"checkpoint_path={path.parent / m['checkpoint']}" for m in record[group]}
-        opened = {name: Source(*open_configured([*overrides, file])) for name, file in files.items()}
-        sources = [opened[m["checkpoint"]].at(m["long_side"]) for m in record[group]]
-        params = (VotingParams if record["voting"] else PostprocessParams).from_dict(record["postprocess"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: is no ensemble.json of this hmean's ({error})") from error
-    pairs = zip(sources, record[group], strict=True)
-    changed = [str(s.checkpoint.path) for s, m in pairs if s.about["weights_hash"] != m["weights_hash"]]
+    record = read_ensemble(path)
+    members = _open_members(path, record.members, trusted_targets)
+    return Ensemble(path, members, record.postprocess, record.tuned_on)
+
+
+def open_runs(path: Path, trusted_targets: Sequence[str] = ()) -> Ensemble:
+    """All runs that an ``ensemble.json`` was made of, whatever was kept: the teachers of a student.
+
+    What was kept was chosen on the pages that are to judge the student, too.
+
+    Raises:
+        InputError: as ``open_ensemble``.
+    """
+    record = read_ensemble(path)
+    if not record.runs:
+        raise InputError(f"{path}: does not name the runs that it was made of; run hmean ensemble again")
+    members = _open_members(path, record.runs, trusted_targets)
+    return Ensemble(path, members, record.postprocess, record.tuned_on)
+
+
+def _open_members(
+    path: Path, records: Sequence[MemberRecord], trusted_targets: Sequence[str]
+) -> tuple[MemberView, ...]:
+    models: dict[str, TrainedModel] = {}
+    members = []
+    changed = []
+    for record in records:
+        if record.checkpoint not in models:
+            models[record.checkpoint] = open_model(path.parent / record.checkpoint, trusted_targets)
+        member = MemberView.of(models[record.checkpoint]).at(record.long_side)
+        members.append(member)
+        if member.record.weights_hash != record.weights_hash:
+            changed.append(str(member.model.path))
     if changed:
         raise InputError.listing(f"{path}: these members are not the models that it was made of:", changed)
-    return Ensemble(tuple(sources), params, record["tuned_on"], path)
-
-
-def _teach(teachers: Ensemble, pages: LabelledImages, folder: Path) -> None:
-    """Keep the mean of the teachers' maps, and the pages that these have seen."""
-    files = {pages.name(i): pages.file(i) for i in range(len(pages))}
-    store = MapStore(folder / "maps", " ".join(str(source.about) for source in teachers.sources), files)
-    missing = [(name, file) for name, file in files.items() if name not in store]
-    with track("teaching", len(missing)) as advance:
-        for maps in teachers.maps(missing):
-            if isinstance(maps, str):
-                raise InputError(maps)
-            store.add(mean_map(maps))
-            advance()
-    seen = np.concatenate([s.checkpoint.pages.all() for s in teachers.sources])
-    write_json(folder / "seen.json", np.unique(seen).tolist())
-
-
-class EnsembleScores(Scores):
-    """What an ensemble scored."""
-
-    postprocess: dict[str, float | int | str | bool] | None = None  # type: ignore[assignment]  # also of a vote
-    members: tuple[dict[str, Any], ...] = ()
-
-
-def evaluate(path: Path, overrides: Sequence[str]) -> dict[str, Any] | Path:
-    """``hmean evaluate checkpoint_path=.../ensemble.json``: predictions and scores.json; with ``maps`` a teacher's."""
-    ensemble = open_ensemble(path, overrides)
-    config = ensemble.sources[0].config
-    folder = Path(config.output) if config.output else path.parent / "evaluate"
-    if (folder / "predictions.json").exists() and not config.overwrite:
-        raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output")
-    pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
-    require_sound(pages)
-    if config.maps:
-        # All members, whatever was kept: that choice was made on the pages which are to judge the student, too.
-        _teach(open_ensemble(path, overrides, "runs"), pages, folder)
-        return folder
-    truth = [pages.page(i) for i in range(len(pages))]
-    scorer, asked = Scorer(choose_characters(truth)), [(pages.name(i), pages.file(i)) for i in range(len(pages))]
-    with write_predictions(folder / "predictions.json", None) as writer, track("detecting", len(asked)) as advance:
-        for page, (found, width, height) in zip(truth, ensemble.run(asked), strict=True):
-            if isinstance(found, str):
-                raise InputError(found)
-            scorer.update(page, found)
-            writer.write(page.name, found, width, height)
-            advance()
-    keys = pages.page_keys()
-    about = {
-        "split": config.evaluate_on, "data_hash": pages.fingerprint(), "postprocess": ensemble.params.to_dict(),
-        "members": [{**s.about, "influenced_by": s.checkpoint.influenced_by(keys).to_json()} for s in ensemble.sources],
-        "influenced_by": {"tuned": int(np.isin(keys, ensemble.tuned_on).sum())},
-    }  # fmt: skip
-    record = EnsembleScores.collect(scorer, **about).to_json()
-    write_json(folder / "scores.json", record)
-    return record
+    return tuple(members)

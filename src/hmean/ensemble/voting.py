@@ -1,16 +1,16 @@
-"""Voting: the regions of several models on one page in, those that enough of them agree on out.
+"""Voting: the text polygons of several models on one page in, those that enough of the models agree on out.
 
-A region of one member and regions of others are one text if every two of them overlap by ``iou`` (of the polygons, of
-any vertex count), so that neighbours cannot be chained together; a member has one vote in it, however many regions it
-found there. Everything is decided in an order that only geometry and scores make: neither the order of the members
-nor the start or direction of an outline plays a part.
+Polygons of different members are one text if every two of them overlap by ``iou``, so that neighbours cannot be joined
+through a third polygon. A member has one vote in a text, however many polygons it found there. Everything is decided in
+an order that follows from geometry and scores alone: neither the order of the members nor the first vertex or the
+direction of an outline plays a part.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numba import njit
@@ -22,18 +22,27 @@ from hmean.metrics.shapes import pack
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.types import Detections, Points, Polygons
 
+# Columns of bounds (N, 4).
+LEFT, TOP, RIGHT, BOTTOM = range(4)
+QUAD = 4  # vertices
+NOBODY = -1  # in a text, the place of a member that has no polygon there
+LEAST_WEIGHT = 1e-6  # of a quad in a mean, so that scores of 0 divide by something
+
 
 @dataclass(frozen=True)
 class VotingParams(PostprocessParams):
     """Post-processing of members that vote; ``box_thresh`` and ``max_candidates`` hold for what they agree on.
 
     Attributes:
-        votes: least number of members.
-        iou: least overlap of every two regions of one text, in (0, 1].
-        geometry: ``medoid``: the outline that agrees best with those of other members; ``mean``: where all are quads,
-            the mean of their corresponding corners, weighted by score, unless that has a smaller area than all of them.
-        soft: the score is the mean score times the share of members that voted; else the mean score.
-        floor: regions of a member with a lower score do not vote.
+        votes: least number of members that must have found a text.
+        iou: least overlap of every two polygons of one text, in (0, 1].
+        geometry: ``medoid``: the outline that agrees best with those of the other members; ``mean``: where all are
+            quads, the mean of their corresponding corners, weighted by score, unless that is smaller than all of them.
+        soft: the score is the mean score times the share of the members that voted; else the mean score.
+        floor: polygons of a member with a lower score do not vote.
+
+    Raises:
+        ValueError: if a value is out of range.
     """
 
     votes: int = 3
@@ -44,14 +53,34 @@ class VotingParams(PostprocessParams):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.votes < 1 or not 0 < self.iou <= 1 or self.geometry not in ("medoid", "mean"):
-            raise ValueError("votes must be at least 1, iou lie in (0, 1], geometry be 'medoid' or 'mean', "
-                             f"got {self.votes}, {self.iou}, {self.geometry!r}")  # fmt: skip
+        if self.votes < 1:
+            raise ValueError(f"votes must be at least 1, got {self.votes}")
+        if not 0 < self.iou <= 1:
+            raise ValueError(f"iou must lie in (0, 1], got {self.iou}")
+        if self.geometry not in ("medoid", "mean"):
+            raise ValueError(f"geometry must be 'medoid' or 'mean', got {self.geometry!r}")
 
-    def member(self) -> PostprocessParams:
+    def of_members(self) -> PostprocessParams:
         """The post-processing of each member."""
-        shared = {name: getattr(self, name) for name in PostprocessParams.__dataclass_fields__}
-        return PostprocessParams(**{**shared, "box_thresh": self.floor})
+        return PostprocessParams(**{**_shared(self), "box_thresh": self.floor})
+
+
+def voting_rules(members: int, ious: Sequence[float], params: PostprocessParams, floor: float) -> list[VotingParams]:
+    """The rules that are worth trying: 2 to M - 1 votes (2 of 2) or soft ones, at each IoU, with either geometry."""
+    start = VotingParams(**_shared(params), floor=floor)
+    counts = [replace(start, votes=votes) for votes in range(2, max(3, members))]
+    counts.append(replace(start, votes=1, soft=True))
+    rules = []
+    for count in counts:
+        for iou in ious:
+            rules.append(replace(count, iou=iou, geometry="medoid"))
+            rules.append(replace(count, iou=iou, geometry="mean"))
+    return rules
+
+
+def _shared(params: PostprocessParams) -> dict[str, Any]:
+    """The values that a member's post-processing and that of a vote have in common."""
+    return {name: getattr(params, name) for name in PostprocessParams.__dataclass_fields__}
 
 
 def vote(members: Sequence[Detections], params: VotingParams) -> Detections:
@@ -60,15 +89,27 @@ def vote(members: Sequence[Detections], params: VotingParams) -> Detections:
 
 
 def vote_each(members: Sequence[Detections], many: Sequence[VotingParams]) -> list[Detections]:
-    """``vote`` by many rules (N): overlaps are found once, texts once for each ``iou``."""
+    """``vote`` by many rules (N): overlaps are computed once, texts once for each ``iou``."""
     ballot = _Ballot.of(members, min(params.iou for params in many))
-    texts = {iou: _texts(ballot.ious, ballot.owner, len(members), iou) for iou in {params.iou for params in many}}
-    return [ballot.elect(texts[params.iou], params) for params in many]
+    texts: dict[float, Ints] = {}
+    found = []
+    for params in many:
+        if params.iou not in texts:
+            texts[params.iou] = _texts(ballot.ious, ballot.owner, len(members), params.iou)
+        found.append(ballot.fuse(texts[params.iou], params))
+    return found
 
 
 @dataclass(frozen=True, eq=False)
 class _Ballot:
-    """All members' regions (K), by falling score and then by their bounds."""
+    """The polygons of all members (K), by falling score and then by their bounds.
+
+    Attributes:
+        polygons: the polygons (K).
+        owner: number of the member that found each (K,).
+        scores: score of each (K,).
+        ious: overlap of every two polygons of different members (K, K).
+    """
 
     polygons: Polygons
     owner: Ints
@@ -76,160 +117,205 @@ class _Ballot:
     ious: Floats
 
     @classmethod
-    def of(cls, members: Sequence[Detections], least: float) -> _Ballot:
+    def of(cls, members: Sequence[Detections], least_iou: float) -> _Ballot:
         points, offsets, starts = pack([found.polygons for found in members])
         bounds = kernels.measure(points, offsets, False)[1]
         scores = np.concatenate([np.zeros(0), *(found.scores for found in members)]).astype(np.float64)
+        # lexsort's last key counts first: score, then left, top, right and bottom.
         order = np.lexsort((*bounds.T[::-1], -scores))
         owner = np.repeat(np.arange(len(members)), np.diff(starts))[order]
         polygons = Polygons(points, offsets).select(order)
-        ious = _member_ious(polygons.points, polygons.offsets, bounds[order], owner, least)
+        ious = _member_ious(polygons.points, polygons.offsets, bounds[order], owner, least_iou)
         return cls(polygons, owner, scores[order], ious)
 
-    def elect(self, texts: Ints, params: VotingParams) -> Detections:
-        """Fuse the texts (C, M) of enough votes."""
-        votes = (texts >= 0).sum(axis=1)
-        scores = np.where(texts >= 0, self.scores[texts], 0).sum(axis=1) / np.maximum(votes, 1)
+    def fuse(self, texts: Ints, params: VotingParams) -> Detections:
+        """One polygon for each text (C, M) with enough votes."""
+        is_vote = texts != NOBODY
+        votes = is_vote.sum(axis=1)
+        scores = np.where(is_vote, self.scores[texts], 0).sum(axis=1) / np.maximum(votes, 1)
         if params.soft:
             scores *= votes / texts.shape[1]
         fused = scores.astype(np.float32)
         kept = np.flatnonzero((votes >= params.votes) & (fused >= np.float32(params.box_thresh)))
         kept = kept[np.argsort(-fused[kept], kind="stable")][: params.max_candidates]
-        polygons = self.polygons.select(texts[kept, 0])
-        if params.geometry == "mean":
-            quads, averaged = _mean_quads(texts[kept], self.polygons.points, self.polygons.offsets, self.scores)
-            polygons = Polygons.of([q if mean else p for p, q, mean in zip(polygons, quads, averaged, strict=True)])
-        return Detections(polygons, fused[kept])
+        return Detections(self._outlines(texts[kept], params), fused[kept])
+
+    def _outlines(self, texts: Ints, params: VotingParams) -> Polygons:
+        medoids = self.polygons.select(texts[:, 0])
+        if params.geometry == "medoid":
+            return medoids
+        means, is_usable = _mean_quads(texts, self.polygons.points, self.polygons.offsets, self.scores)
+        outlines = []
+        for medoid, mean, usable in zip(medoids, means, is_usable, strict=True):
+            if usable:
+                outlines.append(mean)
+            else:
+                outlines.append(medoid)
+        return Polygons.of(outlines)
+
+
+# --- kernels ----------------------------------------------------------------------------------------------------------
+
+
+@njit(cache=True, nogil=True)
+def _polygon(points: Points, offsets: Ints, k: int) -> Points:
+    """Vertices of polygon k."""
+    return points[offsets[k] : offsets[k + 1]]
 
 
 @njit(cache=True, nogil=True)
 def _member_ious(points: Points, offsets: Ints, bounds: Floats, owner: Ints, least: float) -> Floats:
-    """IoU (K, K) of regions of different members; 0 where even the overlap of their bounds is too small."""
-    k_all = len(owner)
-    iou, areas = np.zeros((k_all, k_all)), np.empty(k_all)
-    for i in range(k_all):
-        p = points[offsets[i] : offsets[i + 1]]
-        areas[i] = _overlap(p, p)
+    """IoU (K, K) of polygons of different members; 0 where the overlap of their bounds already rules out ``least``."""
+    count = len(owner)
+    ious = np.zeros((count, count))
+    areas = np.empty(count)
+    for i in range(count):
+        outline = _polygon(points, offsets, i)
+        areas[i] = _overlap(outline, outline)
         for j in range(i):
-            w = min(bounds[i, 2], bounds[j, 2]) - max(bounds[i, 0], bounds[j, 0])
-            h = min(bounds[i, 3], bounds[j, 3]) - max(bounds[i, 1], bounds[j, 1])
-            both, most = areas[i] + areas[j], min(max(w, 0.0) * max(h, 0.0), areas[i], areas[j])
-            if owner[i] != owner[j] and most > 0 and most * (1 + least) >= least * both * (1 - 1e-9):
-                area = _overlap(p, points[offsets[j] : offsets[j + 1]])
-                iou[i, j] = iou[j, i] = area / (both - area)
-    return iou
+            if owner[i] == owner[j]:
+                continue
+            width = min(bounds[i, RIGHT], bounds[j, RIGHT]) - max(bounds[i, LEFT], bounds[j, LEFT])
+            height = min(bounds[i, BOTTOM], bounds[j, BOTTOM]) - max(bounds[i, TOP], bounds[j, TOP])
+            most_shared = min(max(width, 0.0) * max(height, 0.0), areas[i], areas[j])
+            both = areas[i] + areas[j]
+            # shared / (both - shared) >= least, without the division and with room for rounding
+            if most_shared > 0 and most_shared * (1 + least) >= least * both * (1 - 1e-9):
+                shared = _overlap(outline, _polygon(points, offsets, j))
+                ious[i, j] = shared / (both - shared)
+                ious[j, i] = ious[i, j]
+    return ious
 
 
 @njit(cache=True, nogil=True)
 def _overlap(p: Points, q: Points) -> float:
     """Area shared by two polygons (n, 2), (m, 2): the sum over pairs of edges of what lies below both.
 
-    What lies below the edges, signed by their direction, adds up to the polygon, so no case needs care: neither shared
-    edges nor concave corners. Of outlines that cross themselves it is the integral of the product of winding numbers.
+    What lies below the edges, signed by their direction, adds up to the polygon, so no case needs special care: neither
+    shared edges nor concave corners. Of outlines that cross themselves it is the integral of the product of winding
+    numbers.
     """
-    base, total = min(p[:, 1].min(), q[:, 1].min()), 0.0
+    base = min(p[:, 1].min(), q[:, 1].min())
+    total = 0.0
     for i in range(len(p)):
+        # Edge a to b of p, edge c to d of q; heights are measured from the base.
         ax, ay, bx, by = p[i - 1, 0], p[i - 1, 1] - base, p[i, 0], p[i, 1] - base
         for j in range(len(q)):
             cx, cy, dx, dy = q[j - 1, 0], q[j - 1, 1] - base, q[j, 0], q[j, 1] - base
-            left, right = max(min(ax, bx), min(cx, dx)), min(max(ax, bx), max(cx, dx))
+            left = max(min(ax, bx), min(cx, dx))
+            right = min(max(ax, bx), max(cx, dx))
             if left >= right:
                 continue
-            slope, other = (by - ay) / (bx - ax), (dy - cy) / (dx - cx)
-            e0, e1 = ay + (left - ax) * slope, ay + (right - ax) * slope
-            f0, f1 = cy + (left - cx) * other, cy + (right - cx) * other
-            below = (min(e0, f0) + min(e1, f1)) / 2
-            if (e0 - f0) * (e1 - f1) < 0:  # they cross: less the triangle above the crossing
-                t = (e0 - f0) / ((e0 - f0) - (e1 - f1))
-                below = (min(e0, f0) * t + min(e1, f1) * (1 - t) + e0 + t * (e1 - e0)) / 2
+            slope_p = (by - ay) / (bx - ax)
+            slope_q = (dy - cy) / (dx - cx)
+            # Heights of both edges at the left and right end of what they have in common.
+            p_left = ay + (left - ax) * slope_p
+            p_right = ay + (right - ax) * slope_p
+            q_left = cy + (left - cx) * slope_q
+            q_right = cy + (right - cx) * slope_q
+            below = (min(p_left, q_left) + min(p_right, q_right)) / 2
+            if (p_left - q_left) * (p_right - q_right) < 0:  # they cross: less the triangle above the crossing
+                t = (p_left - q_left) / ((p_left - q_left) - (p_right - q_right))
+                below = (
+                    min(p_left, q_left) * t + min(p_right, q_right) * (1 - t) + p_left + t * (p_right - p_left)
+                ) / 2
             total += below * (right - left) * np.sign(bx - ax) * np.sign(dx - cx)
     return abs(total)
 
 
 @njit(cache=True, nogil=True)
 def _texts(ious: Floats, owner: Ints, members: int, least: float) -> Ints:
-    """Regions of each text (C, members), the medoid first, the rest filled with -1; each region is in one.
+    """Polygons of each text (C, members), the medoid first, filled up with NOBODY; each polygon is in one text.
 
-    The region that overlaps the other members' best comes first, and takes from them what overlaps it most and all
-    that it has taken already: a clique, since two regions of one member have IoU 0 here.
+    The polygon that overlaps those of the other members best comes first. It takes the one that overlaps it most and
+    overlaps enough all that it has taken already, until there is none: a clique, with at most one polygon of each
+    member, since two of one member have an IoU of 0 here.
     """
-    taken, texts, n = np.zeros(len(owner), dtype=np.bool_), np.full((len(owner), members), -1), 0
-    for i in np.argsort(-_support(ious, owner, members, least), kind="mergesort"):
-        found, size = i, 0
-        while found >= 0 and not taken[found]:
-            texts[n, size], taken[found], size = found, True, size + 1
-            found = _next(ious, taken, texts[n, :size], least)
-        n += size > 0
-    return texts[:n]
+    taken = np.zeros(len(owner), dtype=np.bool_)
+    texts = np.full((len(owner), members), NOBODY)
+    count = 0
+    for medoid in np.argsort(-_support(ious, owner, members, least), kind="mergesort"):
+        if taken[medoid]:
+            continue
+        found = medoid
+        size = 0
+        while found != NOBODY:
+            texts[count, size] = found
+            taken[found] = True
+            size += 1
+            found = _next_of_text(ious, taken, texts[count, :size], least)
+        count += 1
+    return texts[:count]
 
 
 @njit(cache=True, nogil=True)
 def _support(ious: Floats, owner: Ints, members: int, least: float) -> Ints:
-    """Sum over the other members of the best overlap of each region (K,), in whole 2^-30: exact in any order."""
+    """Sum over the other members of the best overlap of each polygon (K,), in whole 2^-30: exact in any order."""
     support = np.zeros(len(owner), dtype=np.int64)
     for i in range(len(owner)):
         best = np.zeros(members)
         for j in range(len(owner)):
             if ious[i, j] >= least:
                 best[owner[j]] = max(best[owner[j]], ious[i, j])
-        for m in range(members):
-            support[i] += round(best[m] * 2**30)
+        for member in range(members):
+            support[i] += round(best[member] * 2**30)
     return support
 
 
 @njit(cache=True, nogil=True)
-def _next(ious: Floats, taken: Flags, text: Ints, least: float) -> int:
-    """The free region that overlaps the first of a text most and all of it enough, or -1."""
-    found = -1
+def _next_of_text(ious: Floats, taken: Flags, text: Ints, least: float) -> int:
+    """The free polygon that overlaps the medoid of a text most, and all of the text enough; or NOBODY."""
+    medoid = text[0]
+    found = NOBODY
     for j in range(len(taken)):
-        near = ious[text[0], j]
-        if taken[j] or near < least or (found >= 0 and near <= ious[text[0], found]):
+        if taken[j] or ious[medoid, j] < least:
             continue
-        free = True
-        for g in text[1:]:
-            free &= ious[g, j] >= least
-        if free:
+        if found != NOBODY and ious[medoid, j] <= ious[medoid, found]:
+            continue
+        overlaps_all = True
+        for other in text[1:]:
+            overlaps_all &= ious[other, j] >= least
+        if overlaps_all:
             found = j
     return found
 
 
 @njit(cache=True, nogil=True)
 def _mean_quads(texts: Ints, points: Points, offsets: Ints, scores: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-    """Weighted mean of corresponding corners of each text (C, 4, 2), and whether it may stand for the medoid (C,).
+    """Mean of the corresponding corners of each text (C, 4, 2), weighted by score, and whether it is usable (C,).
 
-    Corners correspond in the turn and direction that brings them nearest to the medoid's.
+    It is usable if all polygons of the text are quads and it is no smaller than the smallest of them.
     """
-    out, fit = np.empty((len(texts), 4, 2)), np.zeros(len(texts), dtype=np.bool_)
+    means = np.empty((len(texts), QUAD, 2))
+    is_usable = np.zeros(len(texts), dtype=np.bool_)
     for c in range(len(texts)):
-        text = texts[c][texts[c] >= 0]
-        if (offsets[text + 1] - offsets[text] != 4).any():
+        text = texts[c][texts[c] != NOBODY]
+        if (offsets[text + 1] - offsets[text] != QUAD).any():
             continue
-        base = points[offsets[text[0]] : offsets[text[0] + 1]]
-        shift, weights, smallest = np.zeros((4, 2)), 0.0, np.inf
+        medoid = _polygon(points, offsets, text[0])
+        moved = np.zeros((QUAD, 2))
+        weights = 0.0
+        smallest = np.inf
         for k in text:
-            corners, nearest, moved = points[offsets[k] : offsets[k + 1]], np.inf, base
-            for turn in range(8):
-                offset = np.roll(corners[:: 1 if turn < 4 else -1], 2 * turn).reshape(4, 2) - base
-                distance = (offset * offset).sum()
-                if distance < nearest:
-                    nearest, moved = distance, offset
-            weight = max(scores[k], 1e-6)
-            shift, weights = shift + weight * moved, weights + weight
+            corners = _polygon(points, offsets, k)
+            weight = max(scores[k], LEAST_WEIGHT)
+            moved = moved + weight * _offset_from(medoid, corners)
+            weights = weights + weight
             smallest = min(smallest, _overlap(corners, corners))
-        out[c] = base + shift / weights
-        fit[c] = _overlap(out[c], out[c]) >= smallest * (1 - 1e-9)
-    return out, fit
+        means[c] = medoid + moved / weights
+        is_usable[c] = _overlap(means[c], means[c]) >= smallest * (1 - 1e-9)
+    return means, is_usable
 
 
-def rules(members: int, ious: Sequence[float], params: PostprocessParams, floor: float) -> list[VotingParams]:
-    """The rules worth trying: 2 to M - 1 hard votes (2 of 2), or soft ones, at each IoU, with either geometry."""
-    shared = {name: getattr(params, name) for name in PostprocessParams.__dataclass_fields__}
-    start = VotingParams(**shared, floor=floor)
-    hard = range(2, max(3, members))
-    counts = [(votes, False) for votes in hard] + [(1, True)]
-    return [
-        replace(start, votes=votes, soft=soft, iou=iou, geometry=geometry)
-        for votes, soft in counts
-        for iou in ious
-        for geometry in ("medoid", "mean")
-    ]
+@njit(cache=True, nogil=True)
+def _offset_from(base: Points, corners: Points) -> Points:
+    """Offsets (4, 2) of a quad's corners from those of another, in the turn and direction that make them smallest."""
+    nearest = np.inf
+    offset = base
+    for turn in range(2 * QUAD):
+        turned = np.roll(corners[:: 1 if turn < QUAD else -1], 2 * turn).reshape(QUAD, 2) - base
+        distance = (turned * turned).sum()
+        if distance < nearest:
+            nearest = distance
+            offset = turned
+    return offset

@@ -2,57 +2,80 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hmean.errors import InputError
 from hmean.inference.checkpoints import Checkpoint
+from hmean.inference.trained import TrainedModel
 from hmean.runs.carried import PagesSeen
 
 
-def average(members: Sequence[Checkpoint], path: Path) -> Checkpoint:
-    """Mean of all weights, BatchNorm statistics too, as a checkpoint that has seen what any member has seen.
+def average_weights(models: Sequence[TrainedModel], path: Path) -> Checkpoint:
+    """The mean of all weights, BatchNorm statistics too, as a checkpoint at ``path``, which is not written yet.
 
-    The mean of the members' statistics is not what the averaged network would measure: it is exact only where they
-    were frozen at one value.
+    It has seen all pages that one of the models has seen. The mean of their BatchNorm statistics is not what the
+    averaged network would measure: it is exact only where they were frozen at one value.
 
     Raises:
-        InputError: listing members of another architecture or initialisation (other ``models`` values, seed or start).
+        InputError: listing models of another architecture or initialisation (other ``models`` values, seed or start).
     """
-    first, *others = members
-    faults = [fault for other in others for fault in _differences(first, other)]
+    first = models[0]
+    faults = []
+    for model in models[1:]:
+        fault = _mismatch(first, model)
+        if fault is not None:
+            faults.append(fault)
     if faults:
-        raise InputError.listing("Only weights of one architecture and initialisation have a mean of use:", faults)
-    weights = {
-        name: torch.stack([m.weights[name].double() for m in members]).mean(dim=0).to(tensor.dtype)
-        if tensor.is_floating_point() else tensor
-        for name, tensor in first.weights.items()
-    }  # fmt: skip
-    pages = PagesSeen(
-        train=np.unique(np.concatenate([m.pages.train for m in members])),
-        val=np.unique(np.concatenate([m.pages.val for m in members])),
-    )
+        raise InputError.listing(
+            "Averaged weights are of use only if the models share architecture and initialisation:", faults
+        )
+    history = [change for model in models for change in model.history]
     carried = first.carried.model_copy(
         update={
-            "epoch": max(m.epoch for m in members),
-            "history": tuple(change for m in members for change in m.history),
-            "pages": pages,
-            "members": tuple(m.weights_hash() for m in members),
+            "epoch": max(model.epoch for model in models),
+            "history": tuple(history),
+            "pages": PagesSeen(
+                train=np.unique(np.concatenate([model.pages.train for model in models])),
+                val=np.unique(np.concatenate([model.pages.val for model in models])),
+            ),
+            "members": tuple(model.weights_hash() for model in models),
         }
     )
-    return Checkpoint(path, carried, weights)
+    return Checkpoint(path, carried, _mean([model.weights for model in models]))
 
 
-def _differences(a: Checkpoint, b: Checkpoint) -> list[str]:
-    if {k: v.shape for k, v in a.weights.items()} != {k: v.shape for k, v in b.weights.items()}:
-        return [f"{b.path}: has another architecture than {a.path}"]
-    parts = ("encoder", "decoder", "head")
-    made = [
-        {p: {**c.training["models"][p], "postprocess": None} for p in parts}
-        | {"": [c.training.get(k) for k in ("seed", "checkpoint_path")]}
-        for c in (a, b)
-    ]
-    return [] if made[0] == made[1] else [f"{b.path}: was initialised otherwise (models, seed or start) than {a.path}"]
+def _mean(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Means in double precision; counters stay those of the first."""
+    mean = {}
+    for name, tensor in weights[0].items():
+        if tensor.is_floating_point():
+            stacked = torch.stack([each[name].double() for each in weights])
+            mean[name] = stacked.mean(dim=0).to(tensor.dtype)
+        else:
+            mean[name] = tensor
+    return mean
+
+
+def _mismatch(a: TrainedModel, b: TrainedModel) -> str | None:
+    """Why the weights of two models have no useful mean; None if they do."""
+    shapes = [{name: tensor.shape for name, tensor in model.weights.items()} for model in (a, b)]
+    if shapes[0] != shapes[1]:
+        return f"{b.path}: has another architecture than {a.path}"
+    if _initialisation(a) != _initialisation(b):
+        return f"{b.path}: was initialised differently (models, seed or checkpoint_path) from {a.path}"
+    return None
+
+
+def _initialisation(model: TrainedModel) -> dict[str, Any]:
+    """What the first weights of a training follow from."""
+    training = model.training
+    found = {key: training.get(key) for key in ("seed", "checkpoint_path")}
+    for part in ("encoder", "decoder", "head"):
+        found[part] = {**training["models"][part], "postprocess": None}
+    return found

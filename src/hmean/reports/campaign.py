@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hmean.ensemble.records import read_ensemble
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
 from hmean.reports.page import render, render_text
@@ -130,18 +131,17 @@ class Report:
         """The verdict on each way of joining the folds, beside its cost."""
         found = []
         for name in [name for name, phase in self.done.items() if phase["asked"]["job"] == "ensemble"]:
-            record = read_json(self.folder / name / "ensemble.json")
+            record = read_ensemble(self.folder / name / "ensemble.json")
             rows, lines = [], []
-            for row in record["candidates"]:
-                if "skipped" in row:
-                    lines.append(self.say("left_out", name=self.word(row["candidate"]), why=row["skipped"]))
-                    continue
-                gain = _change(row["gain"], row["interval95"])
-                cost = (f"{row['ms_a_page']:.0f}", f"{row['mb']:.1f}")
-                rows.append([self.word(row["candidate"]), _percent(row["h"]), gain, self.say(row["verdict"]), *cost])
+            for skipped in record.skipped:
+                lines.append(self.say("left_out", name=self.word(skipped.strategy), why=skipped.reason))
+            for row in record.strategies:
+                gain = _change(row.gain, row.interval95)
+                cost = (f"{row.ms_a_page:.0f}", f"{row.mb:.1f}")
+                rows.append([self.word(row.strategy), _percent(row.h), gain, self.say(row.verdict), *cost])
             change = self.say("change", base=self.word("single"))
             head = [self.say("result"), "H", change, self.say("verdict"), "ms", "MB"]
-            title = self.say("ensemble", name=name, kind=self.word(record["kind"]))
+            title = self.say("ensemble", name=name, kind=self.word(str(record.strategy)))
             found.append({"title": title, "lines": lines, "head": head, "rows": rows})
         return found
 
@@ -173,7 +173,7 @@ class Report:
             lines.append(self.say("next_recall" if gap > 0 else "next_precision", gap=f"{100 * abs(gap):.2f}"))
         if any(phase["asked"]["job"] == "ensemble" for phase in self.done.values()):
             made = self.folder / str(self.winner) / "ensemble.json"
-            kept = made.exists() and read_json(made)["kind"] != "single"
+            kept = made.exists() and read_ensemble(made).strategy != "single"
             lines.append(self.say("next_distil" if kept else "next_single"))
         table = {"head": [self.say("expectation"), "H", f"{reached}: {_percent(prh['h'])}"], "rows": rows}
         return [{"title": self.say("expected"), **table}, {"title": self.say("next"), "lines": lines}]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmean.ensemble import voting
-from hmean.ensemble.voting import VotingParams, rules, vote, vote_each
+from hmean.ensemble.voting import VotingParams, vote, vote_each, voting_rules
 from hmean.geometry import area
 from hmean.types import Detections, Polygons
 from support.plane import rect_corners
@@ -173,7 +173,7 @@ def test_boxes_do_not_shrink_on_average(geometry):
         assert np.std(ratios) < 0.04
 
 
-def test_votes_scores_and_knobs():
+def test_votes_scores_and_parameters():
     a, b = rect_corners(50, 50, 60, 20, 5), rect_corners(50, 150, 60, 20, 5)
     members = [found([a, b], [0.9, 0.4]), found([a + 1], [0.6]), found([a - 1], [0.3])]
     assert vote(members, replace(ANY, votes=3)).scores == pytest.approx([0.6])
@@ -187,10 +187,10 @@ def test_votes_scores_and_knobs():
     assert [len(one) for one in each] == [2, 4, 1, 0, 1, 0]
     with pytest.raises(ValueError, match="votes must be at least 1"):
         replace(ANY, votes=0)
-    with pytest.raises(ValueError, match="iou lie in"):
+    with pytest.raises(ValueError, match="iou must lie in"):
         replace(ANY, iou=0.0)
-    assert replace(ANY, floor=0.25, thresh=0.2).member().box_thresh == 0.25
-    assert {rule.votes for rule in rules(5, [0.5], ANY, 0.1) if not rule.soft} == {2, 3, 4}
+    assert replace(ANY, floor=0.25, thresh=0.2).of_members().box_thresh == 0.25
+    assert {rule.votes for rule in voting_rules(5, [0.5], ANY, 0.1) if not rule.soft} == {2, 3, 4}
 
 
 @settings(max_examples=20, deadline=None)

@@ -1,0 +1,178 @@
+"""``ensemble.json``: the members of an ensemble, the verdict on each strategy, and what was compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import AliasChoices, Field, PlainSerializer, PlainValidator, WithJsonSchema
+
+from hmean.ensemble.voting import VotingParams
+from hmean.errors import InputError
+from hmean.files import read_json
+from hmean.metrics.bootstrap import Interval, Verdict
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.records import Record
+from hmean.runs.carried import Influence, PageKeys
+from hmean.runs.scores import Scores
+from hmean.types import Statistic
+
+
+def _joined_params(value: Any) -> PostprocessParams:
+    """Parameters of a vote, if they say how many votes are needed, else those of the mean of maps."""
+    if isinstance(value, PostprocessParams):
+        return value
+    if not isinstance(value, Mapping):
+        raise ValueError("must be post-processing parameters")  # noqa: TRY004 - pydantic reports ValueError only
+    if "votes" in value:
+        return VotingParams.from_dict(value)
+    return PostprocessParams.from_dict(value)
+
+
+JoinedParams = Annotated[
+    PostprocessParams,
+    PlainValidator(_joined_params),
+    PlainSerializer(PostprocessParams.to_dict),
+    WithJsonSchema({"type": "object"}),
+]
+
+
+class ViewRecord(Record):
+    """A network and the size at which it sees pages."""
+
+    weights_hash: str = Field(description="hash of the network's weights")
+    long_side: int = Field(description="longest side of a page as the network sees it, in pixels")
+
+
+class MemberRecord(ViewRecord):
+    """A member, and where its file is."""
+
+    checkpoint: str = Field(description="checkpoint or exported model, relative to the folder of ensemble.json")
+
+
+class RunRecord(MemberRecord):
+    """A run whose model was compared and combined."""
+
+    trained_on: str = Field(description="hash of the pages that it was trained on")
+
+
+class StrategyRow(Record):
+    """The verdict on one strategy. All scores are cross-fitted: no page had a part in the choices made for it."""
+
+    strategy: str = Field(
+        validation_alias=AliasChoices("strategy", "candidate"), description="name of the strategy, such as map mean"
+    )
+    h: float = Field(description="weighted mean of the hmeans of the objective, in [0, 1]")
+    gain: float = Field(description="difference to the best single member")
+    interval95: Interval = Field(description="95 % interval of the gain, by paired bootstrap over pages")
+    verdict: Verdict | Literal["base"] = Field(description="what the interval says; base: the best single member")
+    among_the_best: bool | None = Field(
+        default=None, description="of a better strategy: whether it cannot be distinguished from the best one"
+    )
+    ms_a_page: float = Field(description="milliseconds a page, from file to text polygons; median")
+    times_single: float = Field(description="the same over the time of the best single member; median")
+    mb: float = Field(description="megabytes of weights")
+    members: tuple[ViewRecord, ...] = Field(description="networks and sizes, chosen on all pages")
+    postprocess: JoinedParams = Field(description="post-processing parameters, chosen on all pages")
+
+
+class SkippedStrategy(Record):
+    """A strategy that is not possible with these members."""
+
+    strategy: str = Field(validation_alias=AliasChoices("strategy", "candidate"), description="name of the strategy")
+    reason: str = Field(validation_alias=AliasChoices("reason", "skipped"), description="why it is not possible")
+
+
+class EnsembleRecord(Record):
+    """An ensemble, and how it was found. ``hmean predict`` and ``hmean evaluate`` take the file as checkpoint_path."""
+
+    strategy: str | None = Field(
+        default=None,
+        validation_alias=AliasChoices("strategy", "kind"),
+        description="the strategy that was kept; single: no ensemble is better than the best member",
+    )
+    members: tuple[MemberRecord, ...] = Field(min_length=1, description="the networks and sizes that predict")
+    postprocess: JoinedParams = Field(
+        description="what is done with their maps: parameters with votes are those of a vote, others hold for the mean"
+    )
+    tuned_on: PageKeys = Field(description="keys of the pages that members and parameters were chosen on")
+    pages: int | None = Field(default=None, description="number of these pages")
+    groups: int | None = Field(default=None, description="number of their groups")
+    data_hash: str | None = Field(default=None, description="hash of their names, labels and images")
+    objective: dict[Statistic, float] = Field(default={}, description="weights of the hmeans that were compared")
+    runs: tuple[RunRecord, ...] = Field(default=(), description="all runs that were combined")
+    strategies: tuple[StrategyRow, ...] = Field(default=(), description="the strategies, the best single member first")
+    skipped: tuple[SkippedStrategy, ...] = Field(default=(), description="strategies that were not possible")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _present_names(cls, values: Any) -> Any:
+        """In files of earlier versions, judged and skipped strategies are one list, ``candidates``."""
+        if not isinstance(values, Mapping) or "candidates" not in values:
+            return values
+        present = dict(values)
+        rows = present.pop("candidates")
+        present["strategies"] = [row for row in rows if "skipped" not in row]
+        present["skipped"] = [row for row in rows if "skipped" in row]
+        return present
+
+    def summary(self) -> str:
+        """Tab-separated: H, gain over the best single member with its interval, verdict, cost."""
+        objective = "+".join(self.objective)
+        lines = [
+            f"{self.pages} pages of {self.groups} groups, new to all members; {objective} H, cross-fitted",
+            "strategy\tH\tgain\t95 %\tverdict\tms/page\ttimes single\tMB",
+        ]
+        for row in self.strategies:
+            low, high = row.interval95
+            cells = (
+                row.strategy,
+                f"{100 * row.h:.2f}",
+                f"{100 * row.gain:+.2f}",
+                f"[{100 * low:+.2f}, {100 * high:+.2f}]",
+                row.verdict,
+                f"{row.ms_a_page:.0f}",
+                f"{row.times_single:.1f}",
+                f"{row.mb:.1f}",
+            )
+            lines.append("\t".join(cells))
+        for skipped in self.skipped:
+            reason = " ".join(skipped.reason.split())
+            lines.append(f"{skipped.strategy}\tskipped: {reason}")
+        lines.append(f"kept: {self.strategy}")
+        return "\n".join(lines)
+
+
+class ScoredMember(ViewRecord):
+    """A member of an ensemble that was scored."""
+
+    influenced_by: Influence = Field(description="how many of the pages had a part in the making of the member")
+
+
+class EnsembleScores(Scores):
+    """``scores.json`` of an ensemble."""
+
+    postprocess: JoinedParams = Field(description="what was done with the members' maps")
+    members: tuple[ScoredMember, ...] = Field(description="the members")
+
+
+def read_ensemble(path: Path) -> EnsembleRecord:
+    """Read an ``ensemble.json``.
+
+    Raises:
+        InputError: if it is not one, or has a member that this version does not support.
+    """
+    values = read_json(path)
+    if isinstance(values, dict) and _shows_mirrored_pages(values.get("members")):
+        raise InputError(
+            f"{path}: shows a member the mirrored page (flip), which is no longer supported; run hmean ensemble again"
+        )
+    return EnsembleRecord.parse(values, path)
+
+
+def _shows_mirrored_pages(members: Any) -> bool:
+    if not isinstance(members, list):
+        return False
+    return any(isinstance(member, dict) and member.get("flip") for member in members)

@@ -1,0 +1,175 @@
+"""The held-out pages that strategies are compared on, and what members score there, alone and combined.
+
+A choice (of a member, of thresholds, of the rule of a vote) is made on some of the pages and scored on others:
+``HeldOutPages.cross_fit``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hmean.data.folds import fold_of, group_keys
+from hmean.data.pages import LabelledImages
+from hmean.ensemble.detect import detect_mean, detect_voted
+from hmean.ensemble.members import MemberView
+from hmean.ensemble.voting import voting_rules
+from hmean.errors import InputError
+from hmean.metrics.kernels import CLEVAL_COLUMNS, MATCH_COLUMNS, Flags
+from hmean.metrics.scorer import choose_characters
+from hmean.metrics.statistics import IOU_THRESHOLDS
+from hmean.postprocess.decoding import PageMap
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.progress import track
+from hmean.runs.maps import MapStore
+from hmean.tuning.choose import choose
+from hmean.tuning.fit import TuneOptions
+from hmean.tuning.grid import grid_axes, grid_size, make_grid
+from hmean.tuning.scores import SettingScores, score_settings
+from hmean.tuning.search import WHOLE_GRID
+from hmean.types import Page
+
+VOTING_IOUS = (0.4, 0.6)
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """Members whose maps are combined, and what each setting of their post-processing scores on all held-out pages."""
+
+    members: tuple[MemberView, ...]
+    scores: SettingScores
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """An option with one of its settings (an index)."""
+
+    option: Option
+    setting: int
+
+    @property
+    def params(self) -> PostprocessParams:
+        """The setting."""
+        return self.option.scores.settings[self.setting]
+
+
+class HeldOutPages:
+    """Pages that no member has seen.
+
+    Args:
+        pages: with labels.
+        present: post-processing parameters to start the grid from.
+        options: what is searched, what it is to raise and what it must hold, and the folds for cross-fitting.
+        make_maps: the maps of a member on these pages; made once and kept.
+
+    Raises:
+        InputError: if the grid is too large.
+    """
+
+    def __init__(
+        self,
+        pages: LabelledImages,
+        present: PostprocessParams,
+        options: TuneOptions,
+        make_maps: Callable[[MemberView], MapStore],
+    ) -> None:
+        axes = grid_axes(present, options.lists)
+        size = grid_size(axes)
+        if size > WHOLE_GRID:
+            raise InputError(f"tune: its lists make {size:,} settings; an ensemble can try {WHOLE_GRID:,} at most")
+        self.pages = pages
+        self.objective = options.objective
+        self.floors = options.floors
+        self.make_maps = make_maps
+        self.settings = make_grid(present, axes)
+        self.labels = [pages.page(position) for position in range(len(pages))]
+        self.characters = choose_characters(self.labels)
+        names = [page.name for page in self.labels]
+        groups = [page.group for page in self.labels]
+        self.group_count = len(set(group_keys(names, groups)))
+        self.fold = fold_of(names, groups, min(options.folds, self.group_count), seed=0)
+        self._known: dict[tuple[bool, tuple[tuple[str, int], ...]], SettingScores] = {}
+
+    def mean(self, *members: MemberView) -> Option:
+        """The mean of the members' maps."""
+        return self._option(members, voting=False)
+
+    def votes(self, *members: MemberView) -> Option:
+        """The votes of the members; its settings are those of ``mean`` by every rule that is worth trying."""
+        return self._option(members, voting=True)
+
+    def _option(self, members: tuple[MemberView, ...], *, voting: bool) -> Option:
+        key = (voting, tuple((member.record.weights_hash, member.record.long_side) for member in members))
+        if key not in self._known:
+            self._known[key] = self._score(members, voting=voting)
+        return Option(members, self._known[key])
+
+    def _score(self, members: Sequence[MemberView], *, voting: bool) -> SettingScores:
+        stores = [self.make_maps(member) for member in members]
+        settings: list[Any] = list(self.settings)
+        find: Callable[..., Any] = detect_mean
+        if voting:
+            settings = self._rules(len(members))
+            find = detect_voted
+
+        def read_maps(page: Page) -> list[PageMap]:
+            return [store.read(page.name) for store in stores]
+
+        with track("scoring", len(self.labels)) as advance:
+
+            def on_pages(count: int) -> None:
+                for _ in range(count):
+                    advance()
+
+            return score_settings(
+                self.labels,
+                read_maps,
+                settings,
+                self.characters,
+                find=find,
+                threads=os.cpu_count() or 1,
+                on_pages=on_pages,
+            )
+
+    def _rules(self, members: int) -> list[Any]:
+        """Every setting by every rule. A member's polygons vote from the lowest box threshold of the grid on."""
+        floor = min(setting.box_thresh for setting in self.settings)
+        rules = []
+        for setting in self.settings:
+            rules += voting_rules(members, VOTING_IOUS, setting, floor)
+        return rules
+
+    def best(self, options: Sequence[Option], which: Flags) -> Chosen:
+        """The best option, each at its best setting, on some of the pages; of equal ones the first."""
+        best: Chosen | None = None
+        best_value = -np.inf
+        for option in options:
+            scores = option.scores.of_pages(which)
+            setting = choose(scores, self.objective, floors=self.floors).chosen
+            value = float(scores.score(self.objective)[setting])
+            if value > best_value:
+                best = Chosen(option, setting)
+                best_value = value
+        assert best is not None  # noqa: S101 - there is always an option
+        return best
+
+    def all(self) -> Flags:
+        """The flags of all pages."""
+        return np.ones(len(self.labels), dtype=np.bool_)
+
+    def cross_fit(self, choose_on: Callable[[Flags], Chosen]) -> SettingScores:
+        """Every page scored with what is chosen without its fold, as the scores of one setting."""
+        one_setting = (1, len(self.labels))
+        counts = np.zeros((*one_setting, CLEVAL_COLUMNS), dtype=np.int32)
+        matches = np.zeros((*one_setting, len(IOU_THRESHOLDS), MATCH_COLUMNS), dtype=np.int32)
+        for fold in range(int(self.fold.max()) + 1):
+            in_fold = self.fold == fold
+            chosen = choose_on(~in_fold)
+            scores = chosen.option.scores.of_settings(chosen.setting).of_pages(in_fold)
+            counts[:, in_fold] = scores.counts
+            matches[:, in_fold] = scores.matches
+        return SettingScores([], counts, matches)

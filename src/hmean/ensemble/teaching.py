@@ -1,0 +1,45 @@
+"""The teachers of a student: the mean of the maps of all runs, kept as files that a training reads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hmean.data.pages import LabelledImages
+from hmean.ensemble.detect import mean_map
+from hmean.ensemble.members import Ensemble
+from hmean.errors import InputError
+from hmean.files import write_json
+from hmean.inference.trained import Accelerator, PageFile, Unreadable
+from hmean.progress import track
+from hmean.runs.maps import MapStore
+
+
+def write_teacher_maps(
+    teachers: Ensemble,
+    pages: LabelledImages,
+    folder: Path,
+    *,
+    accelerator: Accelerator = "auto",
+    workers: int = 0,
+) -> None:
+    """Write the mean of the teachers' maps of each page to ``maps/``, and the keys of the pages they have seen.
+
+    Maps that are there already are kept.
+
+    Raises:
+        InputError: if an image cannot be read.
+    """
+    files = {pages.name(i): pages.file(i) for i in range(len(pages))}
+    made_by = " ".join(f"{member.record.weights_hash} {member.record.long_side}" for member in teachers.members)
+    store = MapStore(folder / "maps", made_by, files)
+    missing = [PageFile(name, file) for name, file in files.items() if name not in store]
+    with track("teaching", len(missing)) as advance:
+        for maps in teachers.maps(missing, accelerator=accelerator, workers=workers):
+            if isinstance(maps, Unreadable):
+                raise InputError(maps.reason)
+            store.add(mean_map(maps))
+            advance()
+    seen = np.concatenate([member.model.pages.all() for member in teachers.members])
+    write_json(folder / "seen.json", np.unique(seen).tolist())
