@@ -87,7 +87,7 @@ def test_a_report_says_what_it_can_and_cannot_say(finished):
     assert (comparison.best, comparison.other, comparison.what) == (1, 0, "the next, the preset's own values")
     assert comparison.verdict in ("better", "worse", "not distinguishable")
     assert comparison.interval95[0] <= comparison.difference <= comparison.interval95[1]
-    assert html.count("<svg") == 3
+    assert html.count("<svg") == 4  # parallel coordinates, two slices, learning curves
     assert "Another seed moves" in html
     assert "repeats trial 1 with another seed" in html
 
