@@ -10,7 +10,7 @@ from hmean.files import read_json
 from hmean.labels.ufo import write_ufo
 from hmean.settings.build import open_pages
 from hmean.settings.config import DatasetConfig
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 
 
 def main(sroie: Path, out: Path, pages: int = 240) -> None:

@@ -21,7 +21,7 @@ from hmean.runs.carried import Carried, PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.settings.build import build_detector
 from hmean.settings.config import compose
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 
 PEERS = ("onnxruntime", "openvino")
 ABOUT = (

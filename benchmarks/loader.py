@@ -22,7 +22,7 @@ from hmean.data.dataset import TrainDataset
 from hmean.labels.ufo import write_ufo
 from hmean.settings.build import build_train_view, open_pages
 from hmean.settings.config import compose
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 
 _EXACT = "tests/data: pixels and words agree with the matrix"
 

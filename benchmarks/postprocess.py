@@ -23,7 +23,7 @@ from hmean.labels.ufo import UfoLabels
 from hmean.metrics.scorer import score_pages
 from hmean.postprocess.decoding import PageMap, detect, detect_each, detect_pages
 from hmean.postprocess.parameters import PostprocessParams
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 from hmean.types import Detections, Page, Polygons
 
 PEERS = ("rapidocr", "python-doctr", "pyclipper", "onnxruntime")

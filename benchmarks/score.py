@@ -23,7 +23,7 @@ from hmean.metrics.iou import match_counts
 from hmean.metrics.scorer import score_pages
 from hmean.metrics.statistics import from_sums, summands
 from hmean.runs import comparison
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 from hmean.types import Detections, Page, Polygons
 
 warnings.simplefilter("ignore")  # of what the official package imports

@@ -34,7 +34,7 @@ from hmean.files import write_json, write_text
 from hmean.images import decode, list_images
 from hmean.inference.detector import BOX
 from hmean.runs.pictures import jpeg
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 
 ROOT = Path(__file__).parents[1]
 DEFAULTS = {"model": "receipts-lite", "images": "", "threads": "2", "requests": "400", "flat": "10000"}

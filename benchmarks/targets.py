@@ -18,7 +18,7 @@ from peers.targets import make_targets as make_targets_as_usual
 from hmean.data.targets import make_targets
 from hmean.data.views import letterbox
 from hmean.labels.ufo import UfoLabels
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 from hmean.types import Page, Polygons
 
 PEERS = ("pyclipper",)

@@ -12,7 +12,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 from support.once import made_once
 from support.pages import TINY
 

@@ -12,7 +12,7 @@ from hmean.inference.checkpoints import load_checkpoint
 from hmean.labels.formats import open_labels
 from hmean.metrics.scorer import Scorer
 from hmean.runs.predictions import read_predictions
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 from support.pages import TINY
 
 GRID = ["tune.thresh=[0.02,0.2]", "tune.box_thresh=[0.0]", "tune.inverse_r=[0.5]"]

@@ -32,7 +32,7 @@ WITHOUT_TORCH = [
     "data.views",
     "data.augment",
     "data.targets",
-    "synth.receipts",
+    "synth.dataset",
     "postprocess.components",
     "postprocess.decoding",
     "postprocess.outlines",

@@ -14,7 +14,9 @@ from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.labels.formats import images_of, open_labels
 from hmean.progress import track
-from hmean.synth.receipts import Level, font_files, write_dataset
+from hmean.synth.dataset import write_dataset
+from hmean.synth.fonts import font_files
+from hmean.synth.sheet import Level
 
 _LABELS_HELP = "UFO JSON file, or folder of ICDAR or SROIE .txt files"
 _SHORTEST_SIDE = 128

@@ -47,7 +47,7 @@ from hmean.runs.scores import Scores
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, DatasetConfig
 from hmean.settings.opening import open_configured, view_of
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 from hmean.types import Page
 
 Format = Literal["onnx", "openvino"]

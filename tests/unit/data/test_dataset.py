@@ -14,7 +14,7 @@ from hmean.data.dataset import (
 from hmean.data.pages import LabelledImages
 from hmean.data.photometric import Photometric
 from hmean.labels.formats import open_labels
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 
 AUGMENT = Augment(rotate=5, scale=(0.8, 1.25), shear=3, perspective=0.03, stretch=0.2, p=0.8)
 PHOTOMETRIC = Photometric(brightness=0.3, contrast=0.3, p_noise=0.3, p_blur=0.3, p_jpeg=0.3, p_shadow=0.2)

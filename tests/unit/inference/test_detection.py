@@ -17,7 +17,7 @@ from hmean.inference.detector import BOX
 from hmean.inference.metadata import network_bytes, read_about, write_about
 from hmean.labels.formats import open_labels
 from hmean.metrics.scorer import Scorer
-from hmean.synth.receipts import write_dataset
+from hmean.synth.dataset import write_dataset
 from support.pages import drawn_page
 
 

@@ -1,32 +1,14 @@
 from __future__ import annotations
 
 import json
-import re
 
 import cv2
 import numpy as np
 import pytest
 
-from hmean import geometry
-from hmean.synth import receipts as synth
-from hmean.synth.receipts import draw_receipt, font_files, write_dataset
+from hmean.synth.dataset import draw_receipt, write_dataset
 from hmean.types import Polygons
 from support import plane
-
-
-def _scene(seed):
-    """Sheet and view of a receipt, as ``draw_receipt`` makes them."""
-    rng = np.random.default_rng(seed)
-    sheet = synth._Receipt(rng, np.random.default_rng(seed + 1), ())
-    return sheet, synth._place(rng, sheet, synth._pick(rng, synth._KINDS), 800)
-
-
-def _alone(sheet, mark):
-    """The sheet with the ink of one word and nothing else."""
-    ink = np.zeros((sheet.height, sheet.width), dtype=np.uint8)
-    x0, y0, x1, y1 = mark.box
-    ink[y0:y1, x0:x1] = mark.ink
-    return ink
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -74,49 +56,6 @@ def test_line_polygons_hold_their_words():
             at += 1
 
 
-@pytest.mark.parametrize("seed", range(8))
-def test_polygons_are_tight_around_the_ink(seed):
-    """Each word alone, warped at 3 x the size of the picture, measured in the word's own frame: within 1 px."""
-    sheet, scene = _scene(seed)
-    quads = scene.polygons(sheet.labels("word")[0])
-    words = [mark for mark in sheet.marks if mark.text is not None]
-    zoom = geometry.scaling(3, 3)
-    for k in np.linspace(0, len(words) - 1, 6).astype(int):
-        ink = np.repeat(_alone(sheet, words[k])[..., None], 3, axis=2)
-        seen = geometry.warp(ink, zoom @ scene.matrix, 3 * scene.width, 3 * scene.height)[..., 0]
-        found = np.argwhere(seen > 40)[:, ::-1] / 3 + 0.5 / 3
-        box = words[k].box
-        size = np.array([box[2] - box[0], box[3] - box[1]]) + 2 * synth.MARGIN
-        rect = np.array([[0, 0], [size[0], 0], size, [0, size[1]]], dtype=np.float32)
-        upright = cv2.getPerspectiveTransform(quads[k].astype(np.float32), rect)
-        inside = geometry.transform(upright, found)
-        scale = np.sqrt(geometry.area(quads[k]) / size.prod())  # pixels a dot
-        gaps = np.concatenate([inside.min(axis=0), size - inside.max(axis=0)]) * scale
-        assert gaps.min() > 0, words[k].text
-        assert np.abs(gaps - synth.MARGIN * scale).max() < 1, words[k].text
-
-
-def test_separators_and_barcodes_have_no_label():
-    apart = 0
-    for seed in range(40):
-        sheet, _ = _scene(seed)
-        polygons, texts = sheet.labels("word")
-        boxes = polygons.points.reshape(-1, 4, 2)
-        assert not any(re.fullmatch(r"[-=*._:]+", text) for text in texts)
-        inner = np.concatenate([boxes[:, 0] + synth.MARGIN, boxes[:, 2] - synth.MARGIN], axis=1)
-        for mark in sheet.marks:
-            assert min(mark.box) >= 0
-            assert mark.box[2] <= sheet.width
-            assert mark.box[3] <= sheet.height
-            if mark.text is None:  # a block or a frame holds whole words, everything else none
-                x0, y0, x1, y1 = mark.box
-                away = (inner[:, 2] <= x0) | (inner[:, 0] >= x1) | (inner[:, 3] <= y0) | (inner[:, 1] >= y1)
-                held = (inner[:, :2] >= (x0, y0)).all(axis=1) & (inner[:, 2:] <= (x1, y1)).all(axis=1)
-                assert (away | held).all()
-                apart += away.all()
-    assert apart > 80
-
-
 def test_labels_are_where_the_print_is():
     """In the finished picture the polygons differ from what lies between them."""
     darker = 0
@@ -129,19 +68,6 @@ def test_labels_are_where_the_print_is():
         gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         darker += gray[mask > 0].mean() < gray[ring > 0].mean() - 5
     assert darker >= 18
-
-
-def test_fonts_of_ones_own(tmp_path):
-    own = tmp_path / "fonts" / "My.ttf"
-    own.parent.mkdir()
-    shipped = synth.Path(synth.mpl.get_data_path()) / "fonts" / "ttf"
-    own.write_bytes((shipped / "DejaVuSerif-Bold.ttf").read_bytes())
-    (own.parent / "symbols.ttf").write_bytes((shipped / "cmex10.ttf").read_bytes())  # no letters: left out
-    (own.parent / "LICENSE").write_text("not a font")
-    fonts = font_files(own.parent)
-    assert own in fonts
-    pages = [draw_receipt(seed, long_side=320, fonts=fonts)[1] for seed in range(4)]
-    assert all(len(page.polygons) for page in pages)
 
 
 def test_dataset(tmp_path):

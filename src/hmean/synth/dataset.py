@@ -1,0 +1,168 @@
+"""Synthetic receipts with exact labels: the data set that needs no download.
+
+A shop is invented (``shop``), a receipt of it is printed on a sheet (``layout``), and a picture is taken of the sheet
+(``render``). Paper and print are worn (``damage``), but no ink is moved. So a label is the box around the ink of a
+word, ``sheet.MARGIN`` wider on each side, seen through the matrix of the picture. Separators, barcodes, logos, strokes
+of a pen, stamps and the print of the other side have no label.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from pydantic import Field
+
+from hmean.files import write_json
+from hmean.geometry import Image
+from hmean.records import Record
+from hmean.synth.chance import pick
+from hmean.synth.layout import print_receipt
+from hmean.synth.render import KINDS, photograph, place
+from hmean.synth.sheet import Level
+from hmean.synth.shop import Shop
+from hmean.types import Page
+
+Seed = int | Sequence[int]
+
+PAGES_PER_SHOP = 4  # consecutive pages of a data set that share a shop, and so a ``group``
+MARKER = "synth.json"
+_JPEG_QUALITY = 90
+
+
+class Drawn(Record):
+    """``synth.json``: marks a folder that may be drawn again, and says how."""
+
+    made_by: str = Field(default="hmean data synth", description="what drew the data set")
+    seed: int = Field(description="of everything random")
+    level: Level = Field(description="what a polygon holds")
+    long_side: tuple[int, int] = Field(description="smallest and largest long side of a picture, pixels")
+    train: int = Field(description="number of training pages")
+    val: int = Field(description="number of validation pages")
+    test: int = Field(description="number of test pages")
+    fonts: list[str] = Field(description="names of the user's own fonts")
+
+
+def draw_receipt(
+    seed: Seed,
+    *,
+    level: Level = "word",
+    long_side: int | None = None,
+    shop: Seed | None = None,
+    fonts: Sequence[Path] = (),
+) -> tuple[Image, Page]:
+    """Draw a receipt: the same for the same arguments on the same machine.
+
+    Args:
+        seed: what to draw.
+        level: a polygon for each word, or for each cell of a line (what SROIE calls a line: columns are apart).
+        long_side: of the picture, pixels; between 640 and 1280 if None.
+        shop: seed of the shop, whose receipts share header, layout and fonts; a shop of its own if None.
+        fonts: font files to print with, beside those that matplotlib ships.
+
+    Returns:
+        The picture, and its page: four points a polygon, clockwise from the top left, each with its text.
+    """
+    rng = np.random.default_rng(seed)
+    own_shop = int(rng.integers(2**62))
+    own_side = int(rng.integers(640, 1281))
+    if shop is None:
+        shop = own_shop
+    invented = Shop.invent(np.random.default_rng(shop), fonts)
+    sheet = print_receipt(rng, invented)
+    kind = pick(rng, KINDS)
+    view = place(rng, sheet, invented.faces.body.size, kind, long_side or own_side)
+    boxes, texts = sheet.labels(level)
+    page = Page("receipt", view.width, view.height, view.polygons(boxes), texts=texts)
+    return photograph(rng, sheet, invented, kind, view), page
+
+
+def write_dataset(
+    out: Path,
+    *,
+    train: int,
+    val: int = 0,
+    test: int = 0,
+    seed: int = 0,
+    level: Level = "word",
+    long_side: tuple[int, int] = (640, 1280),
+    fonts: Sequence[Path] = (),
+    overwrite: bool = False,
+    on_page: Callable[[int, int], None] | None = None,
+) -> dict[str, list[Page]]:
+    """Write ``images/NNNNN.jpg`` and ``jsons/{train,val,test}.json`` (UFO), the JSON files last.
+
+    Page NNNNN depends on the seed and its number only, not on how many pages there are. At the end of a split numbers
+    skip to the next shop, so that no shop is in two splits; every page has its shop as ``group``.
+
+    Args:
+        out: folder to write to.
+        train: number of training pages.
+        val: number of validation pages.
+        test: number of test pages.
+        seed: of everything random.
+        level: see ``draw_receipt``.
+        long_side: smallest and largest long side of a picture, pixels.
+        fonts: see ``draw_receipt``.
+        overwrite: write into a folder that holds something else.
+        on_page: called with the number of pages done, and of all pages, after each page.
+
+    Returns:
+        The pages of each split, as written.
+
+    Raises:
+        FileExistsError: if ``out`` holds files that this function did not write and ``overwrite`` is False.
+    """
+    _claim(out, overwrite=overwrite)
+    font_names = [font.name for font in fonts]
+    drawn = Drawn(seed=seed, level=level, long_side=long_side, train=train, val=val, test=test, fonts=font_names)
+    drawn.write(out / MARKER)
+    (out / "images").mkdir(exist_ok=True)
+    splits: dict[str, list[Page]] = {}
+    total = train + val + test
+    done = 0
+    first = 0
+    for split, size in (("train", train), ("val", val), ("test", test)):
+        splits[split] = []
+        for number in range(first, first + size):
+            image, page = _draw_numbered(number, seed, level, long_side, fonts)
+            splits[split].append(page)
+            Pillow.fromarray(image).save(out / "images" / page.name, quality=_JPEG_QUALITY)
+            done += 1
+            if on_page is not None:
+                on_page(done, total)
+        shops = -(-(first + size) // PAGES_PER_SHOP)
+        first = shops * PAGES_PER_SHOP
+    for split, pages in splits.items():
+        write_json(out / "jsons" / f"{split}.json", {"images": {page.name: page.to_ufo() for page in pages}})
+    return splits
+
+
+def _draw_numbered(
+    number: int, seed: int, level: Level, long_side: tuple[int, int], fonts: Sequence[Path]
+) -> tuple[Image, Page]:
+    """The page of a number in a data set."""
+    shop = number // PAGES_PER_SHOP
+    side = int(np.random.default_rng([seed, number, 1]).integers(long_side[0], long_side[1] + 1))
+    image, page = draw_receipt([seed, number], level=level, long_side=side, shop=[seed, shop, 2], fonts=fonts)
+    return image, replace(page, name=f"{number:05d}.jpg", group=f"shop-{shop:04d}")
+
+
+def _claim(out: Path, *, overwrite: bool) -> None:
+    """Make the folder; if an earlier data set is there, remove its files, of which there may have been more."""
+    if (out / MARKER).is_file():
+        for path in (out / "jsons").glob("*.json"):
+            if path.stem in ("train", "val", "test"):
+                path.unlink()
+        for path in (out / "images").glob("*.jpg"):
+            if re.fullmatch(r"\d{5,}", path.stem):
+                path.unlink()
+    elif out.exists() and any(out.iterdir()) and not overwrite:
+        raise FileExistsError(
+            f"{out}: is not empty and holds no synthetic data set; choose another folder, or set overwrite"
+        )
+    out.mkdir(parents=True, exist_ok=True)

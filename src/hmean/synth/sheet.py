@@ -1,0 +1,192 @@
+"""A sheet of paper on which lines of text and graphics are printed, from top to bottom."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import cv2
+import numpy as np
+
+from hmean.synth.fonts import Face, Ink
+from hmean.types import Polygons
+
+Align = Literal["left", "middle", "right"]  # the end, or the middle, of a text that lies at a place
+Level = Literal["word", "line"]
+
+MARGIN = 1.5  # printer dots between the ink and its label: about 1 px of a page of long side 900, as people draw them
+_BASELINE = 0.82  # of a line, as a share of its size from the top
+
+
+class Box(NamedTuple):
+    """Bounds on the sheet, in printer dots."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+
+class Mark(NamedTuple):
+    """Ink at its place. ``text`` is None for what has no label; marks of one cell have the same number."""
+
+    ink: Ink
+    box: Box
+    text: str | None = None
+    cell: int = -1
+
+
+class Cell(NamedTuple):
+    """A piece of a line.
+
+    Attributes:
+        at: its place across the sheet, from 0 at the left to 1.
+        align: which point of the text lies there.
+        text: words; a template may have names in braces.
+    """
+
+    at: float
+    align: Align
+    text: str
+
+
+@dataclass(eq=False)
+class Sheet:
+    """A sheet that grows as it is printed on.
+
+    Attributes:
+        width: printer dots.
+        pad: blank at the left and at the right, printer dots.
+        lead: height of a line, as a multiple of its size.
+        height: printed so far, printer dots.
+        marks: all that is printed.
+    """
+
+    width: int
+    pad: int
+    lead: float
+    height: int = 0
+    marks: list[Mark] = field(default_factory=list)
+    _cells: int = 0
+
+    @property
+    def inner(self) -> int:
+        """Width between the blanks, printer dots."""
+        return self.width - 2 * self.pad
+
+    def graphic(self, ink: Ink) -> None:
+        """Print what is not text, in the middle."""
+        height, width = ink.shape
+        x = self.pad + (self.inner - width) // 2
+        self.marks.append(Mark(ink, Box(x, self.height, x + width, self.height + height)))
+        self.height += height
+
+    def line(self, face: Face, *cells: Cell, lead: float | None = None) -> None:
+        """Print one line.
+
+        Earlier cells have the right of way: a text that meets one of them is cut, and left out where there is no room.
+        """
+        lead = lead or self.lead
+        baseline = self.height + round(face.size * face.tall * (_BASELINE + (lead - 1) / 2))
+        taken: list[tuple[float, float]] = []
+        for cell in cells:
+            text = _cut(face, cell.text, self._room(cell, taken, face.width(" ")))
+            length = face.width(text)
+            start = self._pen(cell) - _share_before(cell.align) * length
+            if text and _is_free(start, start + length, taken, face.width(" ")):
+                taken.append((start, start + length))
+                self._write(face, text, start, baseline)
+        self.height += round(face.size * face.tall * lead)
+
+    def paragraph(self, face: Face, text: str, at: float, align: Align) -> None:
+        """Print a text on as many lines as it takes."""
+        for part in wrap(text, face, self.inner):
+            self.line(face, Cell(at, align, part))
+
+    def _pen(self, cell: Cell) -> float:
+        return self.pad + cell.at * self.inner
+
+    def _room(self, cell: Cell, taken: list[tuple[float, float]], gap: float) -> float:
+        """How long a text at the place of a cell may be."""
+        pen = self._pen(cell)
+        to_left = pen - self.pad
+        end = min([start - gap for start, _ in taken if start > pen], default=self.width - self.pad)
+        to_right = end - pen
+        if cell.align == "left":
+            return to_right
+        if cell.align == "middle":
+            return 2 * min(to_left, to_right)
+        return to_left
+
+    def _write(self, face: Face, text: str, start: float, baseline: int) -> None:
+        """Print the words of a cell, each as a mark of its own, at the places that they have in the whole text."""
+        for word in re.finditer(r"\S+", text):
+            strike = face.strike(word[0])
+            height, width = strike.ink.shape
+            y = baseline + strike.dy
+            pen = round(start + face.width(text[: word.start()]))
+            x = int(np.clip(pen + strike.dx, 0, self.width - width))
+            if strike.ink.size:
+                self.marks.append(Mark(strike.ink, Box(x, y, x + width, y + height), word[0], self._cells))
+        self._cells += 1
+
+    def ink(self) -> Ink:
+        """All marks on one sheet. Where two overlap, ink on ink is paper: text on a black block is white."""
+        canvas = np.zeros((self.height, self.width), dtype=np.uint8)
+        for mark in self.marks:
+            under = canvas[mark.box.top : mark.box.bottom, mark.box.left : mark.box.right]
+            cv2.absdiff(under, mark.ink, dst=under)
+        return canvas
+
+    def labels(self, level: Level) -> tuple[Polygons, tuple[str, ...]]:
+        """A quad in dots around each word or cell, clockwise from the top left, and their texts."""
+        quads = []
+        texts = []
+        for piece in self._pieces(level):
+            left = min(mark.box.left for mark in piece) - MARGIN
+            top = min(mark.box.top for mark in piece) - MARGIN
+            right = max(mark.box.right for mark in piece) + MARGIN
+            bottom = max(mark.box.bottom for mark in piece) + MARGIN
+            quads.append([[left, top], [right, top], [right, bottom], [left, bottom]])
+            texts.append(" ".join(mark.text or "" for mark in piece))
+        return Polygons.of(quads), tuple(texts)
+
+    def _pieces(self, level: Level) -> list[list[Mark]]:
+        """The marks that have a label, those of one label together."""
+        pieces: list[list[Mark]] = []
+        for mark in self.marks:
+            if mark.text is None:
+                continue
+            if level == "line" and pieces and pieces[-1][0].cell == mark.cell:
+                pieces[-1].append(mark)
+            else:
+                pieces.append([mark])
+        return pieces
+
+
+def wrap(text: str, face: Face, width: float) -> list[str]:
+    """A text in lines of about this width."""
+    return textwrap.wrap(text, max(1, int(width / face.width("n"))))
+
+
+def _cut(face: Face, text: str, room: float) -> str:
+    """A text without the last words, then the last letters, that do not fit."""
+    while text and face.width(text) > room:
+        text = text.rpartition(" ")[0] or text[:-1]
+    return text
+
+
+def _share_before(align: Align) -> float:
+    """The share of a text that lies left of its place."""
+    if align == "left":
+        return 0
+    if align == "middle":
+        return 0.5
+    return 1
+
+
+def _is_free(start: float, end: float, taken: list[tuple[float, float]], gap: float) -> bool:
+    """Whether a text has at least a gap to all others of its line."""
+    return all(end + gap <= other_start or start >= other_end + gap for other_start, other_end in taken)
