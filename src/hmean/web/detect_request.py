@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import pydantic
 from fastapi import Request
@@ -44,6 +44,12 @@ ImageField = Annotated[
 ]
 
 
+class RequestFields(ClientRecord):
+    """The fields of a request; those of the parameters are added from their declaration."""
+
+    image: ImageField
+
+
 @dataclass(frozen=True)
 class DetectRequest:
     """An image file, and the post-processing parameters to use."""
@@ -61,18 +67,15 @@ class RequestReader:
 
     def __init__(self, defaults: PostprocessParams) -> None:
         self._defaults = defaults
-        self._record = pydantic.create_model(
-            "DetectRequest",
-            __base__=ClientRecord,
-            image=(ImageField, ...),
-            **parameter_fields(defaults, in_request=True),
+        self._fields = pydantic.create_model(
+            "DetectRequest", __base__=RequestFields, **parameter_fields(defaults, in_request=True)
         )
 
     async def read(self, request: Request) -> DetectRequest:
-        """Read a request. What its body says goes before its query.
+        """Read a request. An option in its body overrides the same option in its query.
 
         Raises:
-            RefusalError: if its body is of another kind, or anything that it says is wrong; it lists every fault.
+            RefusalError: if its body is of another kind, or anything in it is wrong; it lists every fault.
         """
         body: dict[str, Any] = {"image": None}
         body |= _present_names(await _read_body(request))
@@ -81,22 +84,24 @@ class RequestReader:
         if "image" in query:
             faults.append("image: belongs in the body, not in the query")
         # The query alone as well: a wrong value in it is a fault even where the body has a right one.
-        _, of_query = self._validate({**query, "image": b""})
-        read, of_both = self._validate({**query, **body})
-        faults = list(dict.fromkeys([*faults, *of_query, *of_both]))
-        if faults or read is None:
+        _, faults_of_query = self._validate({**query, "image": b""})
+        fields, faults_of_all = self._validate({**query, **body})
+        for fault in [*faults_of_query, *faults_of_all]:
+            if fault not in faults:
+                faults.append(fault)
+        if faults or fields is None:
             raise RefusalError("invalid", *faults)
-        return DetectRequest(cast("Any", read).image, self._params(read))
+        return DetectRequest(fields.image, self._params(fields))
 
-    def _validate(self, values: Mapping[str, Any]) -> tuple[pydantic.BaseModel | None, list[str]]:
-        """The record of these values, or None; and all that is wrong with them."""
+    def _validate(self, values: Mapping[str, Any]) -> tuple[RequestFields | None, list[str]]:
+        """The fields, or None; and all that is wrong with them."""
         try:
-            return self._record.model_validate(values), []
+            return self._fields.model_validate(values), []
         except pydantic.ValidationError as error:
             return None, [_describe(detail) for detail in error.errors(include_url=False, include_input=False)]
 
-    def _params(self, read: pydantic.BaseModel) -> PostprocessParams:
-        given = read.model_dump(include=read.model_fields_set - {"image"})
+    def _params(self, fields: RequestFields) -> PostprocessParams:
+        given = fields.model_dump(include=fields.model_fields_set - {"image"})
         if "unclip" in given:
             # A client that sends all parameters sends also the one that its unclip mode does not read.
             return replace(self._defaults, **given)
@@ -104,7 +109,7 @@ class RequestReader:
 
     def openapi(self) -> dict[str, Any]:
         """OpenAPI's description of what ``read`` takes."""
-        schema = self._record.model_json_schema()
+        schema = self._fields.model_json_schema()
         options = {name: value for name, value in schema["properties"].items() if name != "image"}
         file = {"type": "string", "format": "binary"}
         content: dict[str, Any] = {media_type: {"schema": file} for media_type in MEDIA_TYPES}

@@ -1,8 +1,8 @@
-"""The one middleware of the service and the studio: who may ask, how much they may send, and what is noted of it.
+"""The one middleware of the service and the studio: which requests are admitted, how large and slow they may be.
 
-``Guard`` is plain ASGI. It admits a request, reads its body within limits of size, time and memory, hands it on whole,
-and adds headers to the answer. Whatever else a server on the open internet needs (TLS, limits a client, connections on
-which no request arrives) is the work of a proxy: docs/guides/serve.md.
+``Guard`` is plain ASGI. It admits a request, reads its body within limits of size, time and memory, passes it on whole,
+and adds headers to the answer. A reverse proxy does what else the open internet requires: TLS, limits for each client,
+connections on which no request arrives (docs/guides/serve.md).
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ from starlette.requests import HTTPConnection
 
 from hmean import __version__
 from hmean.errors import InputError
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.types import Detections
 from hmean.web.batcher import Batcher, BatchLimits, Detector, Job
@@ -86,7 +87,7 @@ class DetectAnswer(Record):
     img_w: int = Field(description="width of the upright image")
     img_h: int = Field(description="height of the upright image")
     words: dict[str, FoundWord] = Field(description="the text polygons, in falling order of score")
-    postprocess: dict[str, Any] = Field(description="the post-processing parameters that were used")
+    postprocess: PostprocessParams = Field(description="the post-processing parameters that were used")
     timing_ms: dict[str, float] = Field(description="milliseconds by stage: read, wait, decode, detect, total")
 
 
@@ -163,9 +164,9 @@ class Service:
         Raises:
             RefusalError: if it is not served.
         """
-        asked = await self._reader.read(request)
+        wanted = await self._reader.read(request)
         with self._place():
-            return await self._detect(request, asked)
+            return await self._detect(request, wanted)
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -181,11 +182,11 @@ class Service:
         if self.places_used >= self.limits.places:
             raise RefusalError("busy", f"all {self.limits.places} places are taken")
 
-    async def _detect(self, request: Request, asked: DetectRequest) -> DetectAnswer:
+    async def _detect(self, request: Request, wanted: DetectRequest) -> DetectAnswer:
         note = note_of(request)
-        pixels = await asyncio.to_thread(count_pixels, asked.image, self.limits.max_pixels)
-        note.details |= {"bytes": len(asked.image), "pixels": pixels}
-        job = Job(asked.image, pixels, asked.params)
+        pixels = await asyncio.to_thread(count_pixels, wanted.image, self.limits.max_pixels)
+        note.details |= {"bytes": len(wanted.image), "pixels": pixels}
+        job = Job(wanted.image, pixels, wanted.params)
         read_s = job.submitted - note.started
         self.batcher.submit(job)
         found = await self._result(job, request)
@@ -226,7 +227,7 @@ def _is_bearer(authorization: str, key: str) -> bool:
 def _describe(found: Detections, job: Job, seconds: dict[str, float]) -> DetectAnswer:
     height, width = job.image.shape[:2]
     timing = {stage: round(1e3 * value, 2) for stage, value in seconds.items()}
-    return DetectAnswer(**found.to_ufo(width, height), postprocess=job.params.to_dict(), timing_ms=timing)
+    return DetectAnswer(**found.to_ufo(width, height), postprocess=job.params, timing_ms=timing)
 
 
 def create_app(detector: Detector, limits: Limits | None = None, key: str | None = None) -> FastAPI:

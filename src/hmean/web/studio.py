@@ -89,35 +89,35 @@ def _routes(studio: Studio) -> APIRouter:
         return Response(studio.map_picture(run, page), media_type="image/png", headers=KEPT)
 
     @routes.post("/page")
-    def page(asked: PageRequest) -> PageAnswer:
+    def page(body: PageRequest) -> PageAnswer:
         """What a run finds on a page."""
-        return studio.page(asked)
+        return studio.page(body)
 
     @routes.post("/score")
-    async def score(asked: ScoreRequest, request: Request) -> ScoreAnswer:
+    async def score(body: ScoreRequest, request: Request) -> ScoreAnswer:
         """What the runs score on all pages."""
-        return await _score_while_wanted(studio, asked, request)
+        return await _score_until_left(studio, body, request)
 
     @routes.post("/save")
-    def save(asked: SaveRequest) -> RunAbout:
+    def save(body: SaveRequest) -> RunAbout:
         """Write parameters into a checkpoint."""
-        return studio.save(asked)
+        return studio.save(body)
 
     return routes
 
 
-async def _score_while_wanted(studio: Studio, asked: ScoreRequest, request: Request) -> ScoreAnswer:
+async def _score_until_left(studio: Studio, body: ScoreRequest, request: Request) -> ScoreAnswer:
     """Score in a thread; a browser that needs the answer no longer closes its connection, which ends the work.
 
     Raises:
         RefusalError: if the work was ended.
     """
     superseded = threading.Event()
-    scoring = asyncio.create_task(asyncio.to_thread(studio.score, asked, superseded.is_set))
+    scoring = asyncio.create_task(asyncio.to_thread(studio.score, body, superseded.is_set))
     left = asyncio.create_task(client_has_left(request.receive))
     try:
         await asyncio.wait({scoring, left}, return_when=asyncio.FIRST_COMPLETED)
-        superseded.set()  # which a scoring that has ended does not see
+        superseded.set()  # no effect on a scoring that has ended
         return await scoring
     except SupersededError:
         raise RefusalError("gone", "the client has left") from None

@@ -188,11 +188,11 @@ class CurvePoint(Record):
 class RunScores(Record):
     """What a run scores on all pages."""
 
-    now: ScoreRecord = Field(description="scores at the parameters asked for")
+    now: ScoreRecord = Field(description="scores at the requested parameters")
     saved: ScoreRecord = Field(description="scores at the saved parameters")
     gain: Gain | None = Field(description="macro H now against saved; null where all counts are the same")
-    pages: list[PageScore] = Field(description="each page at the parameters asked for")
-    curve: list[CurvePoint] = Field(description="along the box threshold, the other parameters as asked for")
+    pages: list[PageScore] = Field(description="each page at the requested parameters")
+    curve: list[CurvePoint] = Field(description="along the box threshold, with the other parameters as requested")
 
 
 class ScoreAnswer(Record):

@@ -142,11 +142,11 @@ class Studio:
             words.append(TruthWord(points=points, text=text, ignored=ignored))
         return words
 
-    def page(self, asked: PageRequest) -> PageAnswer:
-        """Text polygons, faults and scores of one page at the parameters asked for."""
-        page = self._page(asked.page)
-        scores = self._run(asked.run).scores
-        result = scores.page(asked.page, asked.postprocess.params())
+    def page(self, request: PageRequest) -> PageAnswer:
+        """Text polygons, faults and scores of one page at the requested parameters."""
+        page = self._page(request.page)
+        scores = self._run(request.run).scores
+        result = scores.page(request.page, request.postprocess.params())
         outlines = _outlines(result.found.polygons)
         found = []
         for points, score, fault in zip(
@@ -162,19 +162,18 @@ class Studio:
             iou70=result.iou70,
         )
 
-    def score(self, asked: ScoreRequest, is_superseded: Callable[[], bool] = never) -> ScoreAnswer:
+    def score(self, request: ScoreRequest, is_superseded: Callable[[], bool] = never) -> ScoreAnswer:
         """Scores of all pages with each run's parameters, against its saved ones and against the first run.
 
         Raises:
             InputError: if the parameters are not as many as the runs.
             SupersededError: if ``is_superseded`` ended the work.
         """
-        if len(asked.postprocess) != len(self.runs):
-            raise InputError(
-                f"postprocess: must have one entry for each of the {len(self.runs)} runs, got {len(asked.postprocess)}"
-            )
+        count = len(request.postprocess)
+        if count != len(self.runs):
+            raise InputError(f"postprocess: must have one entry for each of the {len(self.runs)} runs, got {count}")
         now = []
-        for run, values in zip(self.runs, asked.postprocess, strict=True):
+        for run, values in zip(self.runs, request.postprocess, strict=True):
             now.append(run.scores.all_pages(values.params(), is_superseded))
         answers = []
         for run, result in zip(self.runs, now, strict=True):
@@ -198,16 +197,16 @@ class Studio:
         names = [page.name for page in self._truth]
         return ScoreRecord.of(scores.scorer(names, self._characters).compute())
 
-    def save(self, asked: SaveRequest) -> RunAbout:
+    def save(self, request: SaveRequest) -> RunAbout:
         """Write parameters into a run's checkpoint and its ``tuned.json``.
 
         Raises:
             InputError: if that cannot be done.
         """
-        run = self._run(asked.run)
+        run = self._run(request.run)
         with self._saving:
             before = run.scores.all_pages(run.saved).at_setting()
-            after = run.scores.all_pages(asked.postprocess.params()).at_setting()
+            after = run.scores.all_pages(request.postprocess.params()).at_setting()
             self._adopt(run, before, after)
             run.read_saved()
         return run.about()
