@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 from hmean import __version__
 from hmean.web.guard import BodyLimits, BodyMemory, Guard, client_has_left
 from hmean.web.refusals import RefusalError, answer_refusals
+from hmean.web.studio_answers import Studio
 from hmean.web.studio_records import (
     PageAnswer,
     PageRequest,
@@ -23,7 +24,6 @@ from hmean.web.studio_records import (
     StudioAbout,
     TruthWord,
 )
-from hmean.web.studio_runs import Studio
 from hmean.web.studio_scores import SupersededError
 
 HOSTS = ("127.0.0.1", "localhost")

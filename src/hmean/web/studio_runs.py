@@ -1,51 +1,22 @@
-"""The runs that a studio shows, and its answers about them. Knows no HTTP and no settings; remembers no request."""
+"""The runs that a studio shows: their cached maps of its pages, and the parameters in their checkpoints."""
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections.abc import Callable
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
-import numpy as np
-
-from hmean import __version__
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.images import read_image
-from hmean.metrics.breakdown import EDGES
-from hmean.metrics.record import ScoreRecord
-from hmean.postprocess.parameters import PARAMETERS, PostprocessParams
+from hmean.metrics.scorer import choose_characters
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Influence, read_carried
-from hmean.runs.folder import RunFolder
-from hmean.runs.pictures import jpeg, shrunk
-from hmean.tuning.scores import Gain, SettingScores, paired_gain
-from hmean.types import Page, Polygons
-from hmean.web.studio_records import (
-    CurvePoint,
-    FoundPolygon,
-    HistoryEntry,
-    PageAbout,
-    PageAnswer,
-    PageRequest,
-    PageScore,
-    ParameterAbout,
-    RunAbout,
-    RunScores,
-    SaveRequest,
-    ScoreAnswer,
-    ScoreRequest,
-    StudioAbout,
-    TruthWord,
-)
-from hmean.web.studio_scores import FAULTS, ModelScores, SetResult, never, text_heights
-
-PICTURE_LONG_SIDE = 2560  # of a page's picture, pixels
-PICTURES_KEPT = 32
-MAP_COLOR = (200, 120, 0)  # blue, green, red: of the map that is laid over a page
-RESAMPLES = 2000  # of an interval that follows a slider; a report draws more
+from hmean.runs.folder import RunFolder, model_of
+from hmean.runs.maps import MapStore, map_settings
+from hmean.runs.scores import Scores
+from hmean.types import Pad, Page, View
+from hmean.web.studio_records import HistoryEntry, RunAbout
+from hmean.web.studio_scores import ModelScores
 
 
 @dataclass(eq=False)
@@ -68,211 +39,119 @@ class StudioRun:
     history: list[HistoryEntry]
     influenced_by: Influence
 
+    @property
+    def checkpoint(self) -> Path:
+        """The checkpoint that is shown."""
+        return RunFolder(self.folder).best
+
     def about(self) -> RunAbout:
         """Its parameters and their history."""
         return RunAbout(name=self.folder.name, saved=self.saved, history=self.history, influenced_by=self.influenced_by)
 
     def read_saved(self) -> None:
         """Read what its checkpoint holds now."""
-        self.saved, self.history = read_saved(RunFolder(self.folder).best)
+        self.saved, self.history = read_saved(self.checkpoint)
 
 
-# Writes parameters that a person chose into the checkpoint of a run: (run, scores before, scores after).
-AdoptByHand = Callable[[StudioRun, SettingScores, SettingScores], None]
+@dataclass(frozen=True)
+class ShownPages:
+    """The labelled pages that all runs of a studio are shown on.
 
-
-class Studio:
-    """One run, or two that are compared, on the same labelled pages.
-
-    Args:
-        split: the split that the pages are of.
-        pages: the pages.
-        runs: the runs.
-        long_side: of the network's view, in whose pixels text heights are told.
-        adopt: writes parameters into a checkpoint.
+    Attributes:
+        split: the split that they are of.
+        images: labels and images.
+        truth: each page with its words.
     """
 
-    def __init__(
-        self, split: str, pages: LabelledImages, runs: list[StudioRun], long_side: int, adopt: AdoptByHand
-    ) -> None:
-        self.pages = pages
-        self.runs = runs
-        self._split = split
-        self._long_side = long_side
-        self._adopt = adopt
-        self._truth = runs[0].scores.truth
-        self._characters = runs[0].scores.characters
-        self._saving = threading.Lock()
-        self.picture = functools.lru_cache(maxsize=PICTURES_KEPT)(self._draw_picture)
+    split: str
+    images: LabelledImages
+    truth: list[Page]
 
-    def about(self) -> StudioAbout:
-        """What does not change while parameters do."""
-        return StudioAbout(
-            version=__version__,
-            split=self._split,
-            characters=self._characters,
-            faults=list(FAULTS),
-            height_edges=list(EDGES["height"]),
-            parameters=[ParameterAbout.of(parameter) for parameter in PARAMETERS.values()],
-            pages=[self._page_about(page) for page in self._truth],
-            runs=[run.about() for run in self.runs],
-        )
 
-    def _page_about(self, page: Page) -> PageAbout:
-        heights = text_heights(page, self._long_side)
-        bins = np.searchsorted(EDGES["height"], heights, side="right")
-        median = None
-        if len(heights):
-            median = round(float(np.median(heights)), 1)
-        return PageAbout(
-            name=page.name,
-            width=page.width,
-            height=page.height,
-            group=page.group,
-            words=len(heights),
-            text_height=median,
-            height_bins=np.unique(bins).tolist(),
-        )
+@dataclass(frozen=True)
+class _Maps:
+    """A run's maps of all pages, and what they were made with."""
 
-    def truth(self, index: int) -> list[TruthWord]:
-        """The words of a page."""
-        page = self._page(index)
-        words = []
-        for points, text, ignored in zip(_outlines(page.polygons), page.texts, page.ignored.tolist(), strict=True):
-            words.append(TruthWord(points=points, text=text, ignored=ignored))
-        return words
+    store: MapStore
+    weights_hash: str
+    scores: Scores
 
-    def page(self, request: PageRequest) -> PageAnswer:
-        """Text polygons, faults and scores of one page at the requested parameters."""
-        page = self._page(request.page)
-        scores = self._run(request.run).scores
-        result = scores.page(request.page, request.postprocess.params())
-        outlines = _outlines(result.found.polygons)
-        found = []
-        for points, score, fault in zip(
-            outlines, result.found.scores.tolist(), result.found_faults.tolist(), strict=True
-        ):
-            found.append(FoundPolygon(points=points, score=round(score, 4), fault=fault))
-        return PageAnswer(
-            found=found,
-            word_faults=result.word_faults.tolist(),
-            to_page=scores.map(page).to_page.tolist(),
-            prh=result.prh,
-            iou50=result.iou50,
-            iou70=result.iou70,
-        )
 
-    def score(self, request: ScoreRequest, is_superseded: Callable[[], bool] = never) -> ScoreAnswer:
-        """Scores of all pages with each run's parameters, against its saved ones and against the first run.
+def find_run(path: Path) -> Path:
+    """The run that a folder is, or the winner of the campaign that it is.
 
-        Raises:
-            InputError: if the parameters are not as many as the runs.
-            SupersededError: if ``is_superseded`` ended the work.
-        """
-        count = len(request.postprocess)
-        if count != len(self.runs):
-            raise InputError(f"postprocess: must have one entry for each of the {len(self.runs)} runs, got {count}")
-        now = []
-        for run, values in zip(self.runs, request.postprocess, strict=True):
-            now.append(run.scores.all_pages(values.params(), is_superseded))
-        answers = []
-        for run, result in zip(self.runs, now, strict=True):
-            saved = run.scores.all_pages(run.saved, is_superseded)
-            answers.append(self._run_scores(result, saved))
-        between = None
-        if len(now) == 2:
-            between = _gain(now[1].at_setting(), now[0].at_setting())
-        return ScoreAnswer(runs=answers, between=between)
+    Raises:
+        InputError: if it is neither.
+    """
+    model = model_of(path)
+    folder = model.parent.parent
+    if model.suffix != ".ckpt" or not (folder / "config.yaml").is_file():
+        raise InputError(f"{path}: is not a run folder (it has no config.yaml)")
+    return folder
 
-    def _run_scores(self, now: SetResult, saved: SetResult) -> RunScores:
-        return RunScores(
-            now=self._totals(now.at_setting()),
-            saved=self._totals(saved.at_setting()),
-            gain=_gain(now.at_setting(), saved.at_setting()),
-            pages=_page_scores(now),
-            curve=_curve_points(now),
-        )
 
-    def _totals(self, scores: SettingScores) -> ScoreRecord:
-        names = [page.name for page in self._truth]
-        return ScoreRecord.of(scores.scorer(names, self._characters).compute())
+def open_run(folder: Path, pad: Pad, pages: ShownPages) -> StudioRun:
+    """A run, with its maps of the pages.
 
-    def save(self, request: SaveRequest) -> RunAbout:
-        """Write parameters into a run's checkpoint and its ``tuned.json``.
+    Args:
+        folder: of the run.
+        pad: how it fills up the views of pages.
+        pages: to show it on.
 
-        Raises:
-            InputError: if that cannot be done.
-        """
-        run = self._run(request.run)
-        with self._saving:
-            before = run.scores.all_pages(run.saved).at_setting()
-            after = run.scores.all_pages(request.postprocess.params()).at_setting()
-            self._adopt(run, before, after)
-            run.read_saved()
-        return run.about()
+    Raises:
+        InputError: if maps are missing.
+    """
+    maps = _find_maps(folder, pad, pages)
+    characters = choose_characters(pages.truth)
+    scores = ModelScores(pages.truth, maps.store.read, characters, threads=os.cpu_count() or 1)
+    influenced_by = Influence()
+    if maps.scores.data_hash == pages.images.fingerprint():
+        influenced_by = maps.scores.influenced_by
+    saved, history = read_saved(RunFolder(folder).best)
+    return StudioRun(folder, maps.weights_hash, scores, saved, history, influenced_by)
 
-    def _draw_picture(self, index: int) -> bytes:
-        """A page as a JPEG file."""
-        self._page(index)
-        image = read_image(self.pages.file(index))
-        smaller, _ = shrunk(image, PICTURE_LONG_SIDE)
-        return jpeg(smaller)
 
-    def map_picture(self, run: int, index: int) -> bytes:
-        """The probability map of a page as a PNG file: the likelier, the less transparent."""
-        scores = self._run(run).scores
-        probability = scores.map(self._page(index)).probability
-        picture = np.zeros((*probability.shape, 4), dtype=np.uint8)
-        picture[..., :3] = MAP_COLOR
-        picture[..., 3] = probability
-        _, png = cv2.imencode(".png", picture, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-        return png.tobytes()
+def _find_maps(folder: Path, pad: Pad, pages: ShownPages) -> _Maps:
+    """A run's maps, and the ``scores.json`` that says which weights and preprocessing they were made with.
 
-    def _page(self, index: int) -> Page:
-        _require_index("page", index, len(self._truth))
-        return self._truth[index]
+    Raises:
+        InputError: if none of its ``scores.json`` leads to maps of all pages.
+    """
+    images = {pages.images.name(i): pages.images.file(i) for i in range(len(pages.images))}
+    fewest_missing = len(images)
+    for scores in _read_scores(folder, pages.split):
+        weights_hash = scores.weights_hash
+        if not isinstance(weights_hash, str) or scores.long_side is None:
+            continue  # of several folds, which have no maps together
+        settings = map_settings(weights_hash, View(scores.long_side, pad))
+        store = MapStore(folder / "maps" / f"best-{weights_hash[:12]}", settings, images)
+        missing = [name for name in images if name not in store]
+        if not missing:
+            return _Maps(store, weights_hash, scores)
+        fewest_missing = min(fewest_missing, len(missing))
+    raise InputError(
+        f"{folder}: has no maps of {fewest_missing} of the {len(images)} pages; make them with: "
+        f"hmean evaluate run={folder} split={pages.split} (and dataset_base_path, as in its training)"
+    )
 
-    def _run(self, index: int) -> StudioRun:
-        _require_index("run", index, len(self.runs))
-        return self.runs[index]
+
+def _read_scores(folder: Path, split: str) -> list[Scores]:
+    """What a run's ``scores.json`` files hold, those of this split first."""
+    found = []
+    for path in (folder / "scores.json", *sorted(folder.glob("*/scores.json"))):
+        if path.is_file():
+            found.append(Scores.read(path))
+    return sorted(found, key=lambda scores: scores.split != split)
 
 
 def read_saved(checkpoint: Path) -> tuple[PostprocessParams, list[HistoryEntry]]:
-    """The parameters that a checkpoint holds, and those that it held before, the latest first."""
+    """The parameters that a checkpoint holds, and those that it held before, the latest first.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
     carried = read_carried(checkpoint)
     history = []
     for change in reversed(carried.history):
         history.append(HistoryEntry(postprocess=change.postprocess, until=change.until, why=change.why))
     return carried.postprocess, history
-
-
-def _require_index(name: str, value: int, count: int) -> None:
-    if not 0 <= value < count:
-        raise InputError(f"{name}: must be 0..{count - 1}, got {value}")
-
-
-def _outlines(polygons: Polygons) -> list[list[float]]:
-    """Each polygon as x y x y ..., in tenths of a pixel."""
-    return [np.round(polygon, 1).ravel().tolist() for polygon in polygons]
-
-
-def _page_scores(result: SetResult) -> list[PageScore]:
-    prh = np.round(result.page_prh(), 5).tolist()
-    faults = {kind: counts.tolist() for kind, counts in result.page_faults().items()}
-    scores = []
-    for index, (p, r, h) in enumerate(prh):
-        of_page = {kind: counts[index] for kind, counts in faults.items()}
-        scores.append(PageScore(p=p, r=r, h=h, faults=of_page))
-    return scores
-
-
-def _curve_points(result: SetResult) -> list[CurvePoint]:
-    rows = np.round(result.curve(), 5).tolist()
-    return [CurvePoint(box_thresh=threshold, p=p, r=r) for threshold, p, r in rows]
-
-
-def _gain(of: SettingScores, over: SettingScores) -> Gain | None:
-    """Difference of macro H with its interval; None where parameters and counts are the same."""
-    if of.settings == over.settings and np.array_equal(of.counts, over.counts):
-        return None
-    return paired_gain(of, over, {"macro": 1.0}, draws=RESAMPLES)

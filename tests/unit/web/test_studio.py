@@ -20,7 +20,7 @@ from hmean.cli import main
 from hmean.errors import InputError
 from hmean.inference.checkpoints import load_checkpoint
 from hmean.runs.carried import read_carried
-from hmean.web import studio_runs
+from hmean.web import studio_answers, studio_runs
 from hmean.web.studio import BODY_LIMITS
 from hmean.web.studio_scores import ModelScores, SupersededError
 from support.asgi import RawRequest, happens, in_loop
@@ -85,7 +85,7 @@ def test_pictures_are_the_pages(two_runs, monkeypatch):
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     assert "max-age" in answer.headers["cache-control"]
     assert PIL.Image.open(io.BytesIO(answer.content)).size == (page["width"], page["height"])
-    monkeypatch.setattr(studio_runs, "PICTURE_LONG_SIDE", 100)
+    monkeypatch.setattr(studio_answers, "PICTURE_LONG_SIDE", 100)
     assert max(PIL.Image.open(io.BytesIO(client.get("image/2").content)).size) == 100
     likely = PIL.Image.open(io.BytesIO(client.get("map/0/1").content))
     assert likely.mode == "RGBA"
