@@ -10,11 +10,10 @@ import pytest
 from hmean.cli import main
 from hmean.errors import InputError
 from hmean.labels.formats import open_labels
-from hmean.metrics.bootstrap import bootstrap_interval
 from hmean.metrics.cleval import Counts
 from hmean.metrics.iou import MatchCounts
 from hmean.metrics.scorer import PageScore, Scorer
-from hmean.runs.comparison import COMPARED, compare, open_result
+from hmean.runs.comparison import compare, open_result
 from hmean.runs.predictions import write_predictions
 from hmean.runs.scores import Scores
 from hmean.types import Detections
@@ -94,39 +93,3 @@ def test_configs_are_told_apart(tmp_path, capsys):
     (b / "config.yaml").write_text("models: {optimizer: {lr: 0.2}}")
     assert main(["compare", str(a), str(b)]) == 0
     assert "config\tmodels.optimizer.lr: was 0.1, now 0.2" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("statistic", COMPARED)
-def test_intervals_cover_the_truth(statistic):
-    """200 draws of 60 pages of two systems whose true difference is known from a very large draw."""
-    rng = np.random.default_rng(0)
-
-    def draw(pages):
-        size = rng.integers(20, 200, pages)
-        shift = rng.normal(0, 0.03, pages)  # a hard page is hard for both
-        out = []
-        for quality in (0.90, 0.92):
-            tp = rng.binomial(size, np.clip(quality + shift, 0.5, 1))
-            fp = rng.binomial(size, 0.05)
-            out.append(np.stack([size, tp, fp], axis=1))
-        return out
-
-    def score(rows):
-        return [
-            PageScore(str(i), Counts(gt=g, tp=t, fp=f), MatchCounts(t, g, t + f), MatchCounts(t, g, t + f))
-            for i, (g, t, f) in enumerate(rows.tolist())
-        ]
-
-    def h(pages):
-        scorer = Scorer()
-        scorer.pages = pages
-        return COMPARED[statistic].value(scorer.compute())
-
-    a, b = draw(20_000)
-    truth = h(score(b)) - h(score(a))
-    covered = 0
-    for _ in range(200):
-        a, b = draw(60)
-        low, high = bootstrap_interval(score(b), statistic, minus=score(a), draws=1000)
-        covered += low <= truth <= high
-    assert 180 <= covered <= 196

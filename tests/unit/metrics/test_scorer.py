@@ -6,13 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from hmean.metrics.bootstrap import bootstrap_interval
 from hmean.metrics.cleval import Counts, count_page
 from hmean.metrics.iou import MatchCounts
-from hmean.metrics.scorer import PageScore, Scorer, choose_characters, score_pages
+from hmean.metrics.scorer import Scorer, choose_characters, score_pages
 from hmean.types import PRH, Detections, Page, Polygons
-
-STATISTICS = ["macro", "pooled", "iou50", "iou70"]
 
 
 def rect(x, y, w, h):
@@ -74,58 +71,6 @@ def test_texts_are_used_only_if_every_word_that_counts_has_one():
     assert choose_characters([read, page_of("c", [word])]) == "aspect"
     assert choose_characters([read, page_of("c", [word], [""])]) == "aspect"
     assert count_page(read, Detections.empty(), choose_characters([read])).gt == 3
-
-
-def random_scores(rng, n, skill):
-    pages = []
-    for i in range(n):
-        gt = int(rng.integers(50, 400))
-        tp = int(rng.binomial(gt, skill))
-        match = MatchCounts(tp // 5, gt // 5, max(tp // 5, gt // 6))
-        counts = Counts(gt, tp, overlapped=int(rng.integers(0, 5)), fp=int(rng.integers(0, 30)), recall_penalty=1)
-        pages.append(PageScore(f"{i}", counts, match, match))
-    return pages
-
-
-def point(pages, statistic):
-    scorer = Scorer()
-    scorer.pages = list(pages)
-    return getattr(scorer.compute(), statistic).h
-
-
-@pytest.mark.parametrize("statistic", STATISTICS)
-def test_interval_equals_a_loop_over_resamples(statistic):
-    pages = random_scores(np.random.default_rng(0), 20, 0.8)
-    low, high = bootstrap_interval(pages, statistic, draws=400, seed=3)
-    drawn = np.random.default_rng(3).integers(20, size=(400, 20))
-    values = [point([pages[i] for i in row], statistic) for row in drawn]
-    assert (low, high) == pytest.approx(tuple(np.quantile(values, [0.025, 0.975])), abs=1e-12)
-    assert low < point(pages, statistic) < high
-
-
-@pytest.mark.parametrize("statistic", STATISTICS)
-def test_paired_interval_of_a_clear_and_of_no_difference(statistic):
-    rng = np.random.default_rng(1)
-    worse, better = random_scores(rng, 60, 0.6), random_scores(rng, 60, 0.9)
-    low, high = bootstrap_interval(better, statistic, minus=worse, draws=2000)
-    assert 0 < low < point(better, statistic) - point(worse, statistic) < high
-    assert bootstrap_interval(better, statistic, minus=better, draws=100) == (0.0, 0.0)
-
-
-def test_interval_does_not_depend_on_the_block_size(monkeypatch):
-    pages = random_scores(np.random.default_rng(2), 30, 0.7)
-    whole = bootstrap_interval(pages, "pooled", draws=500)
-    monkeypatch.setattr("hmean.metrics.bootstrap.BLOCK", 100)
-    assert bootstrap_interval(pages, "pooled", draws=500) == whole
-    assert bootstrap_interval(pages, "pooled", draws=500, seed=1) != whole
-
-
-def test_intervals_need_pages_and_pairs():
-    pages = random_scores(np.random.default_rng(0), 3, 0.8)
-    with pytest.raises(ValueError, match="no page"):
-        bootstrap_interval([], "macro")
-    with pytest.raises(ValueError, match="same pages"):
-        bootstrap_interval(pages, "macro", minus=pages[::-1])
 
 
 def crowd(rng, index):
