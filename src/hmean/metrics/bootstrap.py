@@ -76,12 +76,10 @@ def bootstrap_intervals(
         raise ValueError("no page has been scored")
     if minus is not None and [page.name for page in minus] != [page.name for page in pages]:
         raise ValueError("a paired interval needs both results on the same pages in the same order")
-    counts, matches = count_arrays(pages)
-    of_pages = {statistic: summands(counts, matches, statistic) for statistic in statistics}
-    of_minus: dict[Compared, Floats] = {}
+    of_pages = _summands_of(pages, statistics)
+    of_minus = {}
     if minus is not None:
-        counts, matches = count_arrays(minus)
-        of_minus = {statistic: summands(counts, matches, statistic) for statistic in of_pages}
+        of_minus = _summands_of(minus, of_pages)
     drawn: dict[Compared, list[Floats]] = {statistic: [] for statistic in of_pages}
     for times in _blocks(len(pages), draws, seed):
         for statistic, values in of_pages.items():
@@ -90,6 +88,11 @@ def bootstrap_intervals(
                 found = found - from_sums(times @ of_minus[statistic])
             drawn[statistic].append(found)
     return {statistic: percentile_interval(np.concatenate(values)) for statistic, values in drawn.items()}
+
+
+def _summands_of(pages: Sequence[PageScore], statistics: Iterable[Compared]) -> dict[Compared, Floats]:
+    counts, matches = count_arrays(pages)
+    return {statistic: summands(counts, matches, statistic) for statistic in statistics}
 
 
 def hmean_intervals(pages: Sequence[PageScore]) -> dict[Statistic, Interval]:
@@ -114,9 +117,9 @@ def resamples(pages: int, draws: int, seed: int | np.random.Generator) -> Floats
 
 def count_arrays(pages: Sequence[PageScore]) -> tuple[Counted, Counted]:
     """CLEval's counts (N, 8) and IoU matches (N, 2, 3) of scored pages."""
-    counts = np.array([astuple(page.counts) for page in pages])
-    matches = np.array([[astuple(page.iou50), astuple(page.iou70)] for page in pages])
-    return counts, matches
+    counts = [astuple(page.counts) for page in pages]
+    matches = [(astuple(page.iou50), astuple(page.iou70)) for page in pages]
+    return np.array(counts), np.array(matches)
 
 
 def _blocks(pages: int, draws: int, seed: int) -> Iterator[Floats]:

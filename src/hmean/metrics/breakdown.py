@@ -132,6 +132,10 @@ DETECTIONS = COLUMNS.index("detections")
 CLAIMED = COLUMNS.index("claimed")
 FALSE = COLUMNS.index("false")
 MERGED = COLUMNS.index("merged")
+FAULTS_OF_WORDS = [MISSED, SPLIT, DOUBLED]
+FAULTS_OF_DETECTIONS = [FALSE, MERGED]
+LOWER_RECALL = [MISSED, SPLIT]
+LOWER_PRECISION = [FALSE, DOUBLED, MERGED]
 
 
 @dataclass(frozen=True, eq=False)
@@ -227,10 +231,12 @@ def _named(faults: Ints) -> dict[str, int]:
 
 def _page_errors(page: Page, faults: PageFaults) -> PageErrors:
     faulty_words = {}
-    for i in np.flatnonzero(faults.words[:, [MISSED, SPLIT, DOUBLED]].any(axis=1)):
+    has_fault = faults.words[:, FAULTS_OF_WORDS].any(axis=1)
+    for i in np.flatnonzero(has_fault):
         faulty_words[page.ids[i]] = WordFaults.model_validate(_named(faults.words[i]))
     faulty_detections = {}
-    for i in np.flatnonzero(faults.detections[:, [FALSE, MERGED]].any(axis=1)):
+    has_fault = faults.detections[:, FAULTS_OF_DETECTIONS].any(axis=1)
+    for i in np.flatnonzero(has_fault):
         faulty_detections[f"{i + 1:04d}"] = DetectionFaults.model_validate(_named(faults.detections[i]))
     return PageErrors(
         name=page.name,
@@ -280,13 +286,17 @@ class _Bins:
     """Sums of faults by trait and bin."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, dict[str, Ints]] = {trait: {} for trait in (*EDGES, "position", "group")}
+        self._sums: dict[str, dict[str, Ints]] = {}
+        for trait in (*EDGES, "position", "group"):
+            self._sums[trait] = {}
 
     def add(self, of: dict[str, str], faults: Ints) -> None:
         """Add the faults (9,) of one word or detection to its bin of each trait."""
         for trait, name in of.items():
-            sums = self._sums[trait].setdefault(name, np.zeros(len(COLUMNS), dtype=np.int64))
-            sums += faults
+            bins = self._sums[trait]
+            if name not in bins:
+                bins[name] = np.zeros(len(COLUMNS), dtype=np.int64)
+            bins[name] += faults
 
     def records(self, total: Ints) -> dict[str, list[Bin]]:
         """The bins of each trait that hold anything, in their natural order; ``total`` (9,) is of all pages."""
@@ -303,8 +313,8 @@ class _Bins:
 
 
 def _bin(name: str, sums: Ints, total: Ints) -> Bin:
-    recall_lost, recall_excess = _lost(sums, total, [MISSED, SPLIT], CHARACTERS)
-    precision_lost, precision_excess = _lost(sums, total, [FALSE, DOUBLED, MERGED], CLAIMED)
+    recall_lost, recall_excess = _lost(sums, total, LOWER_RECALL, CHARACTERS)
+    precision_lost, precision_excess = _lost(sums, total, LOWER_PRECISION, CLAIMED)
     return Bin(
         bin=name,
         recall_lost=recall_lost,

@@ -176,11 +176,12 @@ def _split_crossed(quad: Floats, turns: Floats, parts: Floats) -> None:
     d = quad[start + 2]
     e = quad[(start + 3) % 4]
     # Corners b and d turn alike, e and a the other way: the edges between those pairs cross, b to a and d to e.
-    cross = (b[0] - a[0]) * (e[1] - d[1]) - (b[1] - a[1]) * (e[0] - d[0])
-    t = ((d[0] - a[0]) * (e[1] - d[1]) - (d[1] - a[1]) * (e[0] - d[0])) / cross
-    meeting = np.empty(2)
-    meeting[0] = a[0] + t * (b[0] - a[0])
-    meeting[1] = a[1] + t * (b[1] - a[1])
+    first = b - a
+    second = e - d
+    between = d - a
+    cross = first[0] * second[1] - first[1] * second[0]
+    t = (between[0] * second[1] - between[1] * second[0]) / cross
+    meeting = a + t * first
     _put_triangle(parts[0], b, d, meeting)
     _put_triangle(parts[1], e, a, meeting)
 

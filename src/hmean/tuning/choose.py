@@ -112,7 +112,7 @@ def _positions(settings: Sequence[PostprocessParams]) -> tuple[NDArray[np.int64]
         Steps along each numeric parameter (S, A), ``OFF_THE_GRID`` for a setting off the grid; and a number (S,) for
         each combination of modes and flags: only settings of one kind are neighbours.
     """
-    rows = np.array([[getattr(setting, name) for name in read_parameters(setting)] for setting in settings])
+    rows = np.array([_read_values(setting) for setting in settings])
     kinds = _kinds(settings)
     on_grid = np.ones(len(rows), dtype=np.bool_)
     position = np.zeros(rows.shape, dtype=np.int64)
@@ -127,6 +127,10 @@ def _positions(settings: Sequence[PostprocessParams]) -> tuple[NDArray[np.int64]
             position[of_kind, axis] = np.searchsorted(listed, rows[of_kind, axis])
     position[~on_grid] = OFF_THE_GRID
     return position, kinds
+
+
+def _read_values(setting: PostprocessParams) -> list[float]:
+    return [getattr(setting, name) for name in read_parameters(setting)]
 
 
 def _kinds(settings: Sequence[PostprocessParams]) -> NDArray[np.int64]:

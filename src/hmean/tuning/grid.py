@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,9 +11,9 @@ from hmean.postprocess.parameters import PARAMETERS, READ_WITH, PostprocessParam
 
 Axes = Mapping[str, Sequence[Any]]  # the values to try of each parameter
 
-FLAGS = tuple(name for name, parameter in PARAMETERS.items() if parameter.type is bool)
-MODES = tuple(name for name, parameter in PARAMETERS.items() if parameter.choices and name not in FLAGS)
-NUMBERS = tuple(name for name, parameter in PARAMETERS.items() if not parameter.choices)
+FLAGS = tuple(p.name for p in PARAMETERS.values() if p.type is bool)
+MODES = tuple(p.name for p in PARAMETERS.values() if p.choices and p.type is not bool)
+NUMBERS = tuple(p.name for p in PARAMETERS.values() if not p.choices)
 # The order of a grid: of settings that score alike the first one is chosen, so it must stay as it is.
 AXES = (*FLAGS, *MODES, *NUMBERS)
 
@@ -42,15 +41,20 @@ def make_grid(present: PostprocessParams, axes: Axes) -> list[PostprocessParams]
 
 
 def _with_unread_values_of(present: PostprocessParams, setting: PostprocessParams) -> PostprocessParams:
-    unread = {name: getattr(present, name) for mode, name in READ_WITH.items() if mode != setting.unclip}
+    unread = {}
+    for mode, name in READ_WITH.items():
+        if mode != setting.unclip:
+            unread[name] = getattr(present, name)
     return replace(setting, **unread)
 
 
 def grid_size(axes: Axes) -> int:
     """Number of settings of a grid that holds every unclip mode's parameter."""
     size = sum(len(axes[READ_WITH[mode]]) for mode in axes["unclip"])
-    shared = [name for name in axes if name != "unclip" and name not in READ_WITH.values()]
-    return size * math.prod(len(axes[name]) for name in shared)
+    for name, values in axes.items():
+        if name != "unclip" and name not in READ_WITH.values():
+            size *= len(values)
+    return size
 
 
 def read_parameters(setting: PostprocessParams) -> list[str]:

@@ -51,13 +51,16 @@ class SettingScores:
     def of_settings(self, *index: int) -> SettingScores:
         """Some of the settings on the same pages."""
         chosen = list(index)
-        return SettingScores([self.settings[i] for i in index], self.counts[chosen], self.matches[chosen])
+        settings = [self.settings[i] for i in chosen]
+        return SettingScores(settings, self.counts[chosen], self.matches[chosen])
 
     def scorer(self, names: Sequence[str], characters: Characters) -> Scorer:
         """The scored pages (N) of the first setting."""
         scorer = Scorer(characters)
-        for name, counts, matches in zip(names, self.counts[0].tolist(), self.matches[0].tolist(), strict=True):
-            scorer.pages.append(page_score(name, counts, matches))
+        counts = self.counts[0].tolist()
+        matches = self.matches[0].tolist()
+        for i, name in enumerate(names):
+            scorer.pages.append(page_score(name, counts[i], matches[i]))
         return scorer
 
     def values(self, objective: Objective, times: Floats) -> Floats:
