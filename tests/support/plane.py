@@ -16,19 +16,29 @@ def perimeter(polygon: Points) -> float:
 def shrink_distance(polygon: Points, r: float) -> float:
     """Offset D = A (1 - r^2) / L of the training targets (Liao et al. 2020, AAAI, eq. 10)."""
     length = perimeter(polygon)
-    return area(polygon) * (1 - r * r) / length if length > 0 else 0.0
+    if length == 0:
+        return 0.0
+    return area(polygon) * (1 - r * r) / length
 
 
-def rect_corners(cx: float, cy: float, w: float, h: float, degrees: float) -> Points:
+def rect_corners(cx: float, cy: float, width: float, height: float, degrees: float) -> Points:
     """Corners (4, 2) of a rotated rectangle, clockwise on the screen, the one nearest the page's top-left first."""
-    c, s = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    half = np.array([[-w, -h], [w, -h], [w, h], [-w, h]]) / 2
-    corners = half @ np.array([[c, s], [-s, c]]) + (cx, cy)
-    return np.roll(corners, -int(np.argmin(corners.sum(axis=1))), axis=0)
+    half = np.array([[-width, -height], [width, -height], [width, height], [-width, height]]) / 2
+    cos = math.cos(math.radians(degrees))
+    sin = math.sin(math.radians(degrees))
+    corners = half @ np.array([[cos, sin], [-sin, cos]]) + (cx, cy)
+    return _top_left_first(corners)
 
 
 def order_quad(quad: Points) -> Points:
     """A quad (4, 2) clockwise on the screen, starting at the corner nearest the page's top-left."""
-    cross = (quad[2] - quad[0])[0] * (quad[3] - quad[1])[1] - (quad[2] - quad[0])[1] * (quad[3] - quad[1])[0]
-    clockwise = quad if cross >= 0 else quad[::-1]
-    return np.roll(clockwise, -int(np.argmin(clockwise.sum(axis=1))), axis=0)
+    ax, ay = quad[2] - quad[0]
+    bx, by = quad[3] - quad[1]
+    is_clockwise = ax * by - ay * bx >= 0
+    if not is_clockwise:
+        quad = quad[::-1]
+    return _top_left_first(quad)
+
+
+def _top_left_first(quad: Points) -> Points:
+    return np.roll(quad, -int(np.argmin(quad.sum(axis=1))), axis=0)

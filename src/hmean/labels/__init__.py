@@ -1,1 +1,1 @@
-"""Label files: one reader and one writer for each format."""
+"""Label files: a module for each format, the table of formats, and the checks that all of them share."""

@@ -9,7 +9,7 @@ from hmean.labels.icdar import IcdarLabels
 from hmean.labels.label_set import LabelSet
 from hmean.labels.ufo import UfoLabels
 
-# The first format that recognises a path opens it.
+# The first format that recognises a path opens it, so those that look closest at a file come first.
 FORMATS: tuple[type[LabelSet], ...] = (
     UfoLabels,
     IcdarLabels,

@@ -90,3 +90,19 @@ def test_padding_has_the_fill_colour(receipts):
     assert torch.equal(first[:, :height, :width], narrow.image)
     assert first[:, height:, :].flatten(1).unique(dim=1).tolist() == [[9], [8], [7]]
     assert torch.equal(second, wide)
+
+
+def test_batches_of_pages_move_as_lightning_and_the_loader_ask(receipts, monkeypatch):
+    from lightning.fabric.utilities import move_data_to_device
+    from torch.utils.data._utils.pin_memory import pin_memory
+
+    data = EvalDataset(sorted((receipts / "images").glob("*.jpg"))[:1], long_side=160, pad="stride", fill=FILL)
+    batch = collate_eval([data[0], UnreadablePage(1, "why")], fill=FILL)
+    moved = move_data_to_device(batch, torch.device("meta"))
+    assert moved.images.device.type == "meta"
+    assert (moved.positions, moved.views, moved.sizes) == (batch.positions, batch.views, batch.sizes)
+    assert moved.unreadable == batch.unreadable
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor)
+    assert pin_memory(batch).positions == [0]
+    assert len(pinned) == 1
