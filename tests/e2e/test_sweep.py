@@ -20,6 +20,9 @@ from hmean.commands import sweep
 from hmean.search import proposals
 from hmean.search.sweepfile import read_sweep
 from hmean.search.trials import OBJECTIVES
+from hmean.settings.compose import read_settings
+from hmean.settings.training import TrainSettings
+from hmean.settings.trials import check_trials, preset_point
 from support.pages import TINY
 from support.sweeps import (
     BRISK,
@@ -135,14 +138,14 @@ def test_only_what_has_a_score_is_repeated(capfd):
 def test_every_range_of_a_shipped_sweep_reaches_the_config(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     found = read_sweep(ROOT / f"configs/{name}.yaml")
-    preset = sweep.check(found, [], tune_each=True)
-    assert set(sweep.first_point(found, preset)) == set(found.space)  # the preset is inside of the ranges
+    preset = check_trials(found, [], tune_each=True)
+    assert set(preset_point(found, preset)) == set(found.space)  # the preset is inside of the ranges
 
 
 @pytest.mark.parametrize(("change", "told"), [
-    ({"parameters": {LR: {"values": [0.001, -1.0]}}}, f"parameters.{LR} = -1.0: The config has faults:   - {LR}: input should be greater than 0"),
+    ({"parameters": {LR: {"values": [0.001, -1.0]}}}, f"parameters.{LR} = -1.0: The settings are not valid:   - {LR}: input should be greater than 0"),
     ({"parameters": {"models.optimizer.beta": {"values": [1]}}}, "models.optimizer.beta"),
-    ({"parameters": {LR: {"values": [0.001]}, "datasets.val_dataset.annotation_path": {"values": [None]}}}, "annotation_path: None reaches the config as 'None'"),
+    ({"parameters": {LR: {"values": [0.001]}, "datasets.val_dataset.annotation_path": {"values": [None]}}}, "annotation_path: None reaches the training as 'None'"),
     ({"parameters": {LR: {"distribution": "q_uniform", "min": 0.001, "max": 0.002, "q": 0}}}, "q above 0"),
     ({"parameters": {LR: {"min": 0.001, "max": float("inf")}}}, "must be finite"),
     ({"command": None}, "command: None is not of type"),
@@ -158,20 +161,33 @@ def test_faults_are_told_before_anything_runs(capsys, change, told):
 
 
 def test_all_faults_come_in_one_message(capsys):
-    """Of the options, the file, what holds for every training, and the parameters; each once."""
+    """Of the options; then of the file, what holds for every training, and the parameters; each once."""
     write_sweep(method="tpe", parameters={LR: {"values": [0.001, -1.0]}, DECAY: {"min": 2.0, "max": 1.0}})
-    assert main(["sweep", "s.yaml", "engine=optuna", "n=none", "agents=-1", "trainer.max_epochs=x", "nonsense=1"]) == 2
+    overrides = ["trainer.max_epochs=x", "nonsense=1", "crossval.k=3"]
+    assert main(["sweep", "s.yaml", "engine=optuna", "n=none", "agents=-1", *overrides]) == 2
+    told = capsys.readouterr().err
+    assert "n: input should be a valid integer" in told
+    assert "agents: input should be greater than or equal to 0" in told
+    assert main(["sweep", "s.yaml", "engine=optuna", *overrides]) == 2
     told = capsys.readouterr().err
     for part in (
-        "n: ",
-        "agents: ",
         "s.yaml: method: ",
         f"s.yaml: parameters.{DECAY}: ",
         "trainer.max_epochs: ",
-        "nonsense: ",
+        "nonsense: unknown key",
+        "crossval.k: this command does not read it",
         f"parameters.{LR} = -1.0: ",
     ):
         assert sum(told[i - 1] in " \n" for i in range(1, len(told)) if told.startswith(part, i)) == 1, (part, told)
+
+
+def test_overrides_of_the_tuning_are_checked_too(capsys):
+    assert main(["sweep", "s.yaml", "engine=optuna", "agents=0", "tune.thresh=[2.0]", "tune.nonsense=1"]) == 2
+    told = capsys.readouterr().err
+    assert "\n  - tune.nonsense: unknown key" in told
+    assert "tune.thresh.0: input should be less than or equal to 1" in told
+    assert main(["sweep", "s.yaml", *PATIENT, "agents=0", "tune.folds=2"]) == 2
+    assert "tune.folds=2: no trial is tuned with tune_each=false" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("words", "told"), [
@@ -264,7 +280,7 @@ def test_a_trial_of_real_commands_with_tuned_thresholds(receipts, capsys):
         "real.yaml", program=str(ROOT / "runners/train.py"), method="grid", parameters=parameters, command=command
     )
     overrides = [
-        *TINY[1:],
+        *(word for word in TINY[1:] if not word.startswith("dataloaders.predict")),
         f"dataset_base_path={receipts}",
         "tune.thresh=[0.2,0.3]",
         "tune.box_thresh=[0.3]",
@@ -313,14 +329,12 @@ def test_wandbs_own_agent_runs_the_shipped_command(monkeypatch):
         for run_id in ("aaa", "bbb"):
             worker._command_run({"run_id": run_id, "program": "echo.py", "args": {LR: {"value": 0.0004}}})
             assert worker._run_processes[run_id].wait(120) == 0
-    from hmean.settings.config import compose
-
     for line in Path("ran.txt").read_text().splitlines():
         run_id, *words = line.split()
         monkeypatch.setenv("WANDB_RUN_ID", run_id)
-        config = compose(words)
-        assert config.exp_name.endswith(f"_{run_id}")
-        assert (config.wandb, config.models.optimizer.lr) == (True, 0.0004)
+        settings = read_settings(TrainSettings, words)
+        assert settings.exp_name.endswith(f"_{run_id}")
+        assert (settings.tracker(), settings.models.optimizer.lr) == ("wandb", 0.0004)
 
 
 def test_the_wandb_engine_makes_the_sweep_and_runs_agents(monkeypatch, capsys):

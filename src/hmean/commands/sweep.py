@@ -1,15 +1,15 @@
-"""``hmean sweep``: the trials of a sweep file, by W&B's service or by Optuna, on one machine or many."""
+"""``hmean sweep``: the trials of a sweep file, chosen by W&B's service or by Optuna, on one machine or many."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-import pydantic
 from pydantic import Field
 
 from hmean.errors import InputError
@@ -18,226 +18,181 @@ from hmean.execute.database import Database, patiently
 from hmean.execute.pool import STORAGE_VARIABLE, run_agents
 from hmean.execute.processes import visible_gpus
 from hmean.execute.queue import NewTask, TaskState
-from hmean.search.distributions import contains, extremes
 from hmean.search.earlier_trials import import_trials
 from hmean.search.overview import doctor, status
 from hmean.search.proposals import open_study
 from hmean.search.records import SweepPlan, TrialPayload
 from hmean.search.sweepfile import SweepDraft, SweepFile, load_yaml
-from hmean.search.trials import OBJECTIVES, Sweep, open_queue, overrides_in, trial_command
+from hmean.search.trials import Sweep, open_queue
 from hmean.search.wandb_service import run_on_service
-from hmean.settings.config import Config, check_components, compose, read_options
+from hmean.settings.sections import Name, OptionSettings
+from hmean.settings.training import TrainSettings
+from hmean.settings.trials import check_trials, preset_point
+from hmean.training.wandb_key import has_wandb_key
 
 DEFAULT_TRIALS = 12
 DEFAULT_FLOOR = 0.1  # of what is maximized: a detector that learns anything is above it
-QUICKLY = 10.0  # seconds that a command which a person waits for tries to reach the storage
-AT_ONCE = 5.0
+# How long a command that a person waits for tries to reach the storage, seconds.
+CREATE_SECONDS = 10.0
+OPEN_SECONDS = 5.0
+AGENT_SECONDS = 60.0
 
 
-class Options(pydantic.BaseModel):
-    """Options of ``hmean sweep FILE``; every other key=value is an override of every training."""
+class SweepSettings(OptionSettings):
+    """Settings of ``hmean sweep``."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+    rest: ClassVar[str | None] = "overrides"
+
+    inputs: tuple[str, ...] = Field(default=(), exclude=True)
     n: Annotated[int, Field(ge=1, le=10_000)] | None = None
+    """How many trials search; null: `run_cap` of the file, or all points of its grid, or 12."""
     engine: Literal["auto", "wandb", "optuna"] = "auto"
+    """Who chooses the values; auto: W&B's service after `wandb login`, unless `storage` is given."""
     agents: Annotated[int, Field(ge=0, le=1000)] | None = None
+    """Trials that train at a time on this machine; null: one for each GPU; 0: create the sweep only."""
     storage: str | None = None
-    name: Annotated[str, Field(pattern=r"^\w[\w.-]*$")] | None = None
+    """URL of the database, for agents on several machines; null: sweep.db in the sweep's folder."""
+    name: Name | None = None
+    """Name of the sweep and its folder; null: that of the file."""
+    output_dir: str = "outputs"
+    """Folder of the sweep's folder."""
     confirm: Annotated[int, Field(ge=0)] = 0
+    """How many of the best trials are repeated with another seed."""
     first: bool = True
+    """Whether the first trial has the preset's own values."""
     tune_each: bool = True
+    """Whether each trial is tuned before it is scored."""
     floor: float | None = None
+    """A trial that is worse after 60 % of its schedule is stopped; 0.1 if the objective is maximized."""
     grace: Annotated[float, Field(gt=0)] = 60.0
+    """Seconds until an agent that is silent counts as dead."""
+    overrides: tuple[str, ...] = Field(default=(), exclude=True)
 
 
-def run(path: Path, arguments: Sequence[str]) -> str:
-    """Run a sweep, or go on with it; returns what to print at the end.
+@dataclass(frozen=True)
+class SweepResult:
+    """What came of the command, in words."""
+
+    text: str
+
+    def summary(self) -> str:
+        """What the command prints."""
+        return self.text
+
+
+def run(settings: SweepSettings) -> SweepResult:
+    """Run a sweep, go on with it, or do one of the other things that concern a sweep.
 
     Raises:
-        InputError: before anything is run, listing every fault of the file, the options and the overrides.
+        InputError: before anything is run, listing every fault of the file and the overrides.
     """
-    mine = [a for a in arguments if a.partition("=")[0] in Options.model_fields]
-    overrides = [a for a in arguments if a not in mine]
-    options, file, preset = checked(path, mine, overrides)
-    if options.engine == "wandb" or (options.engine == "auto" and options.storage is None and has_wandb()):
-        if not has_wandb():
+    words = settings.inputs
+    if words and words[0] in _VERBS:
+        if settings.overrides:
             raise InputError(
-                "engine=wandb: first do pip install 'hmean[wandb]' and wandb login; engine=optuna needs neither"
+                f"{settings.overrides[0]}: hmean sweep {words[0]} takes no key=value (after -- every word is an input)"
             )
-        return run_on_service(file, options.n, options.agents, overrides)
-    sweep = start(path, options, file, preset, overrides)
-    count = options.agents
-    if count is None:
-        count = max(1, len(visible_gpus()))
-    print(f"{sweep.folder}: {sweep.plan.n} trials, {count} agents here; stopped, the same command goes on", flush=True)
-    if count:
-        run_agents(sweep.queue, count)
+        return SweepResult(_VERBS[words[0]](words[1:]))
+    if len(words) != 1:
+        raise InputError(f"hmean sweep takes one file, or one of {', '.join(_VERBS)}; see hmean sweep --help")
+    return SweepResult(_run_file(Path(words[0]), settings))
+
+
+def _run_file(path: Path, settings: SweepSettings) -> str:
+    """Run a sweep, or go on with it; the table of its trials."""
+    draft = SweepDraft(load_yaml(path))
+    faults = [f"{path}: {fault}" for fault in draft.faults]
+    preset = check_trials(draft.file, settings.overrides, tune_each=settings.tune_each, faults=faults)
+    if _is_for_service(settings):
+        overrides = list(settings.overrides)
+        if "output_dir" in settings.model_fields_set:
+            overrides.append(f"output_dir={settings.output_dir}")
+        return run_on_service(draft.file, settings.n, settings.agents, overrides)
+    sweep = _create(settings.name or path.stem, draft.file, preset, settings)
+    agents = settings.agents
+    if agents is None:
+        agents = max(1, len(visible_gpus()))
+    print(f"{sweep.folder}: {sweep.plan.n} trials, {agents} agents here; stopped, the same command goes on", flush=True)
+    if agents:
+        run_agents(sweep.queue, agents)
     sweep.mirror()
     table = status(sweep)
     searched = [trial for trial in sweep.trials() if trial.stage == 0]
-    if searched and all(trial.state == TaskState.FAILED for trial in searched):
+    if all(trial.state == TaskState.FAILED for trial in searched):
         raise InputError(f"{sweep.folder}: every trial failed\n{table}")
     return table
 
 
-def start(path: Path, options: Options, file: SweepFile, preset: Config, overrides: list[str]) -> Sweep:
+def _is_for_service(settings: SweepSettings) -> bool:
+    """Whether W&B's service runs the sweep.
+
+    Raises:
+        InputError: if it should but cannot: W&B has no offline sweeps.
+    """
+    if settings.engine == "wandb" and not has_wandb():
+        raise InputError(
+            "engine=wandb: first do pip install 'hmean[wandb]' and wandb login; engine=optuna needs neither"
+        )
+    if settings.engine == "auto":
+        return settings.storage is None and has_wandb()
+    return settings.engine == "wandb"
+
+
+def has_wandb() -> bool:
+    """Whether W&B is installed and ``wandb login`` was done."""
+    return find_spec("wandb") is not None and has_wandb_key()
+
+
+def _create(name: str, file: SweepFile, preset: TrainSettings, settings: SweepSettings) -> Sweep:
     """Create the sweep in its storage, or open it if it is there.
 
     Raises:
         InputError: if there is another sweep of this name.
     """
-    name = options.name or path.stem
-    output_dir = "outputs"
-    for override in overrides:
-        if override.startswith("output_dir="):
-            output_dir = override.partition("=")[2]
-    folder = Path(output_dir) / name
-    grid = file.grid()
-    n = options.n or file.config.get("run_cap", len(grid) or DEFAULT_TRIALS)
-    if options.confirm > n:
-        raise InputError(f"confirm={options.confirm}: there are only {n} trials to repeat")
-    if n < len(grid):
-        print(f"{n} of the {len(grid)} points of the grid: n or run_cap ends it there")
-    points = grid[:n]
-    if not points:
-        points = [{} for _ in range(n)]
-        if options.first:
-            points[0] = first_point(file, preset)
-    floor = options.floor
-    if "floor" not in options.model_fields_set and file.sign > 0:
+    folder = Path(settings.output_dir) / name
+    points = _points(file, preset, settings)
+    floor = settings.floor
+    if "floor" not in settings.model_fields_set and file.sign > 0:
         floor = DEFAULT_FLOOR
     plan = SweepPlan(
         sweep=file.config,
-        overrides=overrides,
+        overrides=list(settings.overrides),
         folder=str(folder),
         seed=preset.seed,
         n=len(points),
         epochs=preset.trainer.max_epochs,
-        tune_each=options.tune_each,
+        tune_each=settings.tune_each,
         floor=floor,
-        grace=options.grace,
-        first=options.first,
+        grace=settings.grace,
+        first=settings.first,
     )
     trials = [NewTask(TrialPayload(params=point)) for point in points]
-    for rank in range(options.confirm):
+    for rank in range(settings.confirm):
         trials.append(NewTask(TrialPayload(confirms=rank), stage=1))
-    database = Database(options.storage or f"sqlite:///{folder / 'sweep.db'}")
+    database = Database(settings.storage or f"sqlite:///{folder / 'sweep.db'}")
     queue = open_queue(database, name)
-    patiently(lambda: queue.create(plan, trials), QUICKLY)
-    patiently(lambda: open_study(database, name, file), QUICKLY)
+    patiently(lambda: queue.create(plan, trials), CREATE_SECONDS)
+    patiently(lambda: open_study(database, name, file), CREATE_SECONDS)
     return Sweep(queue, plan)
 
 
-def checked(path: Path, mine: Sequence[str], fixed: Sequence[str]) -> tuple[Options, SweepFile, Config]:
-    """Options, sweep file and the preset's config.
-
-    Raises:
-        InputError: with every fault of all three.
-    """
-    messages = []
-    options = Options(tune_each=False)
-    try:
-        options = read_options(Options, mine)
-    except InputError as error:
-        messages.append(str(error))
-    try:
-        draft = SweepDraft(load_yaml(path))
-        faults = [f"{path}: {fault}" for fault in draft.faults]
-        preset = check(draft.file, fixed, tune_each=options.tune_each, faults=faults)
-    except InputError as error:
-        messages.append(str(error))
-    if messages:
-        raise InputError("\n".join(messages))
-    return options, draft.file, preset
+def _points(file: SweepFile, preset: TrainSettings, settings: SweepSettings) -> list[dict[str, Any]]:
+    """The values that are given to each trial of the search; the study proposes the others."""
+    grid = file.grid()
+    n = settings.n or file.config.get("run_cap", len(grid) or DEFAULT_TRIALS)
+    if settings.confirm > n:
+        raise InputError(f"confirm={settings.confirm}: there are only {n} trials to repeat")
+    if grid:
+        if n < len(grid):
+            print(f"{n} of the {len(grid)} points of the grid: n or run_cap ends it there")
+        return grid[:n]
+    points: list[dict[str, Any]] = [{} for _ in range(n)]
+    if settings.first:
+        points[0] = preset_point(file, preset)
+    return points
 
 
-def check(file: SweepFile, overrides: Sequence[str], *, tune_each: bool, faults: Sequence[str] = ()) -> Config:
-    """Compose every parameter into the real config, at both ends and each choice; returns the preset's config.
-
-    Raises:
-        InputError: listing every fault, after those given.
-    """
-    faults = [*faults, *_file_faults(file, overrides, tune_each=tune_each)]
-    has_command = isinstance(file.config.get("command", []), list) and not any("command: " in f for f in faults)
-    if not has_command:
-        raise InputError.listing("The sweep cannot run:", faults)
-    points: list[dict[str, Any]] = [{}]
-    for name, distribution in file.space.items():
-        points += [{name: value} for value in extremes(distribution)]
-    preset = None
-    known = set[str]()
-    for values in points:
-        try:
-            composed = _composed(file, values, overrides)
-            preset = preset or composed
-        except InputError as error:
-            heading, *lines = str(error).splitlines()
-            # The faults of the preset come with each point, and are told once.
-            new = [line for line in lines or [heading] if line not in known]
-            known.update(new)
-            where = "".join(f"parameters.{key} = {value!r}: " for key, value in values.items())
-            if new and lines:
-                new = [heading, *new]
-            if new:
-                faults.append(where + " ".join(new))
-    if faults or preset is None:
-        raise InputError.listing("The sweep cannot run:", faults)
-    return preset
-
-
-def _file_faults(file: SweepFile, overrides: Sequence[str], *, tune_each: bool) -> list[str]:
-    """What is wrong with a sweep file, or with overrides beside it, that its schema does not know."""
-    faults = []
-    for override in overrides:
-        if override.partition("=")[0].lstrip("+~") in file.space:
-            faults.append(f"{override}: the sweep searches it")
-    if "${program}" in file.command and not Path(file.config.get("program", ".")).exists():
-        faults.append(f"program: {file.program} was not found in this folder")
-    if file.metric and file.metric not in OBJECTIVES:
-        faults.append(f"metric.name: {file.metric} is not measured; choose one of {', '.join(OBJECTIVES)}")
-    elif file.metric and tune_each and OBJECTIVES[file.metric] is None:
-        faults.append(f"metric.name: thresholds cannot be tuned for {file.metric}; add tune_each=false")
-    if "${args}" in file.command or "${args_no_boolean_flags}" in file.command:
-        faults.append("command: hmean takes key=value, so use ${args_no_hyphens}")
-    return faults
-
-
-def _composed(file: SweepFile, values: Mapping[str, Any], overrides: Sequence[str]) -> Config:
-    config = compose(overrides_in(trial_command(file, values, overrides, Path("outputs/trial_00"))))
-    check_components(config)
-    told = {override.partition("=")[0] for override in overrides}
-    for key, value in {**file.constants, **values}.items():
-        found = value_at(config, key)
-        if key not in told and found != value:
-            raise InputError(f"{key}: {value!r} reaches the config as {found!r}")
-    return config
-
-
-def value_at(config: Config, key: str) -> Any:
-    """The value of a dotted key."""
-    found: Any = config.to_dict()
-    for part in key.split("."):
-        if not isinstance(found, dict):
-            return None
-        found = found.get(part)
-    return found
-
-
-def first_point(file: SweepFile, preset: Config) -> dict[str, Any]:
-    """The preset's own values, if the ranges hold them all."""
-    values = {name: value_at(preset, name) for name in file.space}
-    outside = [name for name, value in values.items() if not contains(file.space[name], value)]
-    if outside:
-        print(f"the preset's {', '.join(outside)} is out of range: the first trial is drawn like the others")
-        return {}
-    return values
-
-
-def has_wandb() -> bool:
-    """Whether W&B is installed and ``wandb login`` was done."""
-    from hmean.training.wandb_key import has_wandb_key  # noqa: PLC0415
-
-    return find_spec("wandb") is not None and has_wandb_key()
+# --- what else concerns a sweep ---------------------------------------------------------------------------------------
 
 
 def open_sweep(words: Sequence[str]) -> Sweep:
@@ -248,6 +203,7 @@ def open_sweep(words: Sequence[str]) -> Sweep:
     """
     folder = None
     if len(words) == 1:
+        # The sweep is opened where it is now: its plan has the folder as it was typed in some working directory.
         folder = Path(words[0]).resolve()
         file = folder / "sweep.db"
         if not file.exists():
@@ -257,47 +213,60 @@ def open_sweep(words: Sequence[str]) -> Sweep:
         raise InputError(f"{' '.join(words) or 'hmean sweep'}: give the folder of a sweep, or storage URL and name")
     url, name = words
     queue = open_queue(Database(url), name)
-    if not patiently(queue.exists, AT_ONCE):
+    if not patiently(queue.exists, OPEN_SECONDS):
         raise InputError(f"the storage has no sweep {name!r}; hmean sweep FILE starts one")
-    plan = patiently(lambda: queue.plan(SweepPlan), AT_ONCE)
+    plan = patiently(lambda: queue.plan(SweepPlan), OPEN_SECONDS)
     return Sweep(queue, plan, folder)
 
 
-def agent(url: str, name: str) -> None:
-    """Work for a sweep, or for a list of commands, until it has ended; waits a minute for it to be started."""
+def _status(words: Sequence[str]) -> str:
+    return status(open_sweep(words))
+
+
+def _stop(words: Sequence[str]) -> str:
+    open_sweep(words).queue.stop()
+    return "agents give their trials back within seconds; go on with hmean sweep FILE"
+
+
+def _doctor(words: Sequence[str]) -> str:
+    return doctor(open_sweep(words))
+
+
+def _report(words: Sequence[str]) -> str:
+    from hmean.reports.sweep import write_report  # noqa: PLC0415 - matplotlib, which agents need not wait for
+
+    return str(write_report(open_sweep(words)))
+
+
+def _import(words: Sequence[str]) -> str:
+    if len(words) < 2:
+        raise InputError("hmean sweep import takes FOLDER and TABLE.csv")
+    return import_trials(open_sweep(words[:-1]), Path(words[-1]))
+
+
+def _agent(words: Sequence[str]) -> str:
+    """Work for a sweep, or for a list of commands, until it has ended."""
+    if len(words) != 2:
+        raise InputError("hmean sweep agent takes URL and NAME")
+    url, name = words
     if url == "-":
         url = os.environ[STORAGE_VARIABLE]
     database = Database(url)
     queue = open_queue(database, name)
-    plan_text = patiently(queue.plan_text, 60)
+    plan_text = patiently(queue.plan_text, AGENT_SECONDS)  # it may be about to be created
     if "sweep" in json.loads(plan_text):
         Sweep(queue, queue.plan(SweepPlan)).work()
-        return
-    commands = open_commands(database, name)
-    work_on_commands(commands, commands.plan(CommandsPlan).grace)
+    else:
+        commands = open_commands(database, name)
+        work_on_commands(commands, commands.plan(CommandsPlan).grace)
+    return ""
 
 
-def main(words: Sequence[str]) -> str:
-    """What follows ``hmean sweep``; returns what to print."""
-    verb, rest = (words[0], words[1:]) if words else ("", [])
-    if (verb == "agent" and len(rest) != 2) or (verb == "import" and len(rest) < 2):
-        raise InputError(f"hmean sweep {verb} takes " + ("URL and NAME" if verb == "agent" else "FOLDER and TABLE.csv"))
-    if verb == "agent":
-        agent(*rest)
-        return ""
-    if verb == "import":
-        return import_trials(open_sweep(rest[:-1]), Path(rest[-1]))
-    if verb == "report":
-        from hmean.reports.sweep import write_report  # noqa: PLC0415 - matplotlib
-
-        return str(write_report(open_sweep(rest)))
-    if verb == "stop":
-        open_sweep(rest).queue.stop()
-        return "agents give their trials back within seconds; go on with hmean sweep FILE"
-    if verb in ("status", "doctor"):
-        sweep = open_sweep(rest)
-        return status(sweep) if verb == "status" else doctor(sweep)
-    files = [word for word in words if "=" not in word and not word.startswith("~")]
-    if len(files) != 1:
-        raise InputError("hmean sweep takes one file, or status, stop, doctor, report, import, agent; see --help")
-    return run(Path(files[0]), [word for word in words if word not in files])
+_VERBS: dict[str, Callable[[Sequence[str]], str]] = {
+    "status": _status,
+    "stop": _stop,
+    "doctor": _doctor,
+    "report": _report,
+    "import": _import,
+    "agent": _agent,
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pydantic
 from pydantic import AliasChoices, Field, JsonValue
 
 from hmean.execute.queue import Queue, Task, TaskResult
@@ -28,6 +29,12 @@ class SweepPlan(Record):
     floor: float | None = Field(description="A trial that is worse after 60 % of its schedule is stopped.")
     grace: float = Field(description="Seconds without a heartbeat after which an agent counts as dead.")
     first: bool = Field(description="Whether the first trial has the preset's own values.")
+
+    @pydantic.field_validator("overrides")
+    @classmethod
+    def _without_output_dir(cls, overrides: list[str]) -> list[str]:
+        """Earlier versions kept it here too; each training is given its own in any case."""
+        return [override for override in overrides if not override.startswith("output_dir=")]
 
 
 class TrialPayload(Record):

@@ -63,6 +63,18 @@ def overrides_in(command: Sequence[str]) -> list[str]:
     return [word for word in command if "=" in word or word.startswith("~")]
 
 
+def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The overrides that a training reads, and those that the tuning of a trial reads (``tune.*``)."""
+    training = []
+    tuning = []
+    for override in overrides:
+        if override.lstrip("+~").startswith(("tune.", "tune=")):
+            tuning.append(override)
+        else:
+            training.append(override)
+    return training, tuning
+
+
 def tune_command(folder: Path, objective: Statistic) -> list[str]:
     """The command that tunes a trained trial on its validation pages."""
     return [sys.executable, "-c", _TUNE, str(folder), objective]

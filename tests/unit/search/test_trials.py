@@ -94,7 +94,7 @@ def test_folders_of_an_earlier_version_are_kept(tmp_path):
 def test_a_plan_of_an_earlier_version():
     plan = create().plan
     values = plan.to_json()
-    values["fixed"] = values.pop("overrides")
+    values["fixed"] = ["output_dir=outputs", *values.pop("overrides")]
     assert SweepPlan.parse(values, "test") == plan
 
 

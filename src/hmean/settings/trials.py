@@ -1,0 +1,152 @@
+"""The settings that the trials of a sweep are trained with, checked before the first of them starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hmean.errors import InputError
+from hmean.plugins import check_components
+from hmean.search.distributions import contains, extremes
+from hmean.search.sweepfile import SweepFile
+from hmean.search.trials import OBJECTIVES, overrides_in, split_overrides, trial_command
+from hmean.settings.all import AllSettings
+from hmean.settings.compose import read_settings
+from hmean.settings.keys import present_key
+from hmean.settings.sections import Settings
+from hmean.settings.training import TrainSettings
+
+_HEADING = "The sweep cannot run:"
+_ANY_FOLDER = Path("outputs/trial_00")
+
+
+def check_trials(
+    file: SweepFile, overrides: Sequence[str], *, tune_each: bool, faults: Sequence[str] = ()
+) -> TrainSettings:
+    """Compose the settings of a training with every parameter at both ends of its range, or at each choice.
+
+    Args:
+        file: the sweep file.
+        overrides: key=value that hold for every training.
+        tune_each: whether the trials are tuned.
+        faults: what is wrong with the file already.
+
+    Returns:
+        The settings of a training with the preset's own values.
+
+    Raises:
+        InputError: listing every fault, after those given.
+    """
+    training, tuning = split_overrides(overrides)
+    found = [*faults, *_file_faults(file, tune_each=tune_each), *_override_faults(file, training)]
+    found += _tuning_faults(tuning, tune_each=tune_each)
+    if not isinstance(file.config.get("command", []), list) or any("command: " in fault for fault in found):
+        raise InputError.listing(_HEADING, found)  # there is no command to compose settings from
+    preset = None
+    told: set[str] = set()
+    for point in [{}, *_extreme_points(file)]:
+        try:
+            settings = _training(file, point, training)
+        except InputError as error:
+            found += _new_faults(error, point, told)
+        else:
+            preset = preset or settings
+    if found or preset is None:
+        raise InputError.listing(_HEADING, found)
+    return preset
+
+
+def preset_point(file: SweepFile, preset: TrainSettings) -> dict[str, Any]:
+    """The preset's own values of what is searched; nothing if one of them is out of its range."""
+    point = {}
+    outside = []
+    for key, distribution in file.space.items():
+        point[key] = _value_at(preset, key)
+        if not contains(distribution, point[key]):
+            outside.append(key)
+    if outside:
+        print(f"The preset's {', '.join(outside)} is out of range: the first trial is drawn like the others")
+        return {}
+    return point
+
+
+def _file_faults(file: SweepFile, *, tune_each: bool) -> list[str]:
+    """What is wrong with a sweep file beyond its schema."""
+    faults = []
+    if "${program}" in file.command and not Path(file.config.get("program", ".")).exists():
+        faults.append(f"program: {file.program} was not found in this folder")
+    if file.metric and file.metric not in OBJECTIVES:
+        faults.append(f"metric.name: {file.metric} is not measured; choose one of {', '.join(OBJECTIVES)}")
+    elif file.metric and tune_each and OBJECTIVES[file.metric] is None:
+        faults.append(f"metric.name: thresholds cannot be tuned for {file.metric}; add tune_each=false")
+    if "${args}" in file.command or "${args_no_boolean_flags}" in file.command:
+        faults.append("command: hmean takes key=value, so use ${args_no_hyphens}")
+    return faults
+
+
+def _override_faults(file: SweepFile, overrides: Sequence[str]) -> list[str]:
+    faults = []
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
+        if key in file.space:
+            faults.append(f"{override}: the sweep searches this key; remove one of the two")
+    return faults
+
+
+def _tuning_faults(tuning: Sequence[str], *, tune_each: bool) -> list[str]:
+    if not tune_each:
+        return [f"{override}: no trial is tuned with tune_each=false; remove it" for override in tuning]
+    try:
+        read_settings(AllSettings, tuning)
+    except InputError as error:
+        _, *lines = str(error).splitlines()
+        return [line.removeprefix("  - ") for line in lines]
+    return []
+
+
+def _extreme_points(file: SweepFile) -> Iterator[dict[str, Any]]:
+    """One parameter at an end of its range, or at one of its choices; the others as in the preset."""
+    for key, distribution in file.space.items():
+        for value in extremes(distribution):
+            yield {key: value}
+
+
+def _training(file: SweepFile, values: Mapping[str, Any], overrides: Sequence[str]) -> TrainSettings:
+    """The settings of a training with some values.
+
+    Raises:
+        InputError: if they are not valid, or a value is not what reaches the training.
+    """
+    command = trial_command(file, values, overrides, _ANY_FOLDER)
+    settings = read_settings(TrainSettings, overrides_in(command))
+    check_components(settings.models.components().all())
+    overridden = {override.partition("=")[0] for override in overrides}
+    for key, value in {**file.constants, **values}.items():
+        found = _value_at(settings, key)
+        if key not in overridden and found != value:
+            raise InputError(f"{key}: {value!r} reaches the training as {found!r}")
+    return settings
+
+
+def _value_at(settings: Settings, key: str) -> Any:
+    """The value of a dotted key; None if there is none."""
+    found: Any = settings.to_dict()
+    for part in present_key(key).split("."):
+        if not isinstance(found, dict):
+            return None
+        found = found.get(part)
+    return found
+
+
+def _new_faults(error: InputError, point: Mapping[str, Any], told: set[str]) -> list[str]:
+    """One line for the faults of a point that other points do not have too; adds them to ``told``."""
+    heading, *lines = str(error).splitlines()
+    new = [line for line in lines or [heading] if line not in told]
+    told.update(new)
+    if not new:
+        return []
+    if lines:
+        new = [heading, *new]
+    where = "".join(f"parameters.{key} = {value!r}: " for key, value in point.items())
+    return [where + " ".join(new)]
