@@ -1,4 +1,4 @@
-"""Files that are either whole or not there: written beside their place, then moved over it."""
+"""Files that are complete or not there: they are written beside their place, and moved into it when complete."""
 
 from __future__ import annotations
 
@@ -12,18 +12,31 @@ from typing import IO, Any
 
 from hmean.errors import InputError
 
+# Errors of a disk that is full, or of a place that cannot be written.
 _CANNOT_WRITE = (
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST,
-    errno.EISDIR, errno.EIO, errno.ENAMETOOLONG,
-)  # fmt: skip
+    errno.EACCES,
+    errno.EDQUOT,
+    errno.EEXIST,
+    errno.EFBIG,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.ENOSPC,
+    errno.ENOTDIR,
+    errno.EPERM,
+    errno.EROFS,
+)
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """Yield a path beside ``path`` to write to; it replaces ``path`` only if the block ends without an error.
+    """Write a file as a whole.
+
+    Yields:
+        A path beside ``path`` to write to. It replaces ``path`` if the block ends without an error.
 
     Raises:
-        InputError: if the disk is full or the folder cannot be written; ``path`` is then what it was before.
+        InputError: if the disk is full or the folder cannot be written; ``path`` is then the same as before.
     """
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -31,7 +44,7 @@ def atomic(path: Path) -> Iterator[Path]:
         yield part
         part.replace(path)
     except OSError as error:
-        if error.errno not in _CANNOT_WRITE:  # of something else that the block did
+        if error.errno not in _CANNOT_WRITE:  # the block failed for another reason
             raise
         raise InputError(f"{path}: cannot be written ({error.strerror or error}); nothing was changed") from error
     finally:
@@ -39,7 +52,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
 
 def write_with(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Let ``write`` fill a binary file that appears at ``path`` only when it is complete and on the disk."""
+    """Write a binary file with ``write``, atomically; it is on the disk when this returns."""
     with atomic(path) as part, part.open("wb") as file:
         write(file)
         file.flush()
@@ -52,7 +65,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
-    """Write JSON atomically; NaN is refused, since JSON has none."""
+    """Write JSON atomically.
+
+    Raises:
+        ValueError: if a number is not finite: JSON has none.
+    """
     write_text(path, json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False) + "\n")
 
 

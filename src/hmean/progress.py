@@ -1,4 +1,4 @@
-"""One progress bar for all long work that is not Lightning's, on stderr: for logs, a line a minute."""
+"""Progress of long work on stderr: a bar in a terminal, a line a minute in a log."""
 
 from __future__ import annotations
 
@@ -26,15 +26,24 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed or 0:.1f}/s")
 
 
-EVERY = 60.0  # seconds between lines in a log
+SECONDS_BETWEEN_LINES = 60.0
 
 
 @contextmanager
-def track(what: str, total: int) -> Iterator[Callable[[], None]]:
-    """Yield a function that counts one more done."""
+def track(what: str, total: int, clock: Callable[[], float] = time.monotonic) -> Iterator[Callable[[], None]]:
+    """Show progress while the block runs.
+
+    Args:
+        what: what is done, such as ``scoring``.
+        total: number of steps.
+        clock: seconds.
+
+    Yields:
+        A function that counts one more step done.
+    """
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield _log(what, total)
+        yield _LogLines(what, total, clock).advance
         return
     columns = (
         TextColumn("{task.description}"),
@@ -49,16 +58,28 @@ def track(what: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _log(what: str, total: int) -> Callable[[], None]:
-    start = last = time.monotonic()
-    done = 0
+class _LogLines:
+    """Progress as lines on stderr, at most one in ``SECONDS_BETWEEN_LINES``."""
 
-    def advance() -> None:
-        nonlocal last, done
-        done, now = done + 1, time.monotonic()
-        if now - last >= EVERY:
-            last, rate = now, done / (now - start)
-            left = (total - done) / rate / 60
-            print(f"{what}: {done}/{total}, {rate:.1f}/s, {left:.0f} min left", file=sys.stderr, flush=True)
+    def __init__(self, what: str, total: int, clock: Callable[[], float]) -> None:
+        self._what = what
+        self._total = total
+        self._clock = clock
+        self._start = clock()
+        self._last_line = self._start
+        self._done = 0
 
-    return advance
+    def advance(self) -> None:
+        """Count one more done."""
+        self._done += 1
+        now = self._clock()
+        if now - self._last_line < SECONDS_BETWEEN_LINES:
+            return
+        self._last_line = now
+        rate = self._done / (now - self._start)
+        minutes_left = (self._total - self._done) / rate / 60
+        print(
+            f"{self._what}: {self._done}/{self._total}, {rate:.1f}/s, {minutes_left:.0f} min left",
+            file=sys.stderr,
+            flush=True,
+        )

@@ -1,4 +1,4 @@
-"""The records that everything passes on: frozen, checked when made, JSON both ways.
+"""The records that all parts exchange: frozen, and checked when they are made.
 
 Coordinates are pixels of the upright page image, origin at its top-left corner, x to the right, y down. They are
 continuous: the centre of the first pixel is (0.5, 0.5) and the page spans [0, width] x [0, height].
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Points = NDArray[np.float64]  # (n, 2)
 Characters = Literal["transcription", "aspect"]
-Statistic = Literal["macro", "pooled", "iou50", "iou70"]  # an hmean
+Statistic = Literal["macro", "pooled", "iou50", "iou70"]  # the scores that an hmean is computed for
 Pad = Literal["square", "stride"]
 
 
@@ -34,41 +34,48 @@ class View:
 
 @dataclass(frozen=True, eq=False)
 class Polygons:
-    """K polygons of any vertex count as one ragged array: ``points`` (P, 2) and ``offsets`` (K + 1,).
+    """K polygons with any number of points each, as one ragged array.
 
-    Float64, so that labels survive a trip through JSON unchanged.
+    Attributes:
+        points: of all polygons, one after another (P, 2). Float64, so that labels are the same after a trip through
+            JSON.
+        offsets: position of the first point of each polygon, and the number of points (K + 1,).
 
     Raises:
-        ValueError: if the offsets do not fit the points, a polygon has fewer than 3 of them, or one is not finite.
+        ValueError: if the offsets do not fit the points, a polygon has fewer than 3 points, or a coordinate is not
+            finite.
     """
 
     points: Points
     offsets: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        if self.points.ndim != 2 or self.points.shape[1] != 2 or self.points.dtype != np.float64:
-            raise ValueError(f"points must be a float64 array of shape (P, 2), got {self.points.shape}")
-        if (
-            self.offsets.ndim != 1
-            or len(self.offsets) == 0
-            or self.offsets[0] != 0
-            or self.offsets[-1] != len(self.points)
-        ):
+        points = self.points
+        offsets = self.offsets
+        if points.ndim != 2 or points.shape[1] != 2 or points.dtype != np.float64:
+            raise ValueError(f"points must be a float64 array of shape (P, 2), got {points.dtype} {points.shape}")
+        if offsets.ndim != 1 or len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(points):
             raise ValueError("offsets must run from 0 to the number of points")
-        if len(self.offsets) > 1 and int(np.diff(self.offsets).min()) < 3:
+        if len(offsets) > 1 and int(np.diff(offsets).min()) < 3:
             raise ValueError("a polygon needs at least 3 points")
         if not np.isfinite(self.points).all():
             raise ValueError("a polygon has a coordinate that is not a finite number")
 
     @classmethod
     def of(cls, polygons: Iterable[ArrayLike]) -> Self:
-        """Make from a sequence of (n, 2) point lists."""
-        arrays = [np.asarray(p, dtype=np.float64) for p in polygons]
-        if any(a.ndim != 2 or a.shape[1] != 2 for a in arrays):
-            raise ValueError("a polygon is a list of [x, y] pairs")
-        offsets = np.zeros(len(arrays) + 1, dtype=np.int64)
-        np.cumsum([len(a) for a in arrays], out=offsets[1:])
-        return cls(np.concatenate(arrays) if arrays else np.zeros((0, 2)), offsets)
+        """Make from the points of each polygon (n, 2).
+
+        Raises:
+            ValueError: if a polygon is not a list of at least 3 pairs of finite numbers.
+        """
+        arrays = [np.zeros((0, 2))]
+        for polygon in polygons:
+            array = np.asarray(polygon, dtype=np.float64)
+            if array.ndim != 2 or array.shape[1] != 2:
+                raise ValueError("a polygon must be a list of [x, y] pairs")
+            arrays.append(array)
+        offsets = np.cumsum([len(array) for array in arrays], dtype=np.int64)
+        return cls(np.concatenate(arrays), offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -80,26 +87,39 @@ class Polygons:
         return self.points[self.offsets[index] : self.offsets[index + 1]]
 
     def __iter__(self) -> Iterator[Points]:
-        return (self[i] for i in range(len(self)))
+        for i in range(len(self)):
+            yield self[i]
 
     def select(self, which: NDArray[Any]) -> Polygons:
         """The polygons at a boolean mask (K,) or integer indices, in the order given."""
         index = np.arange(len(self))[which]
         lengths = np.diff(self.offsets)[index]
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        from_start = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], lengths)
-        return Polygons(self.points[from_start], offsets)
+        positions = np.arange(offsets[-1]) + np.repeat(self.offsets[index] - offsets[:-1], lengths)
+        return Polygons(self.points[positions], offsets)
 
     def with_points(self, points: Points) -> Polygons:
-        """The same polygons, moved: ``points`` (P, 2) replaces the coordinates one for one."""
+        """Polygons with the same offsets and other ``points`` (P, 2)."""
         return Polygons(np.ascontiguousarray(points, dtype=np.float64), self.offsets)
 
 
 @dataclass(frozen=True, eq=False)
 class Page:
-    """One labelled (or unlabelled) image: K words, each a polygon with its id, text and ignore flag.
+    """One image with K labelled words, or without labels.
 
-    ``words_known`` is False for an unlabelled image, which has no words; a labelled page without text has none either.
+    Attributes:
+        name: of the image.
+        width: of the upright image, pixels.
+        height: likewise.
+        polygons: of the words (K).
+        ids: of the words (K); numbers from 0001 on if not given.
+        texts: of the words (K); None where a text is not known.
+        ignore: which words are ignore regions (K,), which no score counts; none of them if not given.
+        group: pages of one group are in one fold, such as the receipts of a shop; None: a group of its own.
+        words_known: False for an image without labels. A labelled page without text has no words either.
+
+    Raises:
+        ValueError: if the size is not positive, or ids, texts and flags are not as many as the polygons.
     """
 
     name: str
@@ -113,37 +133,50 @@ class Page:
     words_known: bool = True
 
     def __post_init__(self) -> None:
-        k = len(self.polygons)
+        count = len(self.polygons)
         if self.width < 1 or self.height < 1:
-            raise ValueError(f"{self.name}: size {self.width} x {self.height} is not a page")
-        object.__setattr__(self, "ids", self.ids or tuple(f"{i + 1:04d}" for i in range(k)))
-        object.__setattr__(self, "texts", self.texts or (None,) * k)
-        flags = np.zeros(k, dtype=np.bool_) if self.ignore is None else np.asarray(self.ignore, dtype=np.bool_)
-        object.__setattr__(self, "ignore", flags)
-        if not len(self.ids) == len(self.texts) == len(flags) == k:
-            raise ValueError(f"{self.name}: ids, texts and ignore flags must be as many as the polygons ({k})")
+            raise ValueError(f"{self.name}: a page must be at least 1 x 1 pixels, got {self.width} x {self.height}")
+        if not self.ids:
+            object.__setattr__(self, "ids", tuple(f"{i + 1:04d}" for i in range(count)))
+        if not self.texts:
+            object.__setattr__(self, "texts", (None,) * count)
+        object.__setattr__(self, "ignore", self.ignored)
+        if not len(self.ids) == len(self.texts) == len(self.ignored) == count:
+            raise ValueError(f"{self.name}: ids, texts and ignore flags must be as many as the polygons ({count})")
 
     @property
     def ignored(self) -> NDArray[np.bool_]:
-        """Ignore flag of each word (K,)."""
-        return np.zeros(len(self.polygons), dtype=np.bool_) if self.ignore is None else self.ignore
+        """The flags of ``ignore`` (K,)."""
+        if self.ignore is None:
+            return np.zeros(len(self.polygons), dtype=np.bool_)
+        return np.asarray(self.ignore, dtype=np.bool_)
 
     def to_ufo(self) -> dict[str, Any]:
-        """The page as the value of one UFO ``images`` entry."""
-        out: dict[str, Any] = {"img_w": self.width, "img_h": self.height}
+        """The page as the value of an entry of ``images`` in a UFO file."""
+        entry: dict[str, Any] = {"img_w": self.width, "img_h": self.height}
         if self.group is not None:
-            out["group"] = self.group
-        if self.words_known:
-            out["words"] = {
-                i: {"points": polygon.tolist(), "transcription": text, "illegibility": bool(skip)}
-                for i, polygon, text, skip in zip(self.ids, self.polygons, self.texts, self.ignored, strict=True)
-            }
-        return out
+            entry["group"] = self.group
+        if not self.words_known:
+            return entry
+        words = {}
+        for name, polygon, text, is_ignored in zip(self.ids, self.polygons, self.texts, self.ignored, strict=True):
+            words[name] = {"points": polygon.tolist(), "transcription": text, "illegibility": bool(is_ignored)}
+        entry["words"] = words
+        return entry
 
 
 @dataclass(frozen=True, eq=False)
 class Detections:
-    """K found regions: polygons in page pixels, scores (K,) in [0, 1], and, where known, texts."""
+    """K detected text polygons.
+
+    Attributes:
+        polygons: in pixels of the page.
+        scores: of the polygons (K,), in [0, 1].
+        texts: of the polygons (K), where they are known.
+
+    Raises:
+        ValueError: if scores or texts are not as many as the polygons, or a score is out of range.
+    """
 
     polygons: Polygons
     scores: NDArray[np.float32]
@@ -153,45 +186,48 @@ class Detections:
         scores = np.asarray(self.scores, dtype=np.float32)
         object.__setattr__(self, "scores", scores)
         if scores.shape != (len(self.polygons),):
-            raise ValueError(f"{len(self.polygons)} polygons but scores of shape {scores.shape}")
+            raise ValueError(f"scores must have the shape ({len(self.polygons)},), one a polygon, got {scores.shape}")
         if len(scores) and not (scores.min() >= 0 and scores.max() <= 1):
             raise ValueError("scores must lie in [0, 1]")
         if self.texts is not None and len(self.texts) != len(scores):
-            raise ValueError(f"{len(scores)} regions but {len(self.texts)} texts")
+            raise ValueError(f"texts must be as many as the polygons ({len(scores)}), got {len(self.texts)}")
 
     @classmethod
     def empty(cls) -> Self:
-        """No regions."""
+        """No text polygons."""
         return cls(Polygons.of([]), np.zeros(0, dtype=np.float32))
 
     def __len__(self) -> int:
         return len(self.polygons)
 
     def select(self, which: NDArray[Any]) -> Detections:
-        """The regions at a boolean mask (K,) or integer indices, in the order given."""
+        """The text polygons at a boolean mask (K,) or integer indices, in the order given."""
         index = np.arange(len(self))[which]
-        texts = None if self.texts is None else tuple(self.texts[int(i)] for i in index)
+        texts = None
+        if self.texts is not None:
+            texts = tuple(self.texts[i] for i in index.tolist())
         return Detections(self.polygons.select(index), self.scores[index], texts)
 
     def to_ufo(self, width: int | None, height: int | None) -> dict[str, Any]:
-        """The regions as the value of one UFO ``images`` entry, in falling order of score, each with its ``score``."""
+        """The text polygons as the value of an entry of ``images`` in a UFO file: with scores, the best first."""
         order = np.argsort(-self.scores, kind="stable")
         words: dict[str, Any] = {}
         for rank, i in enumerate(order.tolist(), start=1):
-            words[f"{rank:04d}"] = {
+            word: dict[str, Any] = {
                 "points": np.round(self.polygons[i], 3).tolist(),
                 "score": round(float(self.scores[i]), 5),
             }
             if self.texts is not None:
-                words[f"{rank:04d}"]["transcription"] = self.texts[i]
+                word["transcription"] = self.texts[i]
+            words[f"{rank:04d}"] = word
         return {"img_w": width, "img_h": height, "words": words}
 
 
 @dataclass(frozen=True)
 class PRH:
-    """Precision, recall and hmean of one rule over one set of pages: one record, never mixed.
+    """Precision, recall and hmean, by one rule, on one set of pages.
 
-    ``h`` is not always 2pr/(p+r) of the same record: a macro mean averages the hmean of each page.
+    ``h`` is not always 2 p r / (p + r) of the same record: the macro mean averages the hmeans of the pages.
     """
 
     p: float
@@ -201,7 +237,16 @@ class PRH:
 
 @dataclass(frozen=True)
 class Score:
-    """What one set of predictions scored on one set of pages, in [0, 1]."""
+    """The scores of one set of predictions on one set of pages, in [0, 1].
+
+    Attributes:
+        images: number of pages.
+        macro: CLEval, mean over pages.
+        pooled: CLEval, from counts summed over pages.
+        characters: how CLEval counted characters: from transcriptions, or from the aspect of the boxes.
+        iou50: one-to-one matches at IoU 0.5.
+        iou70: one-to-one matches at IoU 0.7.
+    """
 
     images: int
     macro: PRH
