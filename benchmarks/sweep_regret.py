@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import optuna
 
-from hmean.search.sweepfile import Sweep
-from hmean.search.trials import make_sampler
+from hmean.search.proposals import make_sampler
+from hmean.search.sweepfile import SweepFile
 
 PEERS = ("optuna", "sweeps", "scikit-learn")
 ABOUT = (
@@ -71,14 +71,14 @@ class Surface:
 
 
 def by_optuna(surface: Surface, seed: int, method: str, agents: int) -> list[Point]:
-    """As ``hmean sweep`` does: the sampler of each slot, ``agents`` runs at a time."""
-    sweep = Sweep.of(CONFIG, "benchmark")
+    """As ``hmean sweep`` does: the sampler of each trial, ``agents`` at a time."""
+    sweep = SweepFile.parse(CONFIG, "benchmark")
     study = optuna.create_study(direction="maximize")
     points: list[Point] = []
     for first in range(0, RUNS, agents):
         trials = []
-        for slot in range(first, first + agents):
-            study.sampler = make_sampler(method, RUNS, 1000 * seed + slot)
+        for number in range(first, first + agents):
+            study.sampler = make_sampler(method, RUNS, 1000 * seed + number)
             trials.append(study.ask(sweep.space))
         for trial in trials:
             points.append(trial.params)
