@@ -69,3 +69,20 @@ def test_synth_says_all_that_is_wrong_with_its_options(tmp_path, capsys):
     for option in ("--train 0", "--seed -1", "--long-side 900 800", f"--fonts {tmp_path}"):
         assert option in message
     assert not (tmp_path / "out").exists()
+
+
+def test_data_check_and_synth(tmp_path, receipts, capsys):
+    assert main(["data", "check", str(receipts / "jsons/train.json"), str(receipts / "images")]) == 0
+    assert "6 pages, 0 faults" in capsys.readouterr().err
+    out = tmp_path / "drawn"
+    assert (
+        main(["data", "synth", str(out), "--train", "1", "--val", "0", "--test", "0", "--long-side", "160", "200"]) == 0
+    )
+    (out / "images" / "00000.jpg").write_bytes(b"x")
+    assert main(["data", "check", str(out / "jsons/train.json"), str(out / "images")]) == 2
+    assert "00000.jpg: damaged" in capsys.readouterr().out
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/file").write_text("keep")
+    assert main(["data", "synth", str(tmp_path / "mine"), "--train", "1"]) == 2
+    assert main(["data", "synth", str(out), "--train", "-1", "--long-side", "9", "5"]) == 2
+    assert "--long-side" in capsys.readouterr().err
