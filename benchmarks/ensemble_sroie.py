@@ -69,8 +69,8 @@ def page(record: dict[str, Any]) -> str:
     for row in record["strategies"]:
         low, high = (100 * v for v in row["interval95"])
         p = row["postprocess"]
-        growth = f"r {p['inverse_r']}" if p["unclip"] == "inverse" else p["unclip_ratio"]
-        knobs = f"thresh {p['thresh']}, box {p['box_thresh']}, {p['unclip']} {growth}"
+        value = f"r {p['inverse_r']}" if p["unclip"] == "inverse" else p["unclip_ratio"]
+        knobs = f"thresh {p['thresh']}, box {p['box_thresh']}, {p['unclip']} {value}"
         if "votes" in p:
             rule = "soft" if p["soft"] else f">= {p['votes']}"
             knobs += f"; votes {rule}, IoU {p['iou']}, {p['geometry']}"

@@ -38,6 +38,10 @@ ROW, START, STOP = range(3)
 # of the x axis. Rectangles enclose the centres of the pixels: that of a single pixel has no width and no height.
 Rectangles = NDArray[np.float64]
 CENTRE_X, CENTRE_Y, WIDTH, HEIGHT, AXIS_X, AXIS_Y = range(6)
+# Where the corners of a rectangle lie from its centre, along its width and across it: clockwise on the screen, from the
+# top left.
+ALONG_SIGNS = (-1, 1, 1, -1)
+ACROSS_SIGNS = (-1, -1, 1, 1)
 
 # Of the pixels around and inside a component.
 _UNKNOWN, _OUTSIDE, _COMPONENT = range(3)
@@ -101,7 +105,8 @@ class Components:
     def outlines(self) -> Polygons:
         """The simplified outer outlines (K). Components without an area have their rectangles instead."""
         outlines = []
-        for k, outline in enumerate(trace_outlines(self.runs, self.runs[self.first[:-1]])):
+        first_runs = self.runs[self.first[:-1]]
+        for k, outline in enumerate(trace_outlines(self.runs, first_runs)):
             if outline is None:
                 outline = self._thin_rectangle(k)
             outlines.append(outline)
@@ -112,13 +117,13 @@ class Components:
         x, y, width, height, ux, uy = self.rectangles[k]
         half_width = max(width, 0.01) / 2
         half_height = max(height, 0.01) / 2
-        signs = ((-1, -1), (1, -1), (1, 1), (-1, 1))
-        corners = []
-        for sign_x, sign_y in signs:
-            along = sign_x * half_width
-            across = sign_y * half_height
-            corners.append((x + along * ux - across * uy, y + along * uy + across * ux))
-        return np.array(corners)
+        corners = np.empty((4, 2))
+        for corner in range(4):
+            along = half_width * ALONG_SIGNS[corner]
+            across = half_height * ACROSS_SIGNS[corner]
+            corners[corner, _X] = x + along * ux - across * uy
+            corners[corner, _Y] = y + along * uy + across * ux
+        return corners
 
 
 def find_components(probability: MapArray, thresholds: Sequence[float]) -> list[Components]:
@@ -207,12 +212,14 @@ def _scan(probability: MapArray, limit: float) -> _Scan:
                 if (is_text[x] == 1) == is_open:
                     continue
                 if is_open:
-                    runs, sums, count = _append(runs, sums, count, y, start, x, _sum(row[start:x]))
+                    total = _sum(row[start:x])
+                    runs, sums, count = _append(runs, sums, count, y, start, x, total)
                     start = -1
                 else:
                     start = x
         if start >= 0:
-            runs, sums, count = _append(runs, sums, count, y, start, width, _sum(row[start:]))
+            total = _sum(row[start:])
+            runs, sums, count = _append(runs, sums, count, y, start, width, total)
     return _Scan(runs[:count], sums[:count])
 
 
@@ -235,10 +242,12 @@ def _scan_within(probability: MapArray, lower: _Scan, limit: float) -> _Scan:
             continue
         if _least(row[start:stop]) <= limit:
             runs, sums, count = _append_parts(runs, sums, count, probability, y, start, stop, limit)
-        elif start == lower.runs[r, START] and stop == lower.runs[r, STOP]:
-            runs, sums, count = _append(runs, sums, count, y, start, stop, lower.sums[r])
+            continue
+        if start == lower.runs[r, START] and stop == lower.runs[r, STOP]:
+            total = lower.sums[r]
         else:
-            runs, sums, count = _append(runs, sums, count, y, start, stop, _sum(row[start:stop]))
+            total = _sum(row[start:stop])
+        runs, sums, count = _append(runs, sums, count, y, start, stop, total)
     return _Scan(runs[:count], sums[:count])
 
 
@@ -253,7 +262,8 @@ def _append_parts(
             if start < 0:
                 start = x
         elif start >= 0:
-            runs, sums, count = _append(runs, sums, count, y, start, x, _sum(row[start:x]))
+            total = _sum(row[start:x])
+            runs, sums, count = _append(runs, sums, count, y, start, x, total)
             start = -1
     return runs, sums, count
 
@@ -271,6 +281,12 @@ def _root(parent: Ints, i: int) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _lies_before(above: Runs, run: Runs) -> bool:
+    """Whether a run of an earlier row touches neither this run nor any later one of its row."""
+    return bool(above[ROW] < run[ROW] - 1 or above[STOP] < run[START])
+
+
+@njit(cache=True, nogil=True)
 def _join(runs: Runs) -> _Joined:
     """Join the runs of neighbouring rows that touch, also at corners.
 
@@ -285,7 +301,7 @@ def _join(runs: Runs) -> _Joined:
         if runs[r, ROW] != runs[r - 1, ROW]:
             above = first_of_row
             first_of_row = r
-        while above < first_of_row and (runs[above, ROW] < runs[r, ROW] - 1 or runs[above, STOP] < runs[r, START]):
+        while above < first_of_row and _lies_before(runs[above], runs[r]):
             above += 1
         touching = above
         while touching < first_of_row and runs[touching, START] <= runs[r, STOP]:
@@ -362,7 +378,9 @@ def _sum_inside(probability: MapArray, runs: Runs) -> tuple[float, int]:
     state = np.full((height, width), _UNKNOWN, dtype=np.uint8)
     for r in range(len(runs)):
         y = runs[r, ROW] - top + 1
-        state[y, runs[r, START] - left + 1 : runs[r, STOP] - left + 1] = _COMPONENT
+        start = runs[r, START] - left + 1
+        stop = runs[r, STOP] - left + 1
+        state[y, start:stop] = _COMPONENT
     _flood(state)
     total = 0.0
     pixels = 0
@@ -432,25 +450,30 @@ def _hull(ends: Floats, rows: int, hull: Floats) -> int:
                 row = rows - 1 - step
             x = ends[side, row, _X]
             y = ends[side, row, _Y]
-            if n > base and hull[n - 1, _X] == x and hull[n - 1, _Y] == y:
+            if n > base and _is_at(hull[n - 1], x, y):
                 continue
             while n - base >= 2 and _turns_left(hull, n, x, y):
                 n -= 1
             hull[n, _X] = x
             hull[n, _Y] = y
             n += 1
-    if n > 1 and hull[0, _X] == hull[n - 1, _X] and hull[0, _Y] == hull[n - 1, _Y]:
+    if n > 1 and _is_at(hull[n - 1], hull[0, _X], hull[0, _Y]):
         n -= 1
     return n
 
 
 @njit(cache=True, nogil=True)
+def _is_at(point: Floats, x: float, y: float) -> bool:
+    return bool(point[_X] == x and point[_Y] == y)
+
+
+@njit(cache=True, nogil=True)
 def _turns_left(hull: Floats, n: int, x: float, y: float) -> bool:
     """Whether the way through the last two of n corners to a point turns left on the screen, or goes straight on."""
-    before_x = hull[n - 2, _X]
-    before_y = hull[n - 2, _Y]
-    cross = (hull[n - 1, _X] - before_x) * (y - before_y) - (hull[n - 1, _Y] - before_y) * (x - before_x)
-    return bool(cross <= 0)
+    before = hull[n - 2]
+    last_x = hull[n - 1, _X] - before[_X]
+    last_y = hull[n - 1, _Y] - before[_Y]
+    return bool(last_x * (y - before[_Y]) - last_y * (x - before[_X]) <= 0)
 
 
 @njit(cache=True, nogil=True)
@@ -476,7 +499,9 @@ def _smallest_rectangle(hull: Floats, n: int, rectangle: Floats) -> None:
             along = hull[p, _X] * ux + hull[p, _Y] * uy
             low = min(low, along)
             high = max(high, along)
-            depth = max(depth, (hull[p, _Y] - hull[i, _Y]) * ux - (hull[p, _X] - hull[i, _X]) * uy)
+            from_edge_x = hull[p, _X] - hull[i, _X]
+            from_edge_y = hull[p, _Y] - hull[i, _Y]
+            depth = max(depth, from_edge_y * ux - from_edge_x * uy)
         if (high - low) * depth >= smallest_area:
             continue
         smallest_area = (high - low) * depth

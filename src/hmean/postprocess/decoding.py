@@ -139,18 +139,33 @@ def _place(points: Points, offsets: Ints, to_page: Matrix, width: int, height: i
     for i in range(len(points)):
         x = points[i, 0]
         y = points[i, 1]
-        depth = to_page[2, 0] * x + to_page[2, 1] * y + to_page[2, 2]
-        page_x = (to_page[0, 0] * x + to_page[0, 1] * y + to_page[0, 2]) / depth
-        page_y = (to_page[1, 0] * x + to_page[1, 1] * y + to_page[1, 2]) / depth
+        depth = _row_times(to_page[2], x, y)
+        page_x = _row_times(to_page[0], x, y) / depth
+        page_y = _row_times(to_page[1], x, y) / depth
         out[i, 0] = min(max(page_x, 0.0), width)
         out[i, 1] = min(max(page_y, 0.0), height)
     for k in range(len(has_area)):
-        outline = out[offsets[k] : offsets[k + 1]]
-        first = outline[0]
-        before = outline[-1]
-        twice_area = 0.0
-        for p in outline:
-            twice_area += (before[0] - first[0]) * (p[1] - first[1]) - (before[1] - first[1]) * (p[0] - first[0])
-            before = p
-        has_area[k] = twice_area != 0
+        has_area[k] = _twice_area(out[offsets[k] : offsets[k + 1]]) != 0
     return _Placed(out, has_area)
+
+
+@njit(cache=True, nogil=True)
+def _row_times(row: NDArray[np.float64], x: float, y: float) -> float:
+    """A row of a matrix times the homogeneous point (x, y, 1)."""
+    product: float = row[0] * x + row[1] * y + row[2]
+    return product
+
+
+@njit(cache=True, nogil=True)
+def _twice_area(outline: Points) -> float:
+    """Twice the signed area, by the shoelace formula as seen from the first point."""
+    twice = 0.0
+    before_x = outline[-1, 0] - outline[0, 0]
+    before_y = outline[-1, 1] - outline[0, 1]
+    for p in outline:
+        x = p[0] - outline[0, 0]
+        y = p[1] - outline[0, 1]
+        twice += before_x * y - before_y * x
+        before_x = x
+        before_y = y
+    return twice

@@ -52,7 +52,9 @@ def _simplified(contour: NDArray[Any]) -> Points | None:
 @njit(cache=True, nogil=True)
 def _draw(runs: NDArray[np.int32]) -> NDArray[np.uint8]:
     """A bitmap in which the pixels of the runs are 1."""
-    bitmap = np.zeros((runs[:, 0].max() + 1, runs[:, 2].max()), dtype=np.uint8)
+    height = runs[:, 0].max() + 1
+    width = runs[:, 2].max()
+    bitmap = np.zeros((height, width), dtype=np.uint8)
     for r in range(len(runs)):
         bitmap[runs[r, 0], runs[r, 1] : runs[r, 2]] = 1
     return bitmap

@@ -98,7 +98,9 @@ class Parameter:
             return isinstance(value, bool | np.bool_)
         if self.choices:
             return value in self.choices
-        if self.minimum is not None and (value < self.minimum or (self.above_minimum and value == self.minimum)):
+        if self.minimum is not None and value < self.minimum:
+            return False
+        if self.above_minimum and value == self.minimum:
             return False
         return self.maximum is None or bool(value <= self.maximum)
 
@@ -122,7 +124,9 @@ class Parameter:
 
 def _is_number(value: object, kind: type) -> bool:
     """Whether a value is a finite number of this kind; NumPy's numbers are."""
-    return not isinstance(value, bool) and isinstance(value, kind) and math.isfinite(typing.cast("float", value))
+    if isinstance(value, bool) or not isinstance(value, kind):
+        return False
+    return math.isfinite(typing.cast("float", value))
 
 
 @dataclass(frozen=True)
@@ -264,7 +268,9 @@ def _declared_parameters() -> dict[str, Parameter]:
 PARAMETERS: Mapping[str, Parameter] = _declared_parameters()
 
 # The parameter that only one unclip mode reads, for each mode.
-READ_WITH: Mapping[UnclipMode, str] = {p.unclip: p.name for p in PARAMETERS.values() if p.unclip is not None}
+READ_WITH: Mapping[UnclipMode, str] = {
+    parameter.unclip: name for name, parameter in PARAMETERS.items() if parameter.unclip is not None
+}
 
 
 def is_read(name: str, unclip: UnclipMode) -> bool:

@@ -73,9 +73,10 @@ def offset_polygons(polygons: Polygons, which: Ints, distances: Floats) -> Polyg
     lost = np.flatnonzero(np.diff(offsets) == 0)
     if not len(lost):
         return Polygons(points, offsets)
-    moved = [points[offsets[i] : offsets[i + 1]] for i in range(len(which))]
+    moved = np.split(points, offsets[1:-1])
     for i in lost.tolist():
-        moved[i] = _offset_by_geos(polygons[int(which[i])], float(distances[i]))
+        outline = polygons[int(which[i])]
+        moved[i] = _offset_by_geos(outline, float(distances[i]))
     return Polygons.of(moved)
 
 
@@ -135,7 +136,9 @@ def _direction(ring: Points) -> float:
         j = (i + 1) % n
         dx = ring[j, _X] - ring[i, _X]
         dy = ring[j, _Y] - ring[i, _Y]
-        twice_area += (ring[i, _X] - ring[0, _X]) * dy - (ring[i, _Y] - ring[0, _Y]) * dx
+        x = ring[i, _X] - ring[0, _X]
+        y = ring[i, _Y] - ring[0, _Y]
+        twice_area += x * dy - y * dx
     if twice_area >= 0:
         return 1.0
     return -1.0
@@ -178,7 +181,9 @@ def _moved_edges(ring: Points, distance: float) -> Points:
         sine, spread = _turn(along, i, direction)
         # An outward corner would reach out by 1 / cos(half the turn).
         is_cut = spread <= _TURNS_BACK or (sine >= 0 and spread < 2 / MITRE_LIMIT**2)
-        room = min(lengths[i - 1] - taken[i - 1], lengths[i] - taken[(i + 1) % n])
+        room_before = lengths[i - 1] - taken[i - 1]
+        room_after = lengths[i] - taken[(i + 1) % n]
+        room = min(room_before, room_after)
         if not is_cut and (sine >= 0 or taken[i] <= room):
             out[count, _X] = x + distance * (normal_x + next_normal_x) / spread
             out[count, _Y] = y + distance * (normal_y + next_normal_y) / spread
@@ -208,7 +213,9 @@ def _reach_of_a_cut(distance: float, spread: float) -> float:
     """
     if spread <= _TURNS_BACK:
         return distance
-    return distance * ((MITRE_LIMIT - math.sqrt(spread / 2)) / math.sqrt(1 - spread / 2))
+    cosine_of_half = math.sqrt(spread / 2)
+    sine_of_half = math.sqrt(1 - spread / 2)
+    return distance * ((MITRE_LIMIT - cosine_of_half) / sine_of_half)
 
 
 # --- the outer border of a closed curve -----------------------------------------------------------------------------
@@ -228,7 +235,9 @@ def _outer_border(curve: Points) -> Points:
 
 @njit(cache=True, nogil=True)
 def _is_same_point(p: Floats, q: Floats) -> bool:
-    return bool(abs(p[_X] - q[_X]) <= _SAME_POINT and abs(p[_Y] - q[_Y]) <= _SAME_POINT)
+    dx = abs(p[_X] - q[_X])
+    dy = abs(p[_Y] - q[_Y])
+    return bool(dx <= _SAME_POINT and dy <= _SAME_POINT)
 
 
 @njit(cache=True, nogil=True)
@@ -261,22 +270,24 @@ def _edge_bounds(ring: Points) -> Floats:
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _sides(ring: Points, i: int, j: int) -> tuple[float, float, float, float]:
-    """On which side of edge i the start and the end of edge j lie, and of edge j those of edge i.
+def _side(p: Floats, q: Floats, point: Floats) -> float:
+    """Twice the area between an edge from p to q and a point: above 0 on one side, below 0 on the other."""
+    edge_x = q[_X] - p[_X]
+    edge_y = q[_Y] - p[_Y]
+    side: float = edge_x * (point[_Y] - p[_Y]) - edge_y * (point[_X] - p[_X])
+    return side
 
-    Twice the area of the triangle between the edge and the point: above 0 on one side, below 0 on the other.
-    """
+
+@njit(cache=True, nogil=True, inline="always")
+def _sides(ring: Points, i: int, j: int) -> tuple[float, float, float, float]:
+    """On which side of edge i the start and the end of edge j lie, and of edge j those of edge i: see ``_side``."""
     n = len(ring)
     i_next = i + 1 if i + 1 < n else 0
     j_next = j + 1 if j + 1 < n else 0
-    px, py = ring[i, _X], ring[i, _Y]
-    qx, qy = ring[i_next, _X], ring[i_next, _Y]
-    rx, ry = ring[j, _X], ring[j, _Y]
-    sx, sy = ring[j_next, _X], ring[j_next, _Y]
-    start_of_j = (qx - px) * (ry - py) - (qy - py) * (rx - px)
-    end_of_j = (qx - px) * (sy - py) - (qy - py) * (sx - px)
-    start_of_i = (sx - rx) * (py - ry) - (sy - ry) * (px - rx)
-    end_of_i = (sx - rx) * (qy - ry) - (sy - ry) * (qx - rx)
+    start_of_j = _side(ring[i], ring[i_next], ring[j])
+    end_of_j = _side(ring[i], ring[i_next], ring[j_next])
+    start_of_i = _side(ring[j], ring[j_next], ring[i])
+    end_of_i = _side(ring[j], ring[j_next], ring[i_next])
     return start_of_j, end_of_j, start_of_i, end_of_i
 
 
@@ -373,7 +384,7 @@ def _walk(ring: Points, crossings: _Crossings) -> Points:
     before = ring[start - 1]
     after = ring[(start + 1) % n]
     # Whether the walk follows the direction of the ring, or goes against it.
-    ahead = (after[_X] - here[_X]) * (before[_Y] - here[_Y]) > (after[_Y] - here[_Y]) * (before[_X] - here[_X])
+    ahead = _side(here, after, before) > 0
     edge, place = _leave(start, n, ahead)
     out = np.empty((n + len(crossings.edges), 2))
     count = 0
@@ -389,12 +400,10 @@ def _walk(ring: Points, crossings: _Crossings) -> Points:
             edge, place = _leave(corner, n, ahead)
             continue
         other = crossings.edges[crossing ^ 1]
-        p = ring[edge]
-        q = ring[(edge + 1) % n]
-        r = ring[other]
-        s = ring[(other + 1) % n]
-        here = p + crossings.places[crossing] * (q - p)
-        turn = (q[_X] - p[_X]) * (s[_Y] - r[_Y]) - (q[_Y] - p[_Y]) * (s[_X] - r[_X])
+        along = ring[(edge + 1) % n] - ring[edge]
+        along_other = ring[(other + 1) % n] - ring[other]
+        here = ring[edge] + crossings.places[crossing] * along
+        turn = along[_X] * along_other[_Y] - along[_Y] * along_other[_X]
         ahead = (turn < 0) == ahead
         edge = other
         place = crossings.places[crossing ^ 1]

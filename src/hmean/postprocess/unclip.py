@@ -14,7 +14,19 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from hmean.postprocess.components import AXIS_X, AXIS_Y, CENTRE_X, CENTRE_Y, HEIGHT, WIDTH, Floats, Ints, Rectangles
+from hmean.postprocess.components import (
+    ACROSS_SIGNS,
+    ALONG_SIGNS,
+    AXIS_X,
+    AXIS_Y,
+    CENTRE_X,
+    CENTRE_Y,
+    HEIGHT,
+    WIDTH,
+    Floats,
+    Ints,
+    Rectangles,
+)
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.postprocess.polygon_offset import offset_polygons
 from hmean.types import Points, Polygons
@@ -86,8 +98,6 @@ def unclip_distance(area: float, perimeter: float, rule: UnclipRule) -> float:
 def _unclipped_corners(rectangles: Rectangles, which: Ints, rule: UnclipRule) -> Points:
     """The corners of the unclipped rectangles, one rectangle after another (4 N, 2)."""
     out = np.empty((4 * len(which), 2))
-    along_signs = (-1, 1, 1, -1)
-    across_signs = (-1, -1, 1, 1)
     for i in range(len(which)):
         rectangle = rectangles[which[i]]
         width = rectangle[WIDTH] + 2 * rule.margin
@@ -96,8 +106,8 @@ def _unclipped_corners(rectangles: Rectangles, which: Ints, rule: UnclipRule) ->
         ux = rectangle[AXIS_X]
         uy = rectangle[AXIS_Y]
         for corner in range(4):
-            along = (width / 2 + distance) * along_signs[corner]
-            across = (height / 2 + distance) * across_signs[corner]
+            along = (width / 2 + distance) * ALONG_SIGNS[corner]
+            across = (height / 2 + distance) * ACROSS_SIGNS[corner]
             out[4 * i + corner, 0] = rectangle[CENTRE_X] + along * ux - across * uy
             out[4 * i + corner, 1] = rectangle[CENTRE_Y] + along * uy + across * ux
     return out
@@ -116,7 +126,9 @@ def _outline_distances(points: Points, offsets: Ints, which: Ints, rule: UnclipR
         for p in outline:
             dx = p[0] - before[0]
             dy = p[1] - before[1]
-            twice_area += (p[0] - outline[0, 0]) * dy - (p[1] - outline[0, 1]) * dx
+            x = p[0] - outline[0, 0]
+            y = p[1] - outline[0, 1]
+            twice_area += x * dy - y * dx
             length += math.sqrt(dx * dx + dy * dy)
             before = p
         # Of the outline that lies the margin outside, if its corners are square: exact for rectangles.

@@ -21,6 +21,8 @@ def pick(rng: Generator, options: Sequence[T]) -> T:
 
 def smooth_noise(rng: Generator, shape: tuple[int, ...], rows: float, columns: float) -> FloatImage:
     """Smooth noise (H, W) of mean 0 and deviation 1, with about this many waves down and across."""
-    grid = rng.standard_normal((max(2, int(rows)), max(2, int(columns))), dtype=np.float32)
+    coarse = (max(2, int(rows)), max(2, int(columns)))
+    grid = rng.standard_normal(coarse, dtype=np.float32)
     height, width = shape
-    return np.asarray(cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    smooth = cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(smooth, dtype=np.float32)

@@ -13,6 +13,7 @@ from hmean.synth.fonts import Ink
 PLAIN_PAPER = 200  # brightness of paper without waves and stains
 
 Brightness = NDArray[np.uint8]  # (H, W)
+Floats = NDArray[np.float64]
 _PEN_INK = 255
 _STAMP_INK = 170
 
@@ -23,7 +24,8 @@ def wear_ink(rng: Generator, ink: Ink) -> Ink:
     unevenness = np.abs(smooth_noise(rng, ink.shape, ink.shape[0] / 90, 4))
     left = np.maximum(1 - strength * unevenness, 0.45)
     if rng.random() < 0.15:  # dead dots leave pale columns
-        for column in rng.integers(0, ink.shape[1], rng.integers(1, 4)):
+        count = rng.integers(1, 4)
+        for column in rng.integers(0, ink.shape[1], count):
             left[:, column : column + rng.integers(1, 5)] /= 4
     if rng.random() < 0.35:  # pale dots
         noise = rng.integers(0, 256, ink.shape, dtype=np.uint8)
@@ -47,13 +49,14 @@ def crease_paper(rng: Generator, ink: Ink) -> Brightness:
     small = np.clip(shade * PLAIN_PAPER, 0, 255).astype(np.uint8)
     paper = cv2.resize(small, ink.shape[::-1])
     if rng.random() < 0.25:  # of the other side
-        mirrored = np.roll(ink[:, ::-1], rng.integers(len(ink)), axis=0)
-        behind = cv2.blur(mirrored, (5, 5))
-        paper = cv2.subtract(paper, (behind * rng.uniform(0.04, 0.12)).astype(np.uint8))
+        shift = rng.integers(len(ink))
+        mirrored = np.roll(ink[:, ::-1], shift, axis=0)
+        behind = cv2.blur(mirrored, (5, 5)) * rng.uniform(0.04, 0.12)
+        paper = cv2.subtract(paper, behind.astype(np.uint8))
     return np.asarray(paper, dtype=np.uint8)
 
 
-def _fold(rng: Generator, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+def _fold(rng: Generator, rows: Floats, columns: Floats) -> Floats:
     """The shade of a fold across or along the paper: a dark line beside a bright one."""
     if rng.random() < 0.75:
         place = rows + columns * rng.normal(0, 0.03)
@@ -62,17 +65,19 @@ def _fold(rng: Generator, rows: NDArray[np.float64], columns: NDArray[np.float64
     longest = max(rows.size, columns.size)
     away = (place - rng.uniform(0.1, 0.9)) * longest / 4
     depth = rng.uniform(0.02, 0.12)
-    fold: NDArray[np.float64] = depth * (np.exp(-(away**2) * 4) - 0.6 * np.exp(-((away - 0.8) ** 2)))
+    dark = np.exp(-(away**2) * 4)
+    bright = 0.6 * np.exp(-((away - 0.8) ** 2))
+    fold: Floats = depth * (dark - bright)
     return fold
 
 
-def _cup_stain(rng: Generator, rows: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArray[np.float64]:
+def _cup_stain(rng: Generator, rows: Floats, columns: Floats) -> Floats:
     """The shade of the ring that a cup left, and of what is inside it."""
     from_middle_y = rows - rng.random()
     from_middle_x = (columns - rng.random()) * columns.size / rows.size
     distance = np.hypot(from_middle_y, from_middle_x)
     ring = 0.12 * np.exp(-(((distance - 0.12) * 60) ** 2))
-    stain: NDArray[np.float64] = ring + 0.04 * (distance < 0.12)
+    stain: Floats = ring + 0.04 * (distance < 0.12)
     return stain
 
 
@@ -82,9 +87,9 @@ def scribble(rng: Generator, shape: tuple[int, ...]) -> Ink:
     height, width = shape
     centre = rng.uniform(0.2, 0.8, 2) * (width, height)
     if rng.random() < 0.18:
-        path = centre + _pen_stroke(rng)
+        path = np.round(centre + _pen_stroke(rng)).astype(np.int32)
         thickness = int(rng.integers(2, 5))
-        cv2.polylines(ink, [np.round(path).astype(np.int32)], False, (_PEN_INK,), thickness, cv2.LINE_AA)
+        cv2.polylines(ink, [path], False, (_PEN_INK,), thickness, cv2.LINE_AA)
     if rng.random() < 0.08:
         size = int(rng.integers(40, 160))
         middle = centre.astype(int).tolist()
@@ -94,11 +99,12 @@ def scribble(rng: Generator, shape: tuple[int, ...]) -> Ink:
     return ink
 
 
-def _pen_stroke(rng: Generator) -> NDArray[np.float64]:
+def _pen_stroke(rng: Generator) -> Floats:
     """A line of loops, from its centre (90, 2)."""
     t = np.linspace(0, rng.uniform(6, 14), 90)
     x = np.cos(t * rng.uniform(0.8, 2)) + t * 0.25
     y = np.sin(t * rng.uniform(0.8, 2)) * 0.7
     size = rng.uniform(14, 50)
-    stroke: NDArray[np.float64] = np.stack([x, y], axis=1) * size * (1, rng.uniform(0.4, 1))
+    flatness = rng.uniform(0.4, 1)
+    stroke: Floats = np.stack([x, y], axis=1) * size * (1, flatness)
     return stroke

@@ -119,7 +119,15 @@ def write_dataset(
     """
     _claim(out, overwrite=overwrite)
     font_names = [font.name for font in fonts]
-    drawn = Drawn(seed=seed, level=level, long_side=long_side, train=train, val=val, test=test, fonts=font_names)
+    drawn = Drawn(
+        seed=seed,
+        level=level,
+        long_side=long_side,
+        train=train,
+        val=val,
+        test=test,
+        fonts=font_names,
+    )
     drawn.write(out / MARKER)
     (out / "images").mkdir(exist_ok=True)
     splits: dict[str, list[Page]] = {}
@@ -138,7 +146,8 @@ def write_dataset(
         shops = -(-(first + size) // PAGES_PER_SHOP)
         first = shops * PAGES_PER_SHOP
     for split, pages in splits.items():
-        write_json(out / "jsons" / f"{split}.json", {"images": {page.name: page.to_ufo() for page in pages}})
+        images = {page.name: page.to_ufo() for page in pages}
+        write_json(out / "jsons" / f"{split}.json", {"images": images})
     return splits
 
 
@@ -147,8 +156,11 @@ def _draw_numbered(
 ) -> tuple[Image, Page]:
     """The page of a number in a data set."""
     shop = number // PAGES_PER_SHOP
-    side = int(np.random.default_rng([seed, number, 1]).integers(long_side[0], long_side[1] + 1))
-    image, page = draw_receipt([seed, number], level=level, long_side=side, shop=[seed, shop, 2], fonts=fonts)
+    shortest, longest = long_side
+    rng = np.random.default_rng([seed, number, 1])
+    side = int(rng.integers(shortest, longest + 1))
+    shop_seed = [seed, shop, 2]
+    image, page = draw_receipt([seed, number], level=level, long_side=side, shop=shop_seed, fonts=fonts)
     return image, replace(page, name=f"{number:05d}.jpg", group=f"shop-{shop:04d}")
 
 

@@ -23,6 +23,12 @@ class Rule:
     rows: tuple[int, ...]
     columns: tuple[int, ...]
 
+    def ink(self, width: int) -> Ink:
+        """The separator at this width."""
+        rows = np.array(self.rows, dtype=np.uint8)
+        columns = np.array(self.columns, dtype=np.uint8)
+        return np.outer(rows, np.resize(columns, width)) * np.uint8(255)
+
 
 RULES = {
     "line": Rule((1, 1), (1,)),
@@ -72,7 +78,8 @@ class _Printer:
             self.sheet.graphic(self.shop.logo)
             self._feed(0.5)
         title = self.shop.faces.title
-        for text in wrap(self._fill_in(self.shop.name), title, self.sheet.inner * 0.9):
+        name = self._fill_in(self.shop.name)
+        for text in wrap(name, title, self.sheet.inner * 0.9):
             self._print_name_block(text)
             self.sheet.line(title, Cell(0.5, "middle", text), lead=1.3)
         self._feed(0.3)
@@ -93,8 +100,8 @@ class _Printer:
         if layout.heading:
             face = pick(rng, (self.shop.faces.strong, self.body))
             columns = [self._fill_in(name) for name in self.words.columns]
-            heading = [cell._replace(text=cell.text.format(*columns)) for cell in layout.heading]
-            self.sheet.line(face, *heading)
+            cells = [cell.filled(*columns) for cell in layout.heading]
+            self.sheet.line(face, *cells)
             self._separate()
         for _ in range(min(int(rng.geometric(0.16)), _MOST_ITEMS)):
             face = self.body
@@ -107,7 +114,8 @@ class _Printer:
         rng = self.rng
         self._separate()
         self._block(self.words.sums, 0, 3, self.body, self.shop.sums)
-        self._block(self.words.total, 1, 1, self._choose_total_face(), self.shop.total)
+        total_face = self._choose_total_face()
+        self._block(self.words.total, 1, 1, total_face, self.shop.total)
         if rng.random() < 0.4:
             self._separate()
         self._block(self.words.pay, 1, 4, self.body, self.shop.sums)
@@ -118,6 +126,7 @@ class _Printer:
     def print_footer(self) -> None:
         """A barcode, the slip of the card terminal, greetings and a matrix code, or some of them."""
         rng = self.rng
+        faces = self.shop.faces
         self._separate()
         if rng.random() < 0.45:
             self._feed(0.4)
@@ -130,7 +139,7 @@ class _Printer:
             self._block(self.words.meta, 2, 5, self.body, self.shop.meta)
             self._separate()
         for text in self._some(self.words.foot, 1, 5):
-            face = pick(rng, (self.body, self.body, self.shop.faces.small, self.shop.faces.strong))
+            face = pick(rng, (self.body, self.body, faces.small, faces.strong))
             self._paragraph(face, text)
         if rng.random() < 0.2:
             self._feed(0.5)
@@ -148,7 +157,8 @@ class _Printer:
             return
         title = self.shop.faces.title
         width = min(self.sheet.inner, round(title.width(text) + title.size))
-        block = np.full((round(title.size * 1.3), width), 255, dtype=np.uint8)
+        height = round(title.size * 1.3)
+        block = np.full((height, width), 255, dtype=np.uint8)
         if self.shop.name_block == "frame":
             block[3:-3, 3:-3] = 0
         self.sheet.graphic(block)
@@ -159,7 +169,8 @@ class _Printer:
         tall = pick(self.rng, (1, 2))
         wide = self.body.wide * pick(self.rng, (1, 1, 1.4))
         enlarged = replace(faces.strong, tall=tall, wide=wide)
-        return pick(self.rng, (enlarged, faces.strong, replace(faces.title, size=self.body.size * 1.5)))
+        like_the_title = replace(faces.title, size=self.body.size * 1.5)
+        return pick(self.rng, (enlarged, faces.strong, like_the_title))
 
     def _feed(self, ems: float) -> None:
         self.sheet.height += round(ems * self.body.size)
@@ -169,12 +180,11 @@ class _Printer:
         self._feed(0.3)
         separator = self.shop.separator
         if separator in RULES:
-            rule = RULES[separator]
-            columns = np.resize(np.array(rule.columns, dtype=np.uint8), self.sheet.inner)
-            self.sheet.graphic(np.outer(np.array(rule.rows, dtype=np.uint8), columns) * np.uint8(255))
+            self.sheet.graphic(RULES[separator].ink(self.sheet.inner))
         elif separator:
             count = int(self.sheet.inner / self.body.width(separator))
-            self.sheet.graphic(self.body.strike(separator * count).ink[:, : self.sheet.inner])
+            strike = self.body.strike(separator * count)
+            self.sheet.graphic(strike.ink[:, : self.sheet.inner])
         self._feed(0.3)
 
     def _paragraph(self, face: Face, text: str) -> None:
@@ -199,7 +209,8 @@ class _Printer:
                 "code": code,
             }
             for row in rows:
-                self.sheet.line(face, *[cell._replace(text=cell.text.format(**values)) for cell in row])
+                cells = [cell.filled(**values) for cell in row]
+                self.sheet.line(face, *cells)
 
     def _some(self, alternatives: Sequence[str], least: int, most: int) -> list[str]:
         """Different alternatives, filled in: from ``least`` to ``most`` of them, or as many as there are."""
@@ -215,9 +226,8 @@ class _Printer:
         date = pick(self.rng, _DATES).format(*moment)
         time = pick(self.rng, _TIMES).format(*moment)
         text = re.sub(r"\d", lambda _: str(self.rng.integers(10)), text)
-        text = text.format(
-            date=date, time=time, who=invent_name(self.rng), shop=self.shop.name.partition(" ")[0].lower()
-        )
+        first_of_name, _, _ = self.shop.name.partition(" ")
+        text = text.format(date=date, time=time, who=invent_name(self.rng), shop=first_of_name.lower())
         if self.shop.is_upper:
             return text.upper()
         return text

@@ -25,7 +25,12 @@ from hmean.synth.shop import Colour, Shop
 
 # Scanned and cut to the print, scanned on a white or a dark lid, or photographed on a desk.
 Kind = Literal["crop", "page", "dark", "desk"]
-KINDS: tuple[Kind, ...] = ("crop",) * 4 + ("desk",) * 3 + ("dark",) * 2 + ("page",)
+KINDS: tuple[Kind, ...] = (
+    *("crop", "crop", "crop", "crop"),
+    *("desk", "desk", "desk"),
+    *("dark", "dark"),
+    "page",
+)
 
 # How much of the surroundings is in the picture, as a share of the sheet.
 _SPARE: dict[Kind, tuple[float, float]] = {
@@ -37,10 +42,31 @@ _SPARE: dict[Kind, tuple[float, float]] = {
 _LEAST_LETTER = 7  # pixels of the picture
 _ON_A_DESK = Augment(rotate=5, shear=2, perspective=0.05)
 _ON_A_SCANNER = Augment(rotate=1.5, shear=0.3)
-_COMMON = Photometric(p_noise=0.7, blur=0.9, p_blur=0.5, p_sharpen=0.1, jpeg=35, p_jpeg=0.5, p_gray=0.3)
-_CAMERA = replace(_COMMON, brightness=0.15, contrast=0.15, hue=0.02, p_color=0.6, noise=0.027, p_shadow=0.3)
+_COMMON = Photometric(
+    p_noise=0.7,
+    blur=0.9,
+    p_blur=0.5,
+    p_sharpen=0.1,
+    jpeg=35,
+    p_jpeg=0.5,
+    p_gray=0.3,
+)
+_CAMERA = replace(
+    _COMMON,
+    brightness=0.15,
+    contrast=0.15,
+    hue=0.02,
+    p_color=0.6,
+    noise=0.027,
+    p_shadow=0.3,
+)
 _SCANNER = replace(_COMMON, brightness=0.06, contrast=0.4, p_color=0.5, noise=0.016)
-_PENS: tuple[Colour, ...] = ((40, 50, 140), (170, 40, 50), (30, 30, 35), (40, 110, 60))
+_PENS: tuple[Colour, ...] = (
+    (40, 50, 140),
+    (170, 40, 50),
+    (30, 30, 35),
+    (40, 110, 60),
+)
 _DESKS: tuple[Colour, ...] = (
     (150, 105, 65),
     (190, 150, 110),
@@ -69,7 +95,7 @@ def place(rng: Generator, sheet: Sheet, letter: float, kind: Kind, long_side: in
     if kind == "crop":  # the scanner may cut the edge of the paper, but no text
         shown = sheet.labels("line")[0].points
     else:
-        shown = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * (sheet.width, sheet.height)
+        shown = geometry.corners(sheet.width, sheet.height)
     seen = geometry.transform(base, shown)
     width, height = np.ptp(seen, axis=0)
     spare = rng.uniform(*_SPARE[kind], (2, 2)) * (width, height)  # at the left and top, at the right and bottom
@@ -77,7 +103,8 @@ def place(rng: Generator, sheet: Sheet, letter: float, kind: Kind, long_side: in
         spare[:] = 0.02 * width
     size = spare.sum(axis=0) + np.ptp(seen, axis=0)
     scale = long_side / size.max()
-    matrix = geometry.scaling(scale, scale) @ geometry.translation(*(spare[0] - seen.min(axis=0))) @ base
+    to_origin = geometry.translation(*(spare[0] - seen.min(axis=0)))
+    matrix = geometry.scaling(scale, scale) @ to_origin @ base
     width, height = np.maximum(np.round(size * scale), 1).astype(int).tolist()
     return PageView(matrix, width, height)
 
@@ -88,15 +115,18 @@ def photograph(rng: Generator, sheet: Sheet, shop: Shop, kind: Kind, view: PageV
     Colours are planes (3, H, W), on which numpy is several times faster than on triples.
     """
     ink = sheet.ink()
-    layers = np.dstack([wear_ink(rng, ink), crease_paper(rng, ink), scribble(rng, ink.shape)])
+    print_layer = wear_ink(rng, ink)
+    paper_layer = crease_paper(rng, ink)
+    layers = np.dstack([print_layer, paper_layer, scribble(rng, ink.shape)])
     beside = (0, PLAIN_PAPER, 0)
-    seen = geometry.warp(layers, view.matrix, view.width, view.height, fill=beside).astype(np.float32)
+    warped = geometry.warp(layers, view.matrix, view.width, view.height, fill=beside)
+    seen = warped.astype(np.float32)
     strength = np.ascontiguousarray(seen[..., 0])
     shade = np.ascontiguousarray(seen[..., 1])
     pen = np.ascontiguousarray(seen[..., 2])
     # The share of each pixel that is paper.
-    paper_only = geometry.warp(np.full_like(layers, 255), view.matrix, view.width, view.height)[..., 0]
-    cover = np.asarray(paper_only / np.float32(255), dtype=np.float32)
+    all_paper = geometry.warp(np.full_like(layers, 255), view.matrix, view.width, view.height)
+    cover = np.asarray(all_paper[..., 0] / np.float32(255), dtype=np.float32)
     strength *= rng.uniform(0.75, 1.0) / 255
     light = _background(rng, cover.shape, kind)
     if kind == "desk":
@@ -112,13 +142,15 @@ def photograph(rng: Generator, sheet: Sheet, shop: Shop, kind: Kind, view: PageV
     if kind == "desk":
         _light_by_a_lamp(rng, light)
         camera = _CAMERA
-    picture = cv2.merge([np.clip(plane, 0, 255).astype(np.uint8) for plane in light])
+    planes = np.clip(light, 0, 255).astype(np.uint8)
+    picture = cv2.merge(list(planes))
     return camera(np.asarray(picture, dtype=np.uint8), rng)
 
 
 def _shadow_of_the_paper(rng: Generator, cover: FloatImage) -> NDArray[np.float32]:
     """Brightness factors (H, W)."""
-    shadow = cv2.blur(np.roll(cover, rng.integers(-6, 7, 2), (0, 1)), (9, 9))
+    shift = rng.integers(-6, 7, 2)
+    shadow = cv2.blur(np.roll(cover, shift, (0, 1)), (9, 9))
     darkness = np.float32(rng.uniform(0.1, 0.45))
     return np.asarray(1 - darkness * shadow, dtype=np.float32)
 

@@ -28,6 +28,10 @@ class Box(NamedTuple):
     right: int
     bottom: int
 
+    def of(self, canvas: Ink) -> Ink:
+        """The part of a canvas inside the box."""
+        return canvas[self.top : self.bottom, self.left : self.right]
+
 
 class Mark(NamedTuple):
     """Ink at its place. ``text`` is None for what has no label; marks of one cell have the same number."""
@@ -50,6 +54,21 @@ class Cell(NamedTuple):
     at: float
     align: Align
     text: str
+
+    def filled(self, *columns: str, **values: object) -> Cell:
+        """The cell of a template, with its text filled in."""
+        return self._replace(text=self.text.format(*columns, **values))
+
+
+class _Taken(NamedTuple):
+    """Where a text lies in its line, printer dots."""
+
+    start: float
+    end: float
+
+    def is_free(self, others: list[_Taken], gap: float) -> bool:
+        """Whether there is at least a gap to all other texts of the line."""
+        return all(self.end + gap <= other.start or self.start >= other.end + gap for other in others)
 
 
 @dataclass(eq=False)
@@ -80,7 +99,8 @@ class Sheet:
         """Print what is not text, in the middle."""
         height, width = ink.shape
         x = self.pad + (self.inner - width) // 2
-        self.marks.append(Mark(ink, Box(x, self.height, x + width, self.height + height)))
+        box = Box(x, self.height, x + width, self.height + height)
+        self.marks.append(Mark(ink, box))
         self.height += height
 
     def line(self, face: Face, *cells: Cell, lead: float | None = None) -> None:
@@ -89,16 +109,19 @@ class Sheet:
         Earlier cells have the right of way: a text that meets one of them is cut, and left out where there is no room.
         """
         lead = lead or self.lead
-        baseline = self.height + round(face.size * face.tall * (_BASELINE + (lead - 1) / 2))
-        taken: list[tuple[float, float]] = []
+        height = face.size * face.tall
+        baseline = self.height + round(height * (_BASELINE + (lead - 1) / 2))
+        gap = face.width(" ")
+        taken: list[_Taken] = []
         for cell in cells:
-            text = _cut(face, cell.text, self._room(cell, taken, face.width(" ")))
+            text = _cut(face, cell.text, self._room(cell, taken, gap))
             length = face.width(text)
             start = self._pen(cell) - _share_before(cell.align) * length
-            if text and _is_free(start, start + length, taken, face.width(" ")):
-                taken.append((start, start + length))
+            place = _Taken(start, start + length)
+            if text and place.is_free(taken, gap):
+                taken.append(place)
                 self._write(face, text, start, baseline)
-        self.height += round(face.size * face.tall * lead)
+        self.height += round(height * lead)
 
     def paragraph(self, face: Face, text: str, at: float, align: Align) -> None:
         """Print a text on as many lines as it takes."""
@@ -108,12 +131,12 @@ class Sheet:
     def _pen(self, cell: Cell) -> float:
         return self.pad + cell.at * self.inner
 
-    def _room(self, cell: Cell, taken: list[tuple[float, float]], gap: float) -> float:
+    def _room(self, cell: Cell, taken: list[_Taken], gap: float) -> float:
         """How long a text at the place of a cell may be."""
         pen = self._pen(cell)
         to_left = pen - self.pad
-        end = min([start - gap for start, _ in taken if start > pen], default=self.width - self.pad)
-        to_right = end - pen
+        ends = [other.start - gap for other in taken if other.start > pen]
+        to_right = min(ends, default=self.width - self.pad) - pen
         if cell.align == "left":
             return to_right
         if cell.align == "middle":
@@ -128,15 +151,16 @@ class Sheet:
             y = baseline + strike.dy
             pen = round(start + face.width(text[: word.start()]))
             x = int(np.clip(pen + strike.dx, 0, self.width - width))
+            box = Box(x, y, x + width, y + height)
             if strike.ink.size:
-                self.marks.append(Mark(strike.ink, Box(x, y, x + width, y + height), word[0], self._cells))
+                self.marks.append(Mark(strike.ink, box, word[0], self._cells))
         self._cells += 1
 
     def ink(self) -> Ink:
         """All marks on one sheet. Where two overlap, ink on ink is paper: text on a black block is white."""
         canvas = np.zeros((self.height, self.width), dtype=np.uint8)
         for mark in self.marks:
-            under = canvas[mark.box.top : mark.box.bottom, mark.box.left : mark.box.right]
+            under = mark.box.of(canvas)
             cv2.absdiff(under, mark.ink, dst=under)
         return canvas
 
@@ -149,7 +173,7 @@ class Sheet:
             top = min(mark.box.top for mark in piece) - MARGIN
             right = max(mark.box.right for mark in piece) + MARGIN
             bottom = max(mark.box.bottom for mark in piece) + MARGIN
-            quads.append([[left, top], [right, top], [right, bottom], [left, bottom]])
+            quads.append([(left, top), (right, top), (right, bottom), (left, bottom)])
             texts.append(" ".join(mark.text or "" for mark in piece))
         return Polygons.of(quads), tuple(texts)
 
@@ -185,8 +209,3 @@ def _share_before(align: Align) -> float:
     if align == "middle":
         return 0.5
     return 1
-
-
-def _is_free(start: float, end: float, taken: list[tuple[float, float]], gap: float) -> bool:
-    """Whether a text has at least a gap to all others of its line."""
-    return all(end + gap <= other_start or start >= other_end + gap for other_start, other_end in taken)

@@ -40,21 +40,43 @@ class Place:
 
 
 _ITEMS = (
-    ItemLayout((), ((Cell(1, "right", "{end}"), Cell(0, "left", "{text}")),)),
     ItemLayout(
-        (Cell(1, "right", "{3}"), Cell(0, "left", "{1}"), Cell(0.16, "left", "{0}")),
-        ((Cell(1, "right", "{end}"), Cell(0, "left", "{count}"), Cell(0.16, "left", "{text}")),),
+        heading=(),
+        rows=((Cell(1, "right", "{end}"), Cell(0, "left", "{text}")),),
     ),
     ItemLayout(
-        (),
-        (
-            (Cell(0, "left", "{text}"),),
-            (Cell(1, "right", "{end}"), Cell(0.72, "right", "{count} X {each}"), Cell(0, "left", "{code}")),
+        heading=(
+            Cell(1, "right", "{3}"),
+            Cell(0, "left", "{1}"),
+            Cell(0.16, "left", "{0}"),
+        ),
+        rows=(
+            (
+                Cell(1, "right", "{end}"),
+                Cell(0, "left", "{count}"),
+                Cell(0.16, "left", "{text}"),
+            ),
         ),
     ),
     ItemLayout(
-        (Cell(1, "right", "{3}"), Cell(0.78, "right", "{2}"), Cell(0.56, "right", "{1}"), Cell(0, "left", "{0}")),
-        (
+        heading=(),
+        rows=(
+            (Cell(0, "left", "{text}"),),
+            (
+                Cell(1, "right", "{end}"),
+                Cell(0.72, "right", "{count} X {each}"),
+                Cell(0, "left", "{code}"),
+            ),
+        ),
+    ),
+    ItemLayout(
+        heading=(
+            Cell(1, "right", "{3}"),
+            Cell(0.78, "right", "{2}"),
+            Cell(0.56, "right", "{1}"),
+            Cell(0, "left", "{0}"),
+        ),
+        rows=(
             (
                 Cell(1, "right", "{end}"),
                 Cell(0.78, "right", "{each}"),
@@ -64,8 +86,8 @@ _ITEMS = (
         ),
     ),
     ItemLayout(
-        (Cell(1, "right", "{3}"), Cell(0, "left", "{0}")),
-        (
+        heading=(Cell(1, "right", "{3}"), Cell(0, "left", "{0}")),
+        rows=(
             (Cell(0, "left", "{code} {text}"),),
             (Cell(1, "right", "{end}"), Cell(0.1, "left", "{count} x {each}")),
         ),
@@ -84,6 +106,7 @@ _SUMS: tuple[Row, ...] = (
     (Cell(1, "right", "{each}"), Cell(0.68, "right", "{text}")),
     (Cell(1, "right", "{each}"), Cell(0.5, "right", "{text}")),
 )
+_PARAGRAPHS = (*[Place(0.5, "middle")] * 5, Place(0, "left"))
 # Separators: a character that is repeated, or one of layout.RULES, or none.
 _SEPARATORS = ("-", "=", "*", ".", "_", "line", "double", "dash", "")
 _TINTS: tuple[Colour, ...] = (
@@ -141,9 +164,12 @@ class Faces:
         if words not in readable_languages(slanted):
             slanted = path
         body = Face(path, size, wide, dots=dots)
-        strong = pick(rng, (replace(body, heavy=True), replace(body, path=display)))
-        title = Face(display, size * rng.uniform(1.2, 2.2), rng.uniform(0.8, 1.2), dots=title_dots)
-        small = Face(slanted, size * rng.uniform(0.75, 1.05), rng.uniform(0.8, 1.0), dots=title_dots)
+        heavy = replace(body, heavy=True)
+        strong = pick(rng, (heavy, replace(body, path=display)))
+        title_size = size * rng.uniform(1.2, 2.2)
+        title = Face(display, title_size, rng.uniform(0.8, 1.2), dots=title_dots)
+        small_size = size * rng.uniform(0.75, 1.05)
+        small = Face(slanted, small_size, rng.uniform(0.8, 1.0), dots=title_dots)
         return cls(words, body, strong, title, small, lead=rng.uniform(1.1, 1.5))
 
 
@@ -176,6 +202,10 @@ class Money:
         if self.mark == ",":
             text = text.translate(str.maketrans(".,", ",."))
         return self.before + text + self.after
+
+
+NameBlock = Literal["frame", "block"]
+_NAME_BLOCKS: tuple[NameBlock | None, ...] = (None, None, None, None, "frame", "block")
 
 
 @dataclass(frozen=True)
@@ -216,14 +246,19 @@ class Shop:
     ink: Colour
     name: str
     logo: Ink | None
-    name_block: Literal["frame", "block"] | None
+    name_block: NameBlock | None
     head_face: Face
     head: list[str]
 
     @property
     def total(self) -> Row:
         """Layout of the total: that of the sums, with more room for large letters."""
-        return tuple(cell._replace(at=0.5) if cell.at == 0.68 else cell for cell in self.sums)
+        cells = []
+        for cell in self.sums:
+            if cell.at == 0.68:
+                cell = cell._replace(at=0.5)
+            cells.append(cell)
+        return tuple(cells)
 
     @classmethod
     def invent(cls, rng: Generator, fonts: Sequence[Path]) -> Shop:
@@ -235,7 +270,7 @@ class Shop:
         is_upper = rng.random() < 0.4
         separator = pick(rng, _SEPARATORS)
         money = Money.of(pick(rng, words.money))
-        paragraphs = pick(rng, (Place(0.5, "middle"),) * 5 + (Place(0, "left"),))
+        paragraphs = pick(rng, _PARAGRAPHS)
         items = pick(rng, _ITEMS)
         meta = pick(rng, _META)
         sums = pick(rng, _SUMS)
@@ -269,9 +304,6 @@ class Shop:
         )
 
 
-_NAME_BLOCKS: tuple[Literal["frame", "block"] | None, ...] = (None, None, None, None, "frame", "block")
-
-
 def _logo(rng: Generator, size: int) -> Ink:
     """A triangle, square, star or gear, with or without a hole."""
     points = pick(rng, (3, 4, 10, 24))
@@ -280,8 +312,11 @@ def _logo(rng: Generator, size: int) -> Ink:
         radius[1::2] *= points / 30
     angles = np.arange(points) * 2 * np.pi / points - np.pi / 2
     ink = np.zeros((size, size), dtype=np.uint8)
-    outline = size // 2 + np.stack([radius * np.cos(angles), radius * np.sin(angles)], axis=1)
-    cv2.fillPoly(ink, [np.round(outline).astype(np.int32)], (255,), cv2.LINE_AA)
+    centre = size // 2
+    x = centre + radius * np.cos(angles)
+    y = centre + radius * np.sin(angles)
+    outline = np.round(np.stack([x, y], axis=1)).astype(np.int32)
+    cv2.fillPoly(ink, [outline], (255,), cv2.LINE_AA)
     hole = pick(rng, (0, size // 8, size // 4))
-    cv2.circle(ink, (size // 2, size // 2), hole, (0,), -1, cv2.LINE_AA)
+    cv2.circle(ink, (centre, centre), hole, (0,), -1, cv2.LINE_AA)
     return ink

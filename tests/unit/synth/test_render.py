@@ -10,7 +10,7 @@ from support.receipts import sheet_and_view
 def alone(sheet, mark):
     """The sheet with the ink of one word and nothing else."""
     ink = np.zeros((sheet.height, sheet.width), dtype=np.uint8)
-    ink[mark.box.top : mark.box.bottom, mark.box.left : mark.box.right] = mark.ink
+    mark.box.of(ink)[:] = mark.ink
     return ink
 
 
