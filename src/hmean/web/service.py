@@ -36,6 +36,7 @@ log = logging.getLogger("hmean.serve")
 
 PATHS = ("/detect", "/health", "/metrics")  # any other is "other" in log and metrics: a path may hold secrets
 PROTECTED = ("/detect", "/metrics")
+STOP_S = 5.0  # for the detector to finish a batch that nobody waits for any more
 HEADERS = {"x-content-type-options": "nosniff", "cache-control": "no-store"}
 
 
@@ -122,6 +123,7 @@ class Service:
         self._reader = RequestReader(detector.params)
         self.metrics.watch("hmean_places_used", "Requests waiting or worked on", lambda: self.places_used)
         self.metrics.watch("hmean_places", "Places", lambda: limits.places)
+        self.metrics.watch("hmean_waiting", "Images that no batch has taken yet", lambda: self.batcher.waiting)
         self.metrics.watch("hmean_reading", "Requests whose body is being read", lambda: self.memory.reading)
         self.metrics.watch("hmean_held_bytes", "Bytes of bodies in memory", lambda: self.memory.held)
 
@@ -131,6 +133,7 @@ class Service:
         self.batcher = Batcher(self._detector, self.limits.of_batch, self.metrics.batches.observe)
         yield
         self.batcher.close()
+        await asyncio.to_thread(self.batcher.join, STOP_S)
 
     def openapi(self) -> dict[str, Any]:
         """OpenAPI's description of a request to /detect."""

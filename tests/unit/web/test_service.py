@@ -339,6 +339,7 @@ def test_metrics(client):
         "hmean_words_total 1.0",
         "hmean_places 4.0",
         "hmean_places_used 0.0",
+        "hmean_waiting 0.0",
         "hmean_reading 0.0",
         "hmean_held_bytes 0.0",
     ):
