@@ -1,8 +1,8 @@
-"""How good a search of 12 runs is, on surfaces with a known optimum: ours, random search and W&B's own engine.
+"""How good a search of 12 trials is, on surfaces with a known optimum: ours, random search and W&B's own engine.
 
-Each repeat draws a surface shaped like the measured one (twelve runs of EfficientNet-B4: a shallow bowl in the
+Each repeat draws a surface shaped like the measured one (twelve trainings of EfficientNet-B4: a shallow bowl in the
 learning rate, a cliff at high weight decay, the schedule hardly matters) with its optimum anywhere in the ranges, and
-noise as large as another seed's. Regret: how far the run that a search calls best is below the best there is, without
+noise as large as another seed's. Regret: how far the trial that a search calls best is below the best there is, without
 noise, in points of H. All engines meet the same surfaces.
 """
 
@@ -23,8 +23,8 @@ from hmean.search.sweepfile import SweepFile
 
 PEERS = ("optuna", "sweeps", "scikit-learn")
 ABOUT = (
-    "Regret of a search of 12 runs, points of H (mean, 95 % bootstrap interval over repeats): how far the run it calls best is "
-    "below the best there is. Surfaces with a known optimum, shaped like that of twelve measured runs, noise of one seed 0.1 points; the same for "
+    "Regret of a search of 12 trials, points of H (mean, 95 % bootstrap interval over repeats): how far the trial it calls best is "
+    "below the best there is. Surfaces with a known optimum, shaped like that of twelve measured trainings, noise of one seed 0.1 points; the same for "
     "all (`benchmarks/sweep_regret.py`). Difference: paired over repeats, negative where hmean is better."
 )
 COLUMNS = ("engine", "repeats", "regret", "hmean minus it", "verdict")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,7 @@ from hmean.execute.database import Database, patiently
 from hmean.execute.pool import STORAGE_VARIABLE, run_agents
 from hmean.execute.processes import visible_gpus
 from hmean.execute.queue import NewTask, TaskState
+from hmean.search.distributions import Params
 from hmean.search.earlier_trials import import_trials
 from hmean.search.overview import doctor, status
 from hmean.search.proposals import open_study
@@ -176,7 +177,7 @@ def _create(name: str, file: SweepFile, preset: TrainSettings, settings: SweepSe
     return Sweep(queue, plan)
 
 
-def _points(file: SweepFile, preset: TrainSettings, settings: SweepSettings) -> list[dict[str, Any]]:
+def _points(file: SweepFile, preset: TrainSettings, settings: SweepSettings) -> list[Params]:
     """The values that are given to each trial of the search; the study proposes the others."""
     grid = file.grid()
     n = settings.n or file.config.get("run_cap", len(grid) or DEFAULT_TRIALS)
@@ -186,7 +187,7 @@ def _points(file: SweepFile, preset: TrainSettings, settings: SweepSettings) -> 
         if n < len(grid):
             print(f"{n} of the {len(grid)} points of the grid: n or run_cap ends it there")
         return grid[:n]
-    points: list[dict[str, Any]] = [{} for _ in range(n)]
+    points: list[Params] = [{} for _ in range(n)]
     if settings.first:
         points[0] = preset_point(file, preset)
     return points

@@ -9,6 +9,7 @@ from typing import Any
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+Params = dict[str, Any]  # values of parameters by dotted key, as they are in YAML and JSON
 _RANGES = ("range", "int_uniform", "uniform", "q_uniform", "log_uniform_values", "log_uniform")
 _NUMBER_AS_TEXT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import optuna
 import yaml
 
 from hmean.errors import InputError
-from hmean.search.distributions import contains
+from hmean.search.distributions import Params, contains
 from hmean.search.sweepfile import SweepFile
 from hmean.search.trials import Sweep
 
@@ -24,7 +23,7 @@ IMPORTED_ATTRIBUTE = "imported"  # of a trial of Optuna: the name of the table t
 class EarlierTrial:
     """One row of the table: values of the parameters, and the score."""
 
-    params: dict[str, Any]
+    params: Params
     value: float
 
 
@@ -96,7 +95,7 @@ def read_table(table: Path, file: SweepFile) -> list[EarlierTrial]:
     return trials
 
 
-def _row_faults(file: SweepFile, params: Mapping[str, Any], value: Any) -> list[str]:
+def _row_faults(file: SweepFile, params: Params, value: Any) -> list[str]:
     faults = []
     for name, param in params.items():
         if not contains(file.space[name], param):

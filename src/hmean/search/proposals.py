@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from hmean.execute.database import Database
 from hmean.execute.queue import TaskState
+from hmean.search.distributions import Params
 from hmean.search.records import Trial
 from hmean.search.sweepfile import SweepFile
 
@@ -80,7 +81,7 @@ def trial_number(trial: optuna.trial.FrozenTrial) -> int | None:
     return int(number)
 
 
-def propose(study: optuna.Study, file: SweepFile, number: int, given: Mapping[str, Any]) -> dict[str, Any]:
+def propose(study: optuna.Study, file: SweepFile, number: int, given: Params) -> Params:
     """Values for a trial of our queue.
 
     If an agent that died had asked for this trial before, it gets the same values.

@@ -18,7 +18,7 @@ import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, IntDistribution
 
 from hmean.errors import InputError
-from hmean.search.distributions import describe_wrong_spec, grid_values, to_distribution
+from hmean.search.distributions import Params, describe_wrong_spec, grid_values, to_distribution
 from hmean.search.macros import DEFAULT_COMMAND, known_macros, unknown_macros
 from hmean.search.stopping import Hyperband
 
@@ -45,7 +45,7 @@ class SweepFile:
     metric: str = ""
     sign: int = -1
     space: dict[str, BaseDistribution] = field(default_factory=dict)
-    constants: dict[str, Any] = field(default_factory=dict)
+    constants: Params = field(default_factory=dict)
     hyperband: Hyperband = field(default_factory=Hyperband)
 
     @classmethod
@@ -75,7 +75,7 @@ class SweepFile:
         """The command of a trial, with its macros."""
         return [str(word) for word in self.config.get("command") or DEFAULT_COMMAND]
 
-    def grid(self) -> list[dict[str, Any]]:
+    def grid(self) -> list[Params]:
         """Every combination of values, in the order of the file, if the method is grid; else nothing."""
         if self.method != "grid":
             return []
@@ -138,7 +138,7 @@ class SweepDraft:
         metric = str(self._metric.get("name", ""))
         self.file = SweepFile(self._config, metric, sign, space, constants, hyperband)
 
-    def _parameters(self) -> tuple[dict[str, BaseDistribution], dict[str, Any]]:
+    def _parameters(self) -> tuple[dict[str, BaseDistribution], Params]:
         """What is searched, and what is constant."""
         space = {}
         constants = {}

@@ -17,6 +17,7 @@ from hmean.execute.database import Database, patiently
 from hmean.execute.queue import Queue, TaskState
 from hmean.runs.metrics import EpochRow
 from hmean.runs.scores import ScoredPages, Scores
+from hmean.search.distributions import Params
 from hmean.search.macros import expand
 from hmean.search.proposals import make_sampler, mirror, open_study, propose
 from hmean.search.records import (
@@ -44,7 +45,7 @@ OBJECTIVES: dict[str, Statistic | None] = {
 _TUNE = "import sys; from hmean.commands.tune import run_folder; run_folder(*sys.argv[1:])"
 
 
-def trial_command(file: SweepFile, values: Mapping[str, Any], overrides: Sequence[str], folder: Path) -> list[str]:
+def trial_command(file: SweepFile, values: Params, overrides: Sequence[str], folder: Path) -> list[str]:
     """The command that trains a trial.
 
     Args:
@@ -127,13 +128,13 @@ class Sweep:
         """Tell Optuna what has ended; called often, so that an agent that died before it did does no harm."""
         patiently(lambda: mirror(self.study, self.queue.tasks(), self.file.metric))
 
-    def propose(self, trial: Trial) -> dict[str, Any]:
+    def propose(self, trial: Trial) -> Params:
         """Values for a trial of the search."""
         self.mirror()
         self.study.sampler = make_sampler(self.file.method, self.plan.n, self.plan.seed + trial.number)
         return patiently(lambda: propose(self.study, self.file, trial.number, trial.payload.params))
 
-    def values_of_rank(self, rank: int) -> dict[str, Any]:
+    def values_of_rank(self, rank: int) -> Params:
         """The values of the trial of a rank, 0 being the best.
 
         Raises:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from hmean.errors import InputError
 from hmean.plugins import check_components
-from hmean.search.distributions import contains, extremes
+from hmean.search.distributions import Params, contains, extremes
 from hmean.search.sweepfile import SweepFile
 from hmean.search.trials import OBJECTIVES, overrides_in, split_overrides, trial_command
 from hmean.settings.all import AllSettings
@@ -57,7 +57,7 @@ def check_trials(
     return preset
 
 
-def preset_point(file: SweepFile, preset: TrainSettings) -> dict[str, Any]:
+def preset_point(file: SweepFile, preset: TrainSettings) -> Params:
     """The preset's own values of what is searched; nothing if one of them is out of its range."""
     point = {}
     outside = []
@@ -105,14 +105,14 @@ def _tuning_faults(tuning: Sequence[str], *, tune_each: bool) -> list[str]:
     return []
 
 
-def _extreme_points(file: SweepFile) -> Iterator[dict[str, Any]]:
+def _extreme_points(file: SweepFile) -> Iterator[Params]:
     """One parameter at an end of its range, or at one of its choices; the others as in the preset."""
     for key, distribution in file.space.items():
         for value in extremes(distribution):
             yield {key: value}
 
 
-def _training(file: SweepFile, values: Mapping[str, Any], overrides: Sequence[str]) -> TrainSettings:
+def _training(file: SweepFile, values: Params, overrides: Sequence[str]) -> TrainSettings:
     """The settings of a training with some values.
 
     Raises:
@@ -139,7 +139,7 @@ def _value_at(settings: Settings, key: str) -> Any:
     return found
 
 
-def _new_faults(error: InputError, point: Mapping[str, Any], told: set[str]) -> list[str]:
+def _new_faults(error: InputError, point: Params, told: set[str]) -> list[str]:
     """One line for the faults of a point that other points do not have too; adds them to ``told``."""
     heading, *lines = str(error).splitlines()
     new = [line for line in lines or [heading] if line not in told]
