@@ -29,7 +29,7 @@ from hmean.data.views import PageView
 from hmean.files import read_json, write_json, write_text
 from hmean.geometry import Image
 from hmean.images import Pixels, read_image
-from hmean.inference.detector import BOX
+from hmean.inference.bundled import BUNDLED
 from hmean.metrics.bootstrap import hmean_intervals
 from hmean.metrics.scorer import Scorer
 from hmean.settings.build import open_pages
@@ -112,7 +112,7 @@ def score(find: Finder, pages: Iterator[tuple[Image, Page]]) -> dict[str, Any]:
 
 def cross_fitted(sroie: Path, side: int, folder: Path) -> dict[str, Any]:
     """The model in the box on SROIE's validation pages, each with values chosen on other shops' pages."""
-    store, truth, preset = maps_of(BOX["receipts-lite"], sroie, VAL, side, folder / f"maps_box_{side}")
+    store, truth, preset = maps_of(BUNDLED["receipts-lite"], sroie, VAL, side, folder / f"maps_box_{side}")
     names, settings = [page.name for page in truth], make_grid(preset, AXES)
     scores = score_settings(truth, lambda page: store.read(page.name), settings, "transcription", threads=THREADS)
     found = crossfit_settings(scores, names, [page.group for page in truth], 5, lambda part: choose(part, OBJECTIVE))
@@ -151,13 +151,13 @@ def main() -> None:
     if sys.argv[4:]:
         small = hmean.load(sys.argv[4], threads=THREADS)
         ratio = harness.compare("a page, int8", "RapidOCR's detection", files, small, theirs, exact="", rounds=3)
-        eight = {"loss": small.about["loss"], "speed": vars(ratio)}
+        eight = {"loss": small.metadata.loss.to_json(), "speed": vars(ratio)}
     manifest, epochs = read_json(run / "manifest.json"), (run / "metrics.jsonl").read_text().splitlines()
     result = {
         "command": "bash scripts/train_box_model.sh DATA/sroie; python benchmarks/box.py DATA/sroie DATA/receipts_de RUN",
         "note": note.read_text(encoding="utf-8").strip() if (note := run / "NOTE.txt").exists() else "",
-        "seed": manifest["seed"], "epochs": len(epochs), "minutes": round(sum(json.loads(line)["seconds"] for line in epochs) / 60), "model": ours.about["provenance"], "postprocess": ours.params.to_dict(),
-        "bytes": BOX["receipts-lite"].stat().st_size, "rows": rows, "damages": damages, "speed": vars(speed), "int8": eight,
+        "seed": manifest["seed"], "epochs": len(epochs), "minutes": round(sum(json.loads(line)["seconds"] for line in epochs) / 60), "model": ours.metadata.provenance.to_json(), "postprocess": ours.params.to_dict(),
+        "bytes": BUNDLED["receipts-lite"].stat().st_size, "rows": rows, "damages": damages, "speed": vars(speed), "int8": eight,
         "environment": harness.environment("numpy", "onnxruntime", "opencv-python-headless", "rapidocr"),
     }  # fmt: skip
     write_json(ROOT / "docs/results/receipts_lite_box.json", result)

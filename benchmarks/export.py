@@ -13,10 +13,10 @@ import numpy as np
 import torch
 from harness import Result, compare
 
-from hmean.commands import export
+from hmean.cli import main
 from hmean.images import read_image
-from hmean.inference.detector import TextDetector, open_network
-from hmean.inference.metadata import read_about
+from hmean.inference.detector import TextDetector
+from hmean.inference.networks import open_network
 from hmean.runs.carried import Carried, PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.settings.build import build_detector
@@ -59,13 +59,14 @@ def run() -> Iterator[Result]:
         for precision, form in KINDS:
             target = folder / f"{precision}_{form}.{'xml' if form == 'openvino' else 'onnx'}"
             with contextlib.redirect_stdout(io.StringIO()):
-                export.run([], [f"checkpoint_path={folder / 'best.ckpt'}", f"precision={precision}", f"format={form}",
-                                f"output={target}", f"dataset_base_path={folder / 'data'}"])  # fmt: skip
+                code = main(["export", f"checkpoint_path={folder / 'best.ckpt'}", f"precision={precision}",
+                             f"format={form}", f"output={target}", f"dataset_base_path={folder / 'data'}"])  # fmt: skip
+            assert code == 0
             detector = TextDetector(target, threads=2)
-            views = [detector.draw(i, detector.view(i.shape[1], i.shape[0]))[None] for i in map(read_image, files)]
+            views = [detector.draw(i, detector.view_of(i))[None] for i in map(read_image, files)]
             size = sum(part.stat().st_size for part in folder.glob(f"{precision}_{form}.*"))
             runtime = "OpenVINO" if form == "openvino" else "ONNX Runtime"
             yield compare(
                 f"{runtime} {precision}, {size / 1e6:.1f} MB", "torch eager", views, open_network(target, 2), eager, rounds=5,
-                exact=f"P differs by up to {read_about(target)['check']['max_difference']:.1g}",
+                exact=f"P differs by up to {detector.metadata.check.max_difference:.1g}",
             )  # fmt: skip

@@ -11,18 +11,20 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hmean.commands.evaluate import make_maps
 from hmean.files import write_json, write_text
+from hmean.inference.maps import make_maps
+from hmean.inference.opening import open_model
 from hmean.metrics.bootstrap import hmean_intervals
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.folder import RunFolder
 from hmean.runs.maps import MapStore
 from hmean.runs.metrics import read_epochs
-from hmean.settings.build import open_pages
-from hmean.settings.opening import open_configured
+from hmean.settings.build import open_dataset
+from hmean.settings.compose import compose_all
 from hmean.tuning.choose import choose
 from hmean.tuning.crossfit import crossfit_settings
 from hmean.tuning.grid import make_grid
@@ -45,13 +47,14 @@ def maps_of(
     checkpoint: Path, data: Path, split: str, long_side: int, folder: Path
 ) -> tuple[MapStore, list[Page], PostprocessParams]:
     """Maps and labels of one part of a data set at one size."""
-    config, loaded = open_configured([
-        f"checkpoint_path='{checkpoint}'", f"dataset_base_path='{data}'", f"transforms.long_side={long_side}",
-        "datasets.val_dataset.annotation_path=${dataset_base_path}/labels.json", f"datasets.val_dataset.split={split}",
+    settings = compose_all([
+        f"dataset_base_path='{data}'", "datasets.val_dataset.annotation_path=${dataset_base_path}/labels.json",
+        f"datasets.val_dataset.split={split}",
     ])  # fmt: skip
-    pages = open_pages(config.datasets.val_dataset)
-    store = make_maps(config, loaded, pages, folder)
-    return store, [pages.page(i) for i in range(len(pages))], config.models.head.postprocess.params()
+    pages = open_dataset(settings.datasets.val_dataset)
+    model = open_model(checkpoint)
+    store = make_maps(model, pages, folder, view=replace(model.view, long_side=long_side))
+    return store, [pages.page(i) for i in range(len(pages))], model.postprocess
 
 
 def row(scores: SettingScores, names: list[str], about: dict[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ import hmean
 from hmean.errors import InputError
 from hmean.files import write_json, write_text
 from hmean.images import decode, list_images
-from hmean.inference.detector import model_path
+from hmean.inference.bundled import model_path
 from hmean.runs.pictures import jpeg
 from hmean.synth.dataset import write_dataset
 

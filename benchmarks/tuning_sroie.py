@@ -31,7 +31,7 @@ from receipts_lite_sroie import maps_of, row
 from hmean.data.targets import make_targets
 from hmean.data.views import letterbox
 from hmean.files import write_json, write_text
-from hmean.inference.detector import model_path
+from hmean.inference.bundled import model_path
 from hmean.inference.opening import open_model
 from hmean.inference.trained import PageFile
 from hmean.postprocess.decoding import PageMap

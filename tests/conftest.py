@@ -79,8 +79,9 @@ def copies_of_two_runs(two_runs, tmp_path) -> list[Path]:
 def ink(tmp_path_factory) -> Path:
     """An exported model that needs no training: P is high where a page is darker than what pads it, and a little beside that."""
     onnx = pytest.importorskip("onnx")
-    from hmean.inference.metadata import network_hash, write_about
+    from hmean.inference.metadata import network_hash, write_metadata
     from hmean.settings.config import compose
+    from support.models import exported_metadata
 
     node, inits = onnx.helper.make_node, onnx.numpy_helper.from_array
     nodes = [
@@ -101,13 +102,7 @@ def ink(tmp_path_factory) -> Path:
     )  # fmt: skip
     path = tmp_path_factory.mktemp("exported") / "ink.onnx"
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
-    config = compose(TINY).to_dict()
-    write_about(path, {
-        "preprocess": {"long_side": 160, "pad": "stride", "stride": 32, "fill": [128, 128, 128]},
-        "postprocess": config["models"]["head"]["postprocess"], "classes": ["text"], "precision": "fp32", "epoch": 0,
-        "weights_hash": "0" * 64, "config": config, "history": [], "pages": {"train": [], "val": []}, "provenance": {},
-        "network_hash": network_hash(path),
-    })  # fmt: skip
+    write_metadata(path, exported_metadata(compose(TINY), network_hash(path)))
     return path
 
 

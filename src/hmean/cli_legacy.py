@@ -267,12 +267,12 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
         raise InputError(f"hmean {command} does not read {', '.join(unread)}; hmean {command} --help says what it does")
     if command in ("train", "lr_find", "crossval"):
         return _train(command, overrides)
-    return _use(command, paths, overrides)
+    return _use(overrides)
 
 
-def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
-    """A job with a trained model."""
-    from hmean.commands import evaluate, predict, tune  # noqa: PLC0415
+def _use(overrides: list[str]) -> int:
+    """Hmean tune."""
+    from hmean.commands import tune  # noqa: PLC0415
     from hmean.runs.folder import model_of  # noqa: PLC0415
     from hmean.settings.opening import open_configured  # noqa: PLC0415
 
@@ -280,25 +280,8 @@ def _use(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     if run is not None:
         overrides = [o for o in overrides if not o.startswith("run=")]
         overrides.append(f"checkpoint_path={model_of(Path(run))}")
-    if command == "predict":
-        overrides = [f"predict.{o}" if o.startswith("shard=") else o for o in overrides]
-        if not any(o.startswith("checkpoint_path=") for o in overrides):
-            overrides.append("checkpoint_path=receipts-lite")
-    model = next((Path(o.partition("=")[2]) for o in overrides if o.startswith("checkpoint_path=")), Path())
-    if command in ("predict", "evaluate") and model.suffix == ".json":
-        return _use_ensemble(command, model, paths, overrides)
-    if command == "export":
-        from hmean.commands import export  # noqa: PLC0415 - torch
-
-        print(export.run(paths, overrides))
-        return 0
     config, checkpoint = open_configured(overrides)
-    if command == "predict":
-        predict.run(config, checkpoint, paths)
-    elif command == "evaluate":
-        print(_score_table(evaluate.run(config, checkpoint)))
-    else:
-        print(tune.run(config, checkpoint).summary())
+    print(tune.run(config, checkpoint).summary())
     return 0
 
 
@@ -326,40 +309,6 @@ def _campaign(paths: Sequence[str], overrides: Sequence[str]) -> int:
     others = [o for o in overrides if not o.startswith(words)]
     told = {"lang": own.get("lang", "en"), "reset": own.get("reset", "")}
     print(campaign.run(Path(paths[0]), others, dry_run=own.get("dry_run", "false") == "true", **told))
-    return 0
-
-
-def _use_ensemble(command: str, path: Path, paths: Sequence[str], overrides: Sequence[str]) -> int:
-    from hmean.commands import predict  # noqa: PLC0415
-    from hmean.data.check import require_sound  # noqa: PLC0415
-    from hmean.ensemble.evaluation import evaluate_ensemble  # noqa: PLC0415
-    from hmean.ensemble.members import open_ensemble, open_runs  # noqa: PLC0415
-    from hmean.ensemble.teaching import write_teacher_maps  # noqa: PLC0415
-    from hmean.settings.build import open_pages  # noqa: PLC0415
-    from hmean.settings.opening import open_configured  # noqa: PLC0415
-
-    decided = [o for o in overrides if o.lstrip("+~").startswith(("models", "transforms"))]
-    if decided:
-        raise InputError(f"{path}: an ensemble has its own models, sizes and thresholds; remove {', '.join(decided)}")
-    ensemble = open_ensemble(path)
-    others = [o for o in overrides if not o.startswith("checkpoint_path=")]
-    config, _ = open_configured([*others, f"checkpoint_path={ensemble.members[0].model.path}"])
-    if command == "predict":
-        predict.run(config, ensemble, paths)
-        return 0
-    folder = Path(config.output) if config.output else path.parent / "evaluate"
-    if (folder / "predictions.json").exists() and not config.overwrite:
-        raise InputError(f"{folder}: holds predictions already; set overwrite=true, or another output")
-    pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
-    require_sound(pages)
-    workers = config.dataloaders.predict_dataloader.num_workers
-    accelerator = config.trainer.accelerator
-    if config.maps:
-        write_teacher_maps(open_runs(path), pages, folder, accelerator=accelerator, workers=workers)
-        print(folder)
-        return 0
-    scores = evaluate_ensemble(ensemble, pages, config.evaluate_on, folder, accelerator=accelerator, workers=workers)
-    print(_score_table(scores.to_json()))
     return 0
 
 

@@ -33,7 +33,7 @@ def run_in_process(command, _lock, on_tick=None) -> int:
 @pytest.fixture(scope="session")
 def twelve_pages(tmp_path_factory) -> Path:
     """A data set of 12 training and 2 validation pages, each a group of its own. Only read it."""
-    from hmean.synth.receipts import write_dataset
+    from hmean.synth.dataset import write_dataset
 
     def make(folder: Path) -> None:
         write_dataset(folder, train=12, val=2, seed=3, long_side=(160, 200))

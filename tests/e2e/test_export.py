@@ -13,15 +13,16 @@ import torch
 
 import hmean
 from hmean.cli import main
-from hmean.commands import export
 from hmean.ensemble.records import EnsembleRecord
 from hmean.errors import InputError
 from hmean.images import read_image
 from hmean.inference.checkpoints import load_checkpoint
-from hmean.inference.detector import open_network
+from hmean.inference.export import graph
 from hmean.inference.exported import ExportedModel
-from hmean.inference.metadata import network_bytes, read_about, write_about
+from hmean.inference.metadata import network_bytes, read_metadata, write_metadata
+from hmean.inference.networks import open_network
 from hmean.postprocess.parameters import PostprocessParams
+from hmean.runs.carried import PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.predictions import read_predictions
 from hmean.settings.build import build_detector
@@ -63,16 +64,16 @@ def exported(run) -> Path:
 
 
 def test_the_file_finds_what_the_checkpoint_finds_and_says_so(run, exported, receipts, tmp_path):
-    about = read_about(exported)
-    assert about["check"]["pages"] == 3  # the validation pages of the training
-    assert about["check"]["boxes"] > 20
-    assert about["check"]["same_boxes"] >= 0.995
-    assert about["check"]["max_difference"] < 1e-3
+    metadata = read_metadata(exported)
+    assert metadata.check.pages == 3  # the validation pages of the training
+    assert metadata.check.boxes > 20
+    assert metadata.check.same_boxes >= 0.995
+    assert metadata.check.max_difference < 1e-3
     checkpoint = load_checkpoint(run / "checkpoints/best.ckpt")
-    assert about["weights_hash"] == about["provenance"]["checkpoint_hash"] == checkpoint.weights_hash()
-    assert about["postprocess"] == checkpoint.postprocess.to_dict()
-    assert about["pages"] == {"train": [1, 2], "val": [3]}
-    assert {"hmean", "config_hash", "git", "versions"} <= set(about["provenance"])
+    assert metadata.weights_hash == metadata.provenance.checkpoint_hash == checkpoint.weights_hash()
+    assert metadata.postprocess == checkpoint.postprocess
+    assert metadata.pages.to_json() == {"train": [1, 2], "val": [3]}
+    assert metadata.provenance.hmean == hmean.__version__
     assert [path.name for path in exported.parent.iterdir()] == [exported.name]  # nothing else is left
     images = str(receipts / "images")
     for name, model in (("a", f"run={run}"), ("b", f"checkpoint_path={exported}")):
@@ -98,13 +99,13 @@ def test_any_size_and_batch_is_the_same_network(run, exported):
 def test_other_precisions_state_their_loss(run, receipts, precision, capsys):
     assert main(["export", f"run={run}", f"precision={precision}"]) == 0
     printed = capsys.readouterr().out
-    about = read_about(run / "exported" / f"tiny_{precision}.onnx")
-    assert about["weights_hash"] != about["provenance"]["checkpoint_hash"]  # another network: maps are not shared
+    metadata = read_metadata(run / "exported" / f"tiny_{precision}.onnx")
+    assert metadata.weights_hash != metadata.provenance.checkpoint_hash  # another network: maps are not shared
     assert "boxes are the same" in printed
     if precision == "int8":
-        assert about["loss"]["pages"] == 3
-        low, high = about["loss"]["macro"]["interval95"]
-        assert low <= about["loss"]["macro"]["difference"] <= high
+        assert metadata.loss.pages == 3
+        low, high = metadata.loss.macro.interval95
+        assert low <= metadata.loss.macro.difference <= high
         assert "against fp32" in printed
         assert (
             main(["export", f"run={run}", "precision=int8", f"dataset_base_path={run}", f"output={run / 'x.onnx'}"])
@@ -137,7 +138,7 @@ def test_padding_is_inside_the_convolutions(tmp_path):
     """timm's "same" padding depends on the page's size, and a runtime would copy the largest features to pad them."""
     torch.manual_seed(0)
     detector = build_detector(compose([*TINY, "models.encoder.model_name=tf_efficientnet_lite0"]), pretrained=False)
-    export._write_onnx(detector.eval(), tmp_path / "net.onnx")
+    graph.write_onnx(detector.eval(), tmp_path / "net.onnx")
     assert "Pad" not in {node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node}
     pages = np.random.default_rng(0).integers(0, 256, (2, 96, 160, 3), dtype=np.uint8)
     with torch.inference_mode():
@@ -156,32 +157,32 @@ def test_scores_travel_only_with_the_values_they_are_of(run, receipts, tmp_path)
         assert (
             main(["export", f"run={copied}", f"dataset_base_path={receipts}", f"output={tmp_path / name}", *more]) == 0
         )
-        return read_about(tmp_path / name)
+        return read_metadata(tmp_path / name)
 
     about = told("a.onnx")
-    assert about["provenance"]["scores"]["cleval"] == plain["cleval"]
-    assert about["check"]["postprocess"] == about["postprocess"] == plain["postprocess"]
-    assert told("b.onnx", "models.head.postprocess.thresh=0.2")["provenance"]["scores"] is None
+    assert about.provenance.scores.to_json()["cleval"] == plain["cleval"]
+    assert about.check.postprocess.to_dict() == about.postprocess.to_dict() == plain["postprocess"]
+    assert told("b.onnx", "models.head.postprocess.thresh=0.2").provenance.scores is None
     eight = told("c.onnx", "precision=int8")
-    assert eight["provenance"]["scores"] is None
-    assert eight["loss"]["postprocess"] == eight["postprocess"]
+    assert eight.provenance.scores is None
+    assert eight.loss.postprocess == eight.postprocess
     ExportedModel(tmp_path / "a.onnx").write_postprocess(PostprocessParams(thresh=0.4), "because", np.array([1]))
-    assert read_about(tmp_path / "a.onnx")["provenance"]["scores"] is None
+    assert read_metadata(tmp_path / "a.onnx").provenance.scores is None
 
 
 def test_no_precision_is_written_unchecked(run, receipts, tmp_path, capsys):
     (tmp_path / "no.jpg").write_text("no image")
     assert main(["export", f"run={run}", "precision=int8", f"dataset_base_path={receipts}", f"output={tmp_path / 'x.onnx'}",
                  str(tmp_path / "no.jpg")]) == 2  # fmt: skip
-    assert "no page could be read" in capsys.readouterr().err
+    assert "none of the pages to check it with could be read" in capsys.readouterr().err
 
 
 def test_what_differs_is_not_written(run, tmp_path, monkeypatch, capsys):
-    class Wrong(export._Graph):
+    class Wrong(graph.ExportGraph):
         def forward(self, image):
             return super().forward(255 - image)
 
-    monkeypatch.setattr(export, "_Graph", Wrong)
+    monkeypatch.setattr(graph, "ExportGraph", Wrong)
     target = tmp_path / "wrong.onnx"
     assert main(["export", f"run={run}", f"output={target}"]) == 2
     assert "not written" in capsys.readouterr().err
@@ -190,10 +191,10 @@ def test_what_differs_is_not_written(run, tmp_path, monkeypatch, capsys):
 
 def test_wrong_asks_are_one_message(run, exported, capsys, tmp_path):
     for arguments, said in (
-        (["precision=int4"], "fp32, fp16, int8"),
-        ([], "is there already"),
+        (["precision=int4"], "'fp32', 'fp16' or 'int8'"),
+        ([], "exists already"),
         ([f"output={tmp_path / 'a.pt'}"], "must end in .onnx"),
-        ([f"checkpoint_path={exported}"], "is exported already"),
+        ([f"checkpoint_path={exported}"], "is an exported model"),
     ):
         model = [] if any(a.startswith("checkpoint_path") for a in arguments) else [f"run={run}"]
         assert main(["export", *model, *arguments]) == 2
@@ -203,7 +204,7 @@ def test_wrong_asks_are_one_message(run, exported, capsys, tmp_path):
 def test_without_labels_drawn_pages_are_the_check(run, tmp_path, capsys):
     assert main(["export", f"run={run}", f"output={tmp_path / 'm.onnx'}", f"dataset_base_path={tmp_path}"]) == 0
     assert "drawn receipts" in capsys.readouterr().out
-    assert read_about(tmp_path / "m.onnx")["check"]["pages"] == 6
+    assert read_metadata(tmp_path / "m.onnx").check.pages == 6
 
 
 def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_path, monkeypatch):
@@ -213,22 +214,22 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
     for page in labels["images"].values():
         page.pop("group", None)  # each page its own
     (tmp_path / "val.json").write_text(json.dumps(labels))
-    before = read_about(path)
+    before = read_metadata(path)
     tune = ["tune", f"checkpoint_path={path}", f"dataset_base_path={receipts}", f"datasets.val_dataset.annotation_path={tmp_path / 'val.json'}",
             "tune.thresh=[0.1,0.3,0.5,0.7]", "tune.box_thresh=[0.0,0.3]", "tune.inverse_r=[]", "tune.objective=pooled"]  # fmt: skip
     assert main(tune) == 0
     tuned = json.loads((tmp_path / "model" / "tuned.json").read_text())
-    after = read_about(path)
-    assert after["postprocess"] == tuned["in_model"]
-    assert b"".join(network_bytes(path)) == b"".join(network_bytes(exported))
+    after = read_metadata(path)
+    assert after.postprocess.to_dict() == tuned["in_model"]
+    assert network_bytes(path) == network_bytes(exported)
     # Whatever this network gains by chance, a value that is written leaves a trace and holds in every use of the file.
     keys = np.array([7, 2**62])
     ExportedModel(path).write_postprocess(PostprocessParams(thresh=0.77), "because", keys)
-    assert len(read_about(path)["history"]) == len(after["history"]) + 1
-    assert read_about(path)["history"][-1]["postprocess"] == after["postprocess"]
+    assert len(read_metadata(path).history) == len(after.history) + 1
+    assert read_metadata(path).history[-1].postprocess == after.postprocess
     assert ExportedModel(path).influenced_by(keys).tuned == 2
     assert hmean.load(path).params.thresh == 0.77
-    assert read_about(path)["check"] == before["check"]
+    assert read_metadata(path).check == before.check
     assert main(["evaluate", f"checkpoint_path={path}", f"dataset_base_path={receipts}"]) == 0
     scores = json.loads((tmp_path / "model" / "evaluate_val" / "scores.json").read_text())
     assert scores["postprocess"]["thresh"] == 0.77
@@ -255,7 +256,9 @@ def test_exported_files_are_judged_as_an_ensemble(ink, receipts, tmp_path):
     for i in range(2):
         members.append(tmp_path / f"{i}.onnx")
         shutil.copy(ink, members[-1])
-        write_about(members[-1], {**read_about(ink), "weights_hash": str(i) * 64, "pages": {"train": [i], "val": []}})
+        seen = PagesSeen(train=[i], val=[])
+        own = read_metadata(ink).model_copy(update={"weights_hash": str(i) * 64, "pages": seen})
+        write_metadata(members[-1], own)
     labels = json.loads((receipts / "jsons/val.json").read_text())
     for i, page in enumerate(labels["images"].values()):
         page["group"] = str(i)

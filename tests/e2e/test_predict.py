@@ -19,8 +19,11 @@ from hmean.cli_legacy import split_arguments
 from hmean.commands import predict
 from hmean.ensemble.members import Ensemble
 from hmean.images import page_paths, read_image
+from hmean.inference import prediction
 from hmean.inference.exported import ExportedModel
-from hmean.inference.metadata import read_about, write_about
+from hmean.inference.metadata import read_metadata, write_metadata
+from hmean.inference.prediction import ModelPredictor
+from hmean.inference.trained import PageFile
 from hmean.locks import locked
 from hmean.postprocess.decoding import PageMap
 from hmean.runs.predictions import read_predictions
@@ -103,7 +106,7 @@ def test_globs_and_lists(ink, scans, tmp_path, monkeypatch, capsys):
     assert skipped[2:] == [f"{tmp_path / 'bare'}: is a folder that holds no images"]
     assert "3 images were skipped" in capsys.readouterr().err
     assert main([*told, f"output={tmp_path / 'c'}", str(scans / "*.jpg"), "none"]) == 2
-    assert capsys.readouterr().err.count("no such file or folder") == 2
+    assert capsys.readouterr().err.count("not found, neither as a file or folder") == 2
 
 
 def test_the_images_of_a_label_file_are_beside_it(ink, scans, tmp_path, monkeypatch, capsys):
@@ -180,8 +183,8 @@ def test_shards_are_disjoint_and_complete_and_are_joined(ink, scans, tmp_path, c
     assert main(other) == 2
     assert "other values" in capsys.readouterr().err
     asked = []  # what is left for the network: what could not be read
-    real = predict._maps
-    monkeypatch.setattr(predict, "_maps", lambda c, m, pages, f: asked.extend(pages) or real(c, m, pages, f))
+    real = ModelPredictor.maps
+    monkeypatch.setattr(ModelPredictor, "maps", lambda self, pages, how: asked.extend(pages) or real(self, pages, how))
     assert main([*told, f"output={out}"]) == 2
     assert asked == [("0.png", scans / "0.png")]
     assert "0.png" in capsys.readouterr().err
@@ -226,10 +229,10 @@ def test_an_ensemble_predicts_as_one_model_does(ink, scans, tmp_path, monkeypatc
     assert "everything else is done with its members" in capsys.readouterr().err
     # A model that cannot be started leaves nothing that stands in another's way.
     (tmp_path / "ink.onnx").write_bytes(ink.read_bytes())
-    write_about(tmp_path / "ink.onnx", {k: v for k, v in read_about(ink).items() if k != "network_hash"})
+    write_metadata(tmp_path / "ink.onnx", read_metadata(ink).model_copy(update={"network_hash": None}))
     again = ["predict", str(scans), f"output={tmp_path / 'again'}"]
     assert main([*again, f"checkpoint_path={tmp_path / 'ink.onnx'}"]) == 2
-    assert "export it again" in capsys.readouterr().err
+    assert "export the model again" in capsys.readouterr().err
     assert main([*again, f"checkpoint_path={ink}"]) == 2
     assert "1 images were skipped" in capsys.readouterr().err
     assert main(["score", str(tmp_path / "again/predictions.json"), str(tmp_path / "again/predictions.json")]) == 2
@@ -254,9 +257,9 @@ def test_a_killed_prediction_goes_on(ink, scans, tmp_path):
     done = journal.read_bytes().count(b"\n") - 1
     assert 0 < done < 310
     looked = []
-    real = predict._maps
+    real = ModelPredictor.maps
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(predict, "_maps", lambda c, m, asked, f: looked.extend(asked) or real(c, m, asked, f))
+        patch.setattr(ModelPredictor, "maps", lambda self, pages, how: looked.extend(pages) or real(self, pages, how))
         assert main([*told, f"output={out}"]) == 0
     assert len(looked) == 310 - done  # and not one page more
     assert main([*told, f"output={tmp_path / 'whole'}"]) == 0
@@ -267,7 +270,7 @@ def test_what_cannot_be_written_to_or_gone_on_with_is_told(ink, scans, tmp_path,
     told = ["predict", f"checkpoint_path={ink}", str(scans)]
     for output in (scans / "1.png", scans / "1.png" / "found"):
         assert main([*told, f"output={output}"]) == 2
-        assert f"{output}: is no folder to write to" in capsys.readouterr().err
+        assert f"{output}: cannot be written to" in capsys.readouterr().err
     out = tmp_path / "out"
     assert main([*told, f"output={out}", "shard=1/2"]) == 0
     (journal,) = (out / "journal").iterdir()
@@ -293,7 +296,7 @@ def test_two_predictions_are_never_at_work_in_one_place(ink, scans, tmp_path, ca
 def test_nothing_to_read_is_no_success(ink, scans, tmp_path, monkeypatch, capsys):
     os.mkfifo(tmp_path / "pipe.png")
     told = ["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'out'}"]
-    for argument, reason in ((str(scans / "m*"), "matches files"), (str(tmp_path / "pipe.png"), "no such file"), ("-", "lists no image")):  # fmt: skip
+    for argument, reason in ((str(scans / "m*"), "matches files"), (str(tmp_path / "pipe.png"), "not found"), ("-", "lists no image")):  # fmt: skip
         monkeypatch.setattr(sys, "stdin", io.StringIO("\n"))
         assert main([*told, argument]) == 2
         assert reason in capsys.readouterr().err
@@ -381,10 +384,10 @@ def test_memory_stays_flat_over_100_000_files(ink, tmp_path, monkeypatch):
                 resident.append(int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
             yield PageMap(name, page, np.eye(3), 32, 32)
 
-    monkeypatch.setattr(predict, "gather", lambda *_: asked)
+    monkeypatch.setattr(predict, "input_files", lambda _: [PageFile(*page) for page in asked])
     monkeypatch.setattr(ExportedModel, "start", lambda *_: run)
     nothing = Detections.empty()
-    monkeypatch.setattr(predict, "detect", lambda *_: nothing)
+    monkeypatch.setattr(prediction, "detect", lambda *_: nothing)
     assert main(["predict", f"checkpoint_path={ink}", f"output={tmp_path}", "predict.overlays=0", "shard=2/2"]) == 0
     assert resident[1] - resident[0] < 20e6  # 220 bytes a page would be that
     with (tmp_path / "journal" / "2-of-2.jsonl").open() as file:

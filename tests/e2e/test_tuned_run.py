@@ -10,7 +10,7 @@ import pytest
 from hmean.cli import main
 from hmean.files import write_json
 from hmean.inference.checkpoints import load_checkpoint
-from hmean.inference.metadata import read_about
+from hmean.inference.metadata import read_metadata
 from hmean.postprocess.parameters import READ_WITH
 from hmean.reports.run import open_reported
 from hmean.reports.score_tables import ScoreRow, rank, read_rows
@@ -94,7 +94,7 @@ def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(tuned_ru
     shutil.copytree(run / "pictures", run / "exported/ink/evaluate_val/pictures")
     shutil.copy(ink, run / "exported/ink.onnx")
     scores = json.loads((run / "scores.json").read_text())
-    theirs = {**scores, "weights_hash": "0" * 64, "postprocess": read_about(ink)["postprocess"]}
+    theirs = {**scores, "weights_hash": "0" * 64, "postprocess": read_metadata(ink).postprocess.to_dict()}
     write_json(run / "exported/ink/evaluate_val/scores.json", theirs)
     voted = {k: v for k, v in scores.items() if k != "weights_hash"} | {"members": []}
     (run / "joined/evaluate_val").mkdir(parents=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hmean.inference.metadata import read_about, write_about
+from hmean.inference.metadata import read_metadata, write_metadata
 from support.pages import drawn_page
 from support.planted import plant_run
 
@@ -90,8 +90,9 @@ def test_the_commands_of_the_base_run(light, ink, receipts, tmp_path):
     assert (tmp_path / "model" / "tuned.json").exists()
     other = tmp_path / "other.onnx"  # the same network, said to be another's
     other.write_bytes(ink.read_bytes())
-    about = read_about(other)
-    write_about(other, {**about, "weights_hash": "1" * 64, "config": {**about["config"], "seed": 7}})
+    metadata = read_metadata(other)
+    config = {**metadata.config, "seed": 7}
+    write_metadata(other, metadata.model_copy(update={"weights_hash": "1" * 64, "config": config}))
     train = "datasets.val_dataset.annotation_path=${dataset_base_path}/jsons/train.json"
     few = ("tune.thresh=[0.3,0.5]", "tune.box_thresh=[0.5]", "tune.unclip_ratio=[]", "tune.inverse_r=[]")
     said = hmean("ensemble", model, other, f"dataset_base_path={receipts}", train, "output=joined", *few)

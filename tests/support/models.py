@@ -1,4 +1,4 @@
-"""What checkpoints carry, for tests that write some."""
+"""What checkpoints and exported models carry, for tests that write some."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from hmean.ensemble.members import MemberView, member_records
 from hmean.ensemble.records import EnsembleRecord
+from hmean.inference.metadata import ExportedMetadata, Preprocess, Provenance
 from hmean.inference.opening import open_model
 from hmean.runs.carried import Carried, PagesSeen
 from hmean.settings.config import Config
@@ -36,3 +37,23 @@ def write_ensemble(folder: Path, model: Path, sizes: Sequence[int]) -> Path:
     )
     record.write(folder / "ensemble.json")
     return folder / "ensemble.json"
+
+
+def exported_metadata(config: Config, network_hash: str) -> ExportedMetadata:
+    """The metadata of a network that no training made."""
+    carried = carried_of(config)
+    view = config.transforms
+    return ExportedMetadata(
+        epoch=0,
+        config=carried.config,
+        postprocess=carried.postprocess,
+        history=(),
+        pages=carried.pages,
+        preprocess=Preprocess(long_side=view.long_side, pad=view.pad, stride=32, fill=(128, 128, 128)),
+        precision="fp32",
+        weights_hash="0" * 64,
+        network_hash=network_hash,
+        provenance=Provenance(
+            exported="", checkpoint_hash="", hmean="", config_hash="", data_hash={}, git=None, versions={}
+        ),
+    )

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from omegaconf import OmegaConf
 
-from hmean.commands import evaluate
 from hmean.inference.checkpoints import load_checkpoint
+from hmean.inference.evaluation import evaluate
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.maps import MapStore, map_settings
 from hmean.settings.build import open_pages
@@ -47,7 +47,7 @@ def plant_run(folder: Path, data: Path, seed: int = 0, faults: float = 0.15, *mo
     rng = np.random.default_rng(seed)
     for i in range(len(pages)):
         store.add(planted_map(pages.page(i), view.long_side, rng, faults))
-    evaluate.run(config, checkpoint, folder)
+    evaluate(checkpoint, pages, folder, split="val")
     return folder
 
 

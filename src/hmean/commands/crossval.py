@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from hmean.commands.evaluate import run_maps
 from hmean.commands.tune import options_of
 from hmean.data.check import require_sound
 from hmean.data.folds import HOLDOUT, read_splits, write_splits
@@ -18,7 +17,8 @@ from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.execute.processes import HMEAN, run_command
 from hmean.files import read_json, write_json
-from hmean.inference.trained import TrainedModel
+from hmean.inference.maps import make_run_maps
+from hmean.inference.trained import Execution, TrainedModel
 from hmean.locks import locked
 from hmean.metrics.record import ScoreRecord
 from hmean.metrics.scorer import Scorer, choose_characters, score_pages
@@ -140,7 +140,9 @@ def _open(run: RunFolder, overrides: Sequence[str]) -> Fold:
     data = [o for o in overrides if not o.startswith(("models", "transforms"))]  # the checkpoint brings these
     config, checkpoint = open_configured([*data, "evaluate_on=val", f"checkpoint_path={run.best}"])
     pages = open_pages(config.datasets.val_dataset)
-    return Fold(run, checkpoint, pages, run_maps(config, checkpoint, pages, run.path))
+    loader = config.dataloaders.val_dataloader
+    execution = Execution(config.trainer.accelerator, loader.batch_size, loader.num_workers)
+    return Fold(run, checkpoint, pages, make_run_maps(checkpoint, pages, execution=execution))
 
 
 def _check_members(folds: Sequence[Fold]) -> None:

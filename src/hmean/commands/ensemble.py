@@ -20,7 +20,7 @@ from hmean.ensemble.verdict import judge
 from hmean.errors import InputError
 from hmean.inference.maps import make_maps
 from hmean.inference.opening import open_model
-from hmean.inference.trained import TrainedModel
+from hmean.inference.trained import Execution, TrainedModel
 from hmean.runs.folder import RunFolder
 from hmean.runs.maps import MapStore
 from hmean.runs.predictions import write_predictions
@@ -76,15 +76,8 @@ def run(settings: EnsembleSettings) -> EnsembleRecord:
 
     def maps_of(member: MemberView) -> MapStore:
         loader = settings.dataloaders.of_split(settings.split)
-        return make_maps(
-            member.model,
-            member.view,
-            pages,
-            folder / "maps",
-            accelerator=settings.trainer.accelerator,
-            batch_size=loader.batch_size,
-            workers=loader.num_workers,
-        )
+        execution = Execution(settings.trainer.accelerator, loader.batch_size, loader.num_workers)
+        return make_maps(member.model, pages, folder / "maps", view=member.view, execution=execution)
 
     options = TuneOptions(
         lists=settings.tune.axes(),

@@ -10,7 +10,6 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 
 from hmean import plugins
-from hmean.commands import evaluate
 from hmean.data.cache import PageCache
 from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EvalDataset, TrainDataset
@@ -18,6 +17,8 @@ from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.images import decode
 from hmean.inference.checkpoints import load_checkpoint, load_weights
+from hmean.inference.evaluation import evaluate
+from hmean.inference.trained import Execution
 from hmean.reports.run import write_run_report
 from hmean.runs.carried import Carried
 from hmean.runs.folder import RunFolder, open_run
@@ -25,7 +26,6 @@ from hmean.runs.manifest import Manifest
 from hmean.runs.maps import FoundMaps
 from hmean.settings.build import build_detector, build_train_view, open_pages
 from hmean.settings.config import Component, Config, build, check_components
-from hmean.settings.opening import carried_models
 from hmean.training.callbacks import build_callbacks
 from hmean.training.fit import TrainerOptions, build_trainer, fit, machine
 from hmean.training.module import DetectorModule
@@ -72,11 +72,9 @@ def run(config: Config) -> RunFolder:
         print(f"training {folder.path} on {machine(trainer)}, {len(train_pages)} pages, validating on {len(val_pages)}")
     fit(trainer, module, data, folder)
     if trainer.is_global_zero:
-        checkpoint = load_checkpoint(folder.best)
-        values = config.to_dict()
-        values["evaluate_on"] = "val"
-        values["models"] = carried_models(checkpoint)  # with its thresholds, if they were tuned
-        evaluate.run(Config.model_validate(values), checkpoint, folder.path)
+        loader = config.dataloaders.val_dataloader
+        execution = Execution(config.trainer.accelerator, loader.batch_size, loader.num_workers)
+        evaluate(load_checkpoint(folder.best), val_pages, folder.path, split="val", execution=execution)
         print(write_run_report([folder.path]))
     return folder
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hmean.commands.evaluate import about, run_maps, run_of
 from hmean.data.check import require_sound
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
+from hmean.inference.evaluation import collect_scores
+from hmean.inference.maps import make_run_maps
 from hmean.inference.opening import open_model
-from hmean.inference.trained import TrainedModel
+from hmean.inference.trained import Execution, TrainedModel
 from hmean.runs.folder import RunFolder, differences, load_yaml
-from hmean.runs.scores import Scores
 from hmean.settings.build import open_pages
 from hmean.settings.config import Config, TuneConfig
 from hmean.settings.opening import carried_models
@@ -30,14 +30,17 @@ def run(config: Config, checkpoint: TrainedModel) -> TuneResult:
     Raises:
         InputError: as in ``hmean evaluate``.
     """
-    folder = run_of(checkpoint)
+    folder = checkpoint.require_folder()
+    checkpoint.require_writable()
     check_same_model(config, checkpoint)
     present = config.models.head.postprocess.params()
     pages = open_pages(getattr(config.datasets, f"{config.evaluate_on}_dataset"))
     require_sound(pages)
     require_distinct(pages)
     keys = pages.page_keys()
-    store = run_maps(config, checkpoint, pages, folder)
+    loader = getattr(config.dataloaders, f"{config.evaluate_on}_dataloader")
+    execution = Execution(config.trainer.accelerator, loader.batch_size, loader.num_workers)
+    store = make_run_maps(checkpoint, pages, execution=execution)
     found = fit(
         [pages.page(position) for position in range(len(pages))],
         lambda page: store.read(page.name),
@@ -48,7 +51,6 @@ def run(config: Config, checkpoint: TrainedModel) -> TuneResult:
         influenced_by=checkpoint.influenced_by(keys),
     )
     result = found.result
-    scored = about(config, checkpoint, pages, 0.0)
     if result.decision == "adopted":
         values = result.after.postprocess
         if values != present:
@@ -58,7 +60,9 @@ def run(config: Config, checkpoint: TrainedModel) -> TuneResult:
         values = result.before.postprocess
     result.write(folder / "tuned.json")
     # Last: who finds it (a campaign does) finds a tuned checkpoint, wherever this was killed.
-    cross_fitted = Scores.collect(found.held_out, **{**scored, "postprocess": values})
+    cross_fitted = collect_scores(
+        found.held_out, checkpoint, pages, split=config.evaluate_on, view=checkpoint.view, params=values
+    )
     cross_fitted.write(folder / "cross_fitted" / "scores.json")
     return result
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,11 @@ from hmean.ensemble.detect import detect_joined
 from hmean.ensemble.records import MemberRecord, ViewRecord, read_ensemble
 from hmean.errors import InputError
 from hmean.inference.opening import open_model
+from hmean.inference.prediction import FoundPage
 from hmean.inference.trained import Accelerator, PageFile, Runner, TrainedModel, Unreadable
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
-from hmean.types import Detections, View
+from hmean.types import View
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,14 +43,6 @@ class MemberView:
     def record(self) -> ViewRecord:
         """What makes the maps."""
         return ViewRecord(weights_hash=self.model.weights_hash(), long_side=self.view.long_side)
-
-
-class FoundPage(NamedTuple):
-    """What was found on a page, and the page's size in pixels."""
-
-    detections: Detections
-    width: int
-    height: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from hmean.errors import InputError
 from hmean.geometry import Image
 from hmean.images import read_image
-from hmean.inference.detector import BOX, TextDetector
-from hmean.inference.metadata import network_bytes, read_about, write_about
+from hmean.inference.bundled import is_bundled
+from hmean.inference.detector import TextDetector
+from hmean.inference.metadata import ExportedMetadata, network_bytes, read_metadata, require_writable, write_metadata
 from hmean.inference.trained import Accelerator, PageFile, TrainedModel, Unreadable
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
-from hmean.runs.carried import Carried, PostprocessChange
+from hmean.runs.carried import PostprocessChange
 from hmean.types import View
 
 if TYPE_CHECKING:
@@ -27,14 +28,20 @@ if TYPE_CHECKING:
 class ExportedModel(TrainedModel):
     """A file that ``hmean export`` wrote."""
 
+    carried: ExportedMetadata
+
     def __init__(self, path: Path) -> None:
-        self._about = read_about(path)
-        super().__init__(path, Carried.parse(self._about, path))
+        super().__init__(path, read_metadata(path))
+
+    @property
+    def view(self) -> View:
+        """See ``TrainedModel``; an export may have another view than the training."""
+        return self.carried.preprocess.view
 
     @property
     def folder(self) -> Path | None:
         """A folder of the file's name beside it; None for a bundled model."""
-        if self.path in BOX.values():
+        if is_bundled(self.path):
             return None
         return self.path.with_suffix("")
 
@@ -48,28 +55,37 @@ class ExportedModel(TrainedModel):
     @property
     def size(self) -> int:
         """Size of the network as stored, in bytes."""
-        return sum(len(part) for part in network_bytes(self.path))
+        return len(network_bytes(self.path))
 
     def weights_hash(self) -> str:
         """That of the checkpoint for the same network in single precision, of the file's own network otherwise."""
-        return str(self._about["weights_hash"])
+        return self.carried.weights_hash
 
     def start(self, view: View, accelerator: Accelerator = "auto") -> ExportedRunner:  # noqa: ARG002
         """See ``TrainedModel``."""
         return ExportedRunner(TextDetector(self.path), view)
 
+    def require_writable(self) -> None:
+        """See ``TrainedModel``."""
+        if is_bundled(self.path):
+            raise InputError(
+                f"{self.path}: is a bundled model, which is never changed; copy it to a folder of yours and give the "
+                "copy"
+            )
+        require_writable(self.path)
+
     def _replace_postprocess(self, change: PostprocessChange, params: PostprocessParams) -> None:
-        about = read_about(self.path)
-        about["history"].append(change.to_json())
-        about["provenance"]["scores"] = None  # they are of the earlier values
-        write_about(self.path, {**about, "postprocess": params.to_dict()})
+        metadata = read_metadata(self.path)
+        provenance = metadata.provenance.model_copy(update={"scores": None})  # they are of the earlier values
+        metadata = metadata.model_copy(update={"provenance": provenance})
+        write_metadata(self.path, metadata.with_postprocess(change, params))
 
 
 class ExportedRunner:
     """Pages through an exported network, while threads read images ahead of it (see ``trained.Runner``)."""
 
     def __init__(self, detector: TextDetector, view: View) -> None:
-        self.detector = detector.at(view.long_side, view.pad)
+        self.detector = detector.at(view)
 
     def at(self, view: View) -> ExportedRunner:
         """See ``Runner``."""

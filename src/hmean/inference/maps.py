@@ -1,4 +1,4 @@
-"""The probability maps of pages, made by the network only where they are not on disk yet."""
+"""The probability maps of pages on disk; the network makes those that are not there yet."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.inference.trained import Accelerator, PageFile, TrainedModel, Unreadable
+from hmean.inference.trained import Execution, TrainedModel, Unreadable, page_files
 from hmean.progress import track
 from hmean.runs.maps import MapStore, map_settings
 from hmean.types import View
@@ -15,37 +15,34 @@ from hmean.types import View
 
 def make_maps(
     model: TrainedModel,
-    view: View,
     pages: LabelledImages,
     folder: Path,
     *,
-    accelerator: Accelerator = "auto",
-    batch_size: int = 1,
-    workers: int = 0,
+    view: View | None = None,
+    execution: Execution | None = None,
 ) -> MapStore:
-    """Maps of all pages, in ``folder``.
+    """The maps of all pages in a folder.
 
     Args:
-        model: makes them.
-        view: how it sees pages.
-        pages: what is asked for.
-        folder: where the maps are kept; those of other models and views do not disturb.
-        accelerator: see ``TrainedModel.start``.
-        batch_size: pages that go through the network together.
-        workers: processes (or threads) that read images ahead of the network.
+        model: the model.
+        pages: the pages.
+        folder: of the maps; there may be maps of other models and views in it.
+        view: how the network sees pages; by default as in its training.
+        execution: how the network is run.
 
     Raises:
         InputError: if an image cannot be read.
     """
-    files = [PageFile(pages.name(position), pages.file(position)) for position in range(len(pages))]
-    settings = map_settings(model.weights_hash(), view)
-    store = MapStore(folder, settings, {file.name: file.path for file in files})
-    missing = [file for file in files if file.name not in store]
+    view = view or model.view
+    execution = execution or Execution()
+    files = page_files(pages)
+    store = MapStore(folder, map_settings(model.weights_hash(), view), dict(files))
+    missing = [page for page in files if page.name not in store]
     if not missing:
         return store
-    runner = model.start(view, accelerator)
+    runner = model.start(view, execution.accelerator)
     with track("detecting", len(missing)) as advance:
-        for found in runner(missing, batch_size=batch_size, workers=workers):
+        for found in execution.run(runner, missing):
             if isinstance(found, Unreadable):
                 raise InputError(found.reason)
             store.add(found)  # at once, so that it need not be made again after an interruption
@@ -55,23 +52,31 @@ def make_maps(
 
 def make_run_maps(
     model: TrainedModel,
-    view: View,
     pages: LabelledImages,
-    folder: Path,
     *,
-    accelerator: Accelerator = "auto",
-    batch_size: int = 1,
-    workers: int = 0,
+    view: View | None = None,
+    execution: Execution | None = None,
+    fallback: Path | None = None,
 ) -> MapStore:
-    """``make_maps`` in the folder that all commands on a run share: ``maps/`` of the run, or of ``folder`` without one.
+    """The maps of all pages in the folder ``maps`` of the model's run, which all commands share.
 
-    Once all maps are there, those that earlier weights of the same checkpoint file made are removed.
+    Once all maps are there, those of earlier weights of the same checkpoint file are removed.
+
+    Args:
+        model: the model.
+        pages: the pages.
+        view: how the network sees pages; by default as in its training.
+        execution: how the network is run.
+        fallback: folder for ``maps`` if the model does not lie in a run folder.
+
+    Raises:
+        InputError: if an image cannot be read, or there is no folder for the maps.
     """
-    file = model.path.stem
-    maps = (model.folder or folder) / "maps"
-    own = maps / f"{file}-{model.weights_hash()[:12]}"
-    store = make_maps(model, view, pages, own, accelerator=accelerator, batch_size=batch_size, workers=workers)
-    for other in maps.glob(f"{file}-{'[0-9a-f]' * 12}"):
-        if other != own:
-            shutil.rmtree(other)
+    parent = model.folder or fallback or model.require_folder()
+    kind = model.path.stem
+    folder = parent / "maps" / f"{kind}-{model.weights_hash()[:12]}"
+    store = make_maps(model, pages, folder, view=view, execution=execution)
+    for earlier in folder.parent.glob(f"{kind}-{'[0-9a-f]' * 12}"):
+        if earlier != folder:
+            shutil.rmtree(earlier)
     return store

@@ -1,144 +1,223 @@
-"""Exported models: what the metadata of an ONNX or OpenVINO file says, read and written without either library.
+"""The metadata of exported models: how pages are shown to the network, where it comes from, how it was checked.
 
-One JSON text under the key ``hmean``: in ONNX an entry of ``metadata_props``, in OpenVINO one of the ``rt_info`` of the
-.xml file (its weights lie beside it, in the .bin file of the same name). ``docs/reference/export.md`` lists its fields.
+It lies inside the model's file, as one JSON text (see ``onnx_file`` and ``openvino_file``).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from xml.etree import ElementTree as ET
+from typing import Any, ClassVar, Literal
+
+from pydantic import AliasChoices, Field
 
 from hmean.errors import InputError
-from hmean.files import write_with
+from hmean.inference import onnx_file, openvino_file
+from hmean.metrics.bootstrap import Interval
+from hmean.metrics.record import ScoreRecord
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.records import Record
+from hmean.runs.carried import Carried
+from hmean.runs.comparison import Difference
+from hmean.runs.manifest import GitState
+from hmean.types import Pad, Statistic, View
 
-FORMAT = 1
+METADATA_FORMAT = 1
 SUFFIXES = (".onnx", ".xml")
-_KEY = "hmean"
-# Of onnx.proto: ModelProto.metadata_props, whose entries are (1: key, 2: value).
-_PROPS = 14
+Precision = Literal["fp32", "fp16", "int8"]
+AGAIN = "export the model again: hmean export run=FOLDER"
 
 
-def read_about(path: Path) -> dict[str, Any]:
+class Preprocess(Record):
+    """How a page becomes the network's input."""
+
+    long_side: int = Field(description="length that the page's longest side is scaled to, in pixels")
+    pad: Pad = Field(description="square: filled up to long_side x long_side; stride: to the next multiple of stride")
+    stride: int = Field(description="width and height of the input are multiples of it")
+    fill: tuple[int, int, int] = Field(description="RGB colour to the right of the page and below it")
+    input: str = Field(default="uint8 RGB (pages, height, width, 3)", description="type and shape of the input")
+
+    @property
+    def view(self) -> View:
+        """How the network sees pages."""
+        return View(self.long_side, self.pad)
+
+
+class ExportedScores(ScoreRecord):
+    """What the run's evaluation says of these weights with these values."""
+
+    file: str = Field(description="file of the run that says so")
+    split: str | None = Field(validation_alias=AliasChoices("split", "part"), description="the pages")
+    interval95: dict[Statistic, Interval] = Field(description="95 % interval of each hmean")
+
+
+class Provenance(Record):
+    """Where the network comes from."""
+
+    exported: str = Field(description="time of the export, local")
+    checkpoint_hash: str = Field(description="hash of the checkpoint's weights")
+    hmean: str = Field(description="version of hmean that exported it")
+    config_hash: str = Field(description="hash of the config of the training")
+    data_hash: dict[str, str] = Field(description="hash of the pages of each split of the training")
+    git: GitState | None = Field(description="state of the git repository; null if there was none")
+    versions: dict[str, str | None] = Field(description="versions of the packages that results depend on")
+    scores: ExportedScores | None = Field(
+        default=None,
+        description="scores of the run, if they are of these weights, this view and these post-processing values (of "
+        "tuned values the cross-fitted ones); null for int8, and once the values in the file change",
+    )
+
+
+class Check(Record):
+    """How far the exported network is from the checkpoint's, on pages that both have seen."""
+
+    pages: int = Field(description="number of pages")
+    max_difference: float = Field(description="largest difference in P of any pixel")
+    boxes: int = Field(description="text polygons that the checkpoint finds")
+    exported_boxes: int = Field(description="text polygons that the exported model finds")
+    same_boxes: float = Field(description="share of them that are the same (IoU of at least 0.9)")
+    postprocess: PostprocessParams = Field(description="the post-processing values")
+
+
+class Loss(Record):
+    """What an int8 model loses: differences to the checkpoint on labelled pages, paired."""
+
+    pages: int = Field(description="number of pages")
+    split: str = Field(validation_alias=AliasChoices("split", "part"), description="the pages: train, val or test")
+    page_keys: str = Field(description="hash of the keys of the pages")
+    postprocess: PostprocessParams = Field(description="the post-processing values")
+    macro: Difference = Field(description="of CLEval's macro hmean")
+    pooled: Difference = Field(description="of CLEval's pooled hmean")
+    iou50: Difference = Field(description="of the hmean at IoU 0.5")
+    iou70: Difference = Field(description="of the hmean at IoU 0.7")
+    macro_p: Difference | None = Field(default=None, description="of CLEval's macro precision")
+    macro_r: Difference | None = Field(default=None, description="of CLEval's macro recall")
+
+
+class ExportedMetadata(Carried):
+    """What an exported model's file says beside its network."""
+
+    remedy: ClassVar[str] = AGAIN
+
+    preprocess: Preprocess = Field(description="how a page becomes the network's input")
+    classes: tuple[str, ...] = Field(default=("text",), description="what the network finds")
+    precision: Precision = Field(
+        description="of the network: fp16 has weights in half precision and computes in single; int8 has convolutions "
+        "in 8 bits, but for the first (QDQ, weights per channel)"
+    )
+    weights_hash: str = Field(
+        description="of the checkpoint for fp32, else of the file's own network: maps are shared where it is the same"
+    )
+    network_hash: str | None = Field(
+        default=None, description="SHA-256 of the file without this text: a file with another network is refused"
+    )
+    provenance: Provenance = Field(description="where the network comes from")
+    check: Check | None = Field(default=None, description="the comparison with the checkpoint")
+    loss: Loss | None = Field(default=None, description="int8: what is lost")
+
+
+def read_metadata(path: Path) -> ExportedMetadata:
     """The metadata of an exported model.
 
     Raises:
-        InputError: if the file is missing, damaged, or not written by ``hmean export``.
+        InputError: if the file is missing, damaged, or was not written by ``hmean export``.
+    """
+    require_exported(path)
+    return parse_metadata(_read_text(path), path)
+
+
+def require_exported(path: Path) -> None:
+    """Check that a path is that of an exported model.
+
+    Raises:
+        InputError: if it has another suffix or is not a file.
     """
     if path.suffix not in SUFFIXES:
-        made_of = f"checkpoint_path={path}" if path.suffix == ".ckpt" else "run=FOLDER"
-        raise InputError(f"{path}: is no exported model (.onnx, .xml); make one with: hmean export {made_of}")
+        model = "run=FOLDER"
+        if path.suffix == ".ckpt":
+            model = f"checkpoint_path={path}"
+        raise InputError(f"{path}: is not an exported model (.onnx, .xml); create one with: hmean export {model}")
+    if not path.is_file():
+        raise InputError(f"{path}: exported model not found")
+
+
+def parse_metadata(text: str | None, path: Path) -> ExportedMetadata:
+    """Metadata from its text.
+
+    Raises:
+        InputError: if it is none of hmean's, or of another version.
+    """
+    if text is None:
+        raise InputError(f"{path}: was not written by hmean export; create it with: hmean export run=FOLDER")
     try:
-        text = _xml_value(path) if path.suffix == ".xml" else _onnx_value(path.read_bytes())
-        about = json.loads(text) if text is not None else {}
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such model") from error
-    except (OSError, ValueError, IndexError, ET.ParseError) as error:
-        raise InputError(f"{path}: damaged, or no exported model ({error})") from error
-    if about.get("format") != FORMAT:
-        said = f"has format {about['format']}, this hmean reads {FORMAT}" if "format" in about else "hmean made it not"
-        raise InputError(f"{path}: {said}; make it with: hmean export run=FOLDER")
-    return dict(about)
+        values: Any = json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{path}: its metadata is not JSON ({error}); {AGAIN}") from error
+    version = values.get("format") if isinstance(values, dict) else None
+    if version != METADATA_FORMAT:
+        raise InputError(f"{path}: has format {version}, and this version of hmean reads {METADATA_FORMAT}; {AGAIN}")
+    return ExportedMetadata.parse(values, path)
 
 
-def write_about(path: Path, about: dict[str, Any]) -> None:
-    """Put metadata into an exported model in place of what it says now: atomic, the network's bytes stay."""
-    text = json.dumps({**about, "format": FORMAT}, ensure_ascii=False, allow_nan=False)
+def write_metadata(path: Path, metadata: ExportedMetadata) -> None:
+    """Replace the metadata of an exported model, atomically; the network stays as it is.
+
+    Raises:
+        InputError: if it cannot be written, or needs the onnx package, which is not installed.
+    """
+    values = {"format": METADATA_FORMAT, **metadata.to_json()}
+    text = json.dumps(values, ensure_ascii=False, allow_nan=False)
     if path.suffix == ".xml":
-        tree = ET.parse(path)  # noqa: S314 - of the user's own model, which OpenVINO parses next
-        info = tree.getroot().find("rt_info")
-        info = ET.SubElement(tree.getroot(), "rt_info") if info is None else info
-        for old in info.findall(_KEY):
-            info.remove(old)
-        ET.SubElement(info, _KEY, value=text)
-        write_with(path, lambda file: tree.write(file, encoding="utf-8", xml_declaration=True))
-        return
-    data = path.read_bytes()
-    kept = [data[start:end] for field, start, _, end in _fields(data, 0, len(data)) if not _is_ours(data, field, start)]
-    entry = _chunk(1, _KEY.encode()) + _chunk(2, text.encode())
-    write_with(path, lambda file: file.write(b"".join([*kept, _chunk(_PROPS, entry)])))
+        openvino_file.write_text(path, text)
+    else:
+        onnx_file.write_text(path, text)
+
+
+def require_writable(path: Path) -> None:
+    """Check that metadata can be written into a file like this.
+
+    Raises:
+        InputError: if that needs the onnx package, which is not installed.
+    """
+    if path.suffix != ".xml":
+        onnx_file.require_writer(path)
+
+
+def network_bytes(path: Path) -> bytes:
+    """All that makes the maps, without metadata: it stays the same when post-processing values change."""
+    return _network_bytes(path, _read_text(path))
 
 
 def network_hash(path: Path) -> str:
     """SHA-256 of ``network_bytes``."""
-    digest = hashlib.sha256()
-    for part in network_bytes(path):
-        digest.update(part)
-    return digest.hexdigest()
+    return hashlib.sha256(network_bytes(path)).hexdigest()
 
 
-def network_bytes(path: Path) -> Iterator[bytes]:
-    """All that makes the maps, and no metadata: what stays when thresholds are tuned."""
-    data = path.read_bytes()
-    if path.suffix == ".xml":
-        yield path.with_suffix(".bin").read_bytes()
-        yield data.partition(b"<rt_info")[0]
-        return
-    for field, start, _, end in _fields(data, 0, len(data)):
-        if not _is_ours(data, field, start):
-            yield data[start:end]
+def require_same_network(path: Path, text: str | None, metadata: ExportedMetadata) -> None:
+    """Check that a file holds the network that was exported.
 
+    Args:
+        path: the file.
+        text: its metadata as it is in the file.
+        metadata: the same as a record.
 
-def _xml_value(path: Path) -> str | None:
-    found = ET.parse(path).getroot().find(f"rt_info/{_KEY}")  # noqa: S314 - as above
-    return None if found is None else found.get("value")
-
-
-def _onnx_value(data: bytes) -> str | None:
-    values = [
-        _entry(data, body, end)[2] for field, _, body, end in _fields(data, 0, len(data))
-        if field == _PROPS and _entry(data, body, end).get(1) == _KEY.encode()
-    ]  # fmt: skip
-    return values[-1].decode() if values else None
-
-
-def _is_ours(data: bytes, field: int, start: int) -> bool:
-    if field != _PROPS:
-        return False
-    (_, _, body, end), *_ = _fields(data, start, len(data))
-    return _entry(data, body, end).get(1) == _KEY.encode()
-
-
-def _entry(data: bytes, start: int, end: int) -> dict[int, bytes]:
-    return {field: data[body:stop] for field, _, body, stop in _fields(data, start, end)}
-
-
-def _fields(data: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
-    """(number, start, start of its value, end) of each field of a protobuf message.
-
-    Encoding: https://protobuf.dev/programming-guides/encoding/ ; a model has varints (0) and sized values (2) only.
+    Raises:
+        InputError: if the network has changed, or the file does not say what it was.
     """
-    while at < end:
-        start = at
-        tag, at = _varint(data, at)
-        if tag & 7 not in (0, 2):
-            raise ValueError("no ONNX model")
-        size, body = _varint(data, at)
-        at = body + size if tag & 7 == 2 else body
-        if at > end:
-            raise ValueError("cut off")
-        yield tag >> 3, start, body, at
+    if metadata.network_hash is None:
+        raise InputError(f"{path}: was exported by an earlier version of hmean; {AGAIN}")
+    if hashlib.sha256(_network_bytes(path, text)).hexdigest() != metadata.network_hash:
+        raise InputError(f"{path}: is damaged or changed: its network is not the one that was exported; {AGAIN}")
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at
+def _read_text(path: Path) -> str | None:
+    if path.suffix == ".xml":
+        return openvino_file.read_text(path)
+    return onnx_file.read_text(path)
 
 
-def _chunk(field: int, value: bytes) -> bytes:
-    head = b""
-    for number in (field << 3 | 2, len(value)):
-        while number > 127:
-            head += bytes([number & 127 | 128])
-            number >>= 7
-        head += bytes([number])
-    return head + value
+def _network_bytes(path: Path, text: str | None) -> bytes:
+    if path.suffix == ".xml":
+        return openvino_file.network_bytes(path)
+    return onnx_file.network_bytes(path, text)

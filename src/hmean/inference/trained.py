@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from hmean.data.pages import LabelledImages
+from hmean.errors import InputError
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried, Influence, PagesSeen, PostprocessChange
@@ -28,6 +30,11 @@ class PageFile(NamedTuple):
 
     name: str
     path: Path
+
+
+def page_files(pages: LabelledImages) -> list[PageFile]:
+    """The pages of a data set as files."""
+    return [PageFile(pages.name(position), pages.file(position)) for position in range(len(pages))]
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,25 @@ class Runner(Protocol):
             batch_size: pages that go through the network together.
             workers: processes (or threads) that read images ahead of the network.
         """
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a network is run; what it finds does not depend on it.
+
+    Attributes:
+        accelerator: ``auto`` is a GPU where there is one; an exported model always runs on the processor.
+        batch_size: pages that go through the network together.
+        workers: processes (or threads) that read images ahead of the network.
+    """
+
+    accelerator: Accelerator = "auto"
+    batch_size: int = 1
+    workers: int = 0
+
+    def run(self, runner: Runner, pages: Sequence[PageFile]) -> Iterator[PageMap | Unreadable]:
+        """The map of each page, in order."""
+        return runner(pages, batch_size=self.batch_size, workers=self.workers)
 
 
 class TrainedModel(ABC):
@@ -113,15 +139,36 @@ class TrainedModel(ABC):
         Raises:
             InputError: if the file cannot be written.
         """
+        self.require_writable()
         until = time.strftime("%Y-%m-%dT%H:%M:%S")
         change = PostprocessChange(postprocess=self.postprocess, until=until, why=why, pages=keys)
         self._replace_postprocess(change, params)
         self.carried = self.carried.with_postprocess(change, params)
 
+    def require_writable(self) -> None:  # noqa: B027 - most files are
+        """Check that post-processing values can be written into the file.
+
+        Raises:
+            InputError: if they cannot be.
+        """
+
     @property
     @abstractmethod
     def folder(self) -> Path | None:
         """Where its maps, scores and tuned values belong; None if there is no such place."""
+
+    def require_folder(self) -> Path:
+        """Where its maps, scores and tuned values belong.
+
+        Raises:
+            InputError: if there is no such place.
+        """
+        if self.folder is None:
+            raise InputError(
+                f"{self.path}: does not lie in a run folder; copy it to a folder of yours and give the copy, or say "
+                "where results go with output=FOLDER (hmean tune, which writes into the file, needs the copy)"
+            )
+        return self.folder
 
     @property
     @abstractmethod

@@ -10,7 +10,7 @@ from typing import Any
 from hmean import __version__
 from hmean.errors import InputError
 from hmean.files import read_json, write_text
-from hmean.inference.metadata import SUFFIXES, read_about
+from hmean.inference.metadata import SUFFIXES, read_metadata
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.reports.evaluation import Evaluation, count_drawn, read_evaluations
 from hmean.reports.figures import draw_learning_curves
@@ -94,8 +94,8 @@ def open_reported(path: Path) -> Reported:
         InputError: if it is neither, or its files cannot be read.
     """
     if path.suffix in SUFFIXES:
-        about = read_about(path)
-        return Reported(path.with_suffix(""), path, about["config"], about["provenance"])
+        metadata = read_metadata(path)
+        return Reported(path.with_suffix(""), path, metadata.config, metadata.provenance.to_json())
     manifest = {}
     if (path / "manifest.json").exists():
         manifest = read_json(path / "manifest.json")

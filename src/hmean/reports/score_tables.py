@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hmean.files import read_json
-from hmean.inference.metadata import SUFFIXES, read_about
+from hmean.inference.metadata import SUFFIXES, read_metadata
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import read_carried
 from hmean.runs.comparison import SCORED_WITH, Comparison, Result, compare
@@ -114,7 +114,7 @@ def _note(scores: Scores, scored_model: Path, *, own: Path, same_weights: bool) 
 def _postprocess_of(model: Path) -> PostprocessParams:
     """The values that a checkpoint or an exported model holds."""
     if model.suffix in SUFFIXES:
-        return PostprocessParams.from_dict(read_about(model)["postprocess"])
+        return read_metadata(model).postprocess
     return read_carried(model).postprocess
 
 

@@ -12,7 +12,7 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ class Carried(Record):
             trained=_count_common(keys, self.pages.train), epoch_chosen=chosen, tuned=_count_common(keys, tuned)
         )
 
-    def with_postprocess(self, change: PostprocessChange, params: PostprocessParams) -> Carried:
+    def with_postprocess(self, change: PostprocessChange, params: PostprocessParams) -> Self:
         """The same with other post-processing values, and ``change`` in the history."""
         return self.model_copy(update={"postprocess": params, "history": (*self.history, change)})
 

@@ -28,13 +28,13 @@ class PageKey(NamedTuple):
     time: int
 
 
-class FoundPage(PredictedPage):
+class FoundLine(PredictedPage):
     """A page that was read: a line of a journal."""
 
     page: PageKey = Field(description="name of the page; size in bytes and time (seconds) of its file")
 
 
-class SkippedPage(Record):
+class SkippedLine(Record):
     """A page that could not be read: a line of a journal."""
 
     page: PageKey = Field(description="name of the page; size in bytes and time (seconds) of its file")
@@ -154,15 +154,15 @@ class JournalReader:
     def __contains__(self, page: PageKey) -> bool:
         return page in self._lines and self._lines[page].is_found
 
-    def __getitem__(self, page: PageKey) -> FoundPage | SkippedPage:
+    def __getitem__(self, page: PageKey) -> FoundLine | SkippedLine:
         """The line of a page."""
         line = self._lines[page]
         file = self._files[line.path]
         file.seek(line.start)
         value = json.loads(file.readline())
         if line.is_found:
-            return FoundPage.parse(value, line.path)
-        return SkippedPage.parse(value, line.path)
+            return FoundLine.parse(value, line.path)
+        return SkippedLine.parse(value, line.path)
 
     def close(self) -> None:
         """Close the files."""

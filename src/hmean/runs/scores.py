@@ -12,10 +12,11 @@ from hmean.metrics.cleval import Counts
 from hmean.metrics.iou import MatchCounts
 from hmean.metrics.record import ScoreRecord
 from hmean.metrics.scorer import PageScore, Scorer
+from hmean.metrics.tables import score_table
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.carried import Influence
-from hmean.types import Statistic
+from hmean.types import Score, Statistic
 
 OUT_OF_FOLD = "out of fold"  # the split of pages that are scored by the fold that has not seen them
 
@@ -106,3 +107,15 @@ class Scores(ScoredPages, ScoreRecord):
     def hmean(self, statistic: Statistic) -> float:
         """One hmean."""
         return self.prh(statistic).h
+
+    def summary(self) -> str:
+        """The score as a table for the terminal, in percent."""
+        score = Score(
+            images=self.images,
+            macro=self.cleval.macro,
+            pooled=self.cleval.pooled,
+            characters=self.cleval.characters,
+            iou50=self.iou50,
+            iou70=self.iou70,
+        )
+        return score_table(score, self.interval95)

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hmean.errors import InputError
-from hmean.inference.detector import model_path
-from hmean.inference.metadata import SUFFIXES, read_about
+from hmean.inference.bundled import model_path
+from hmean.inference.metadata import SUFFIXES, read_metadata
+from hmean.runs.carried import Carried
 from hmean.runs.carried import read_carried as read_checkpoint
 from hmean.runs.folder import model_of
 from hmean.settings.sections import Settings
@@ -38,6 +39,17 @@ class ModelSettings(Settings):
     def is_ensemble(self) -> bool:
         """Whether the model is an ``ensemble.json``."""
         return self.model_file().suffix == ".json"
+
+
+def require_own_values(path: Path, settings: Settings) -> None:
+    """Check that nothing is set that an ensemble's file decides.
+
+    Raises:
+        InputError: if views or post-processing values are given.
+    """
+    given = [*settings.given("models"), *settings.given("transforms")]
+    if given:
+        raise InputError(f"{path}: an ensemble has its own models, sizes and thresholds; remove {', '.join(given)}")
 
 
 def model_file(run: str | None, checkpoint_path: str | None) -> Path:
@@ -71,11 +83,12 @@ def read_carried(run: str | None, checkpoint_path: str | None) -> Mapping[str, A
     path = model_file(run, checkpoint_path)
     if path.suffix == ".json":
         return {}
+    model: Carried
     if path.suffix in SUFFIXES:
-        carried = read_about(path)
+        model = read_metadata(path)
     else:
-        carried = read_checkpoint(path).model_dump(include={"config", "postprocess"})
-    config = dict(carried["config"])
-    head = {**config["models"]["head"], "postprocess": carried["postprocess"]}
+        model = read_checkpoint(path)
+    config = dict(model.config)
+    head = {**config["models"]["head"], "postprocess": model.postprocess.to_dict()}
     config["models"] = {**config["models"], "head": head}
     return config

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from hmean import plugins
 from hmean.postprocess.parameters import PARAMETERS, PostprocessParams
-from hmean.types import Statistic
+from hmean.types import Statistic, View
 
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -316,6 +316,10 @@ class EvaluationView(Section):
     """Longest side of the page in evaluation and prediction, pixels."""
     pad: Literal["square", "stride"]
     """`square`: to long_side x long_side; `stride`: to the next multiple of 32."""
+
+    def view(self) -> View:
+        """How the network sees pages."""
+        return View(self.long_side, self.pad)
 
 
 class Transforms(EvaluationView):

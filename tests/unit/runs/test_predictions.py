@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hmean.errors import InputError
-from hmean.runs.journal import Journal, JournalReader, PageKey, SkippedPage
+from hmean.runs.journal import Journal, JournalReader, PageKey, SkippedLine
 from hmean.runs.predictions import PredictedPage, csv_polygons, read_predictions, write_predictions
 from hmean.types import Detections, Polygons
 
@@ -75,7 +75,7 @@ def test_a_journal_goes_on_where_it_was_cut_off(tmp_path):
         assert PageKey("c", 0, 0) not in reader
         assert (reader[first].img_w, reader[first].img_h) == (20, 30)
         assert reader[first].detections().scores.tolist() == [0.75, 0.5]
-        assert isinstance(reader[second], SkippedPage)
+        assert isinstance(reader[second], SkippedLine)
     with pytest.raises(InputError, match="by another model or with other values"):
         Journal(folder / "2-of-2.jsonl", {"by": "another"})
     with Journal(folder / "2-of-2.jsonl", {"by": "another"}, overwrite=True) as journal:

@@ -1,8 +1,9 @@
-"""A detector without torch: everything that is an image goes in, the batch plays no part, knobs are checked."""
+"""A detector without torch: everything that is an image goes in, the batch plays no part, parameters are checked."""
 
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,10 @@ import hmean
 from hmean.cli import main
 from hmean.errors import InputError
 from hmean.images import read_image
-from hmean.inference.detector import BOX
-from hmean.inference.metadata import network_bytes, read_about, write_about
+from hmean.inference import onnx_file
+from hmean.inference.bundled import BUNDLED
+from hmean.inference.metadata import network_bytes, network_hash, read_metadata, write_metadata
+from hmean.inference.opening import open_model
 from hmean.labels.formats import open_labels
 from hmean.metrics.scorer import Scorer
 from hmean.synth.dataset import write_dataset
@@ -64,13 +67,13 @@ def test_regions_do_not_depend_on_the_batch(detector, receipts, rng):
         assert same(detector.detect([page])[0], found)
 
 
-def test_knobs_hold_for_one_call_and_are_checked(detector, photo):
+def test_parameters_hold_for_one_call_and_are_checked(detector, photo):
     before = detector(photo)
     few = detector(photo, max_candidates=2)
     assert len(few) == 2
     assert same(few, before.select(np.arange(2)))
     assert same(detector(photo), before)
-    with pytest.raises(InputError, match="tresh: no such"):
+    with pytest.raises(InputError, match="tresh: unknown"):
         detector(photo, tresh=0.2)
     with pytest.raises(InputError, match="box_thresh must lie"):
         detector(photo, box_thresh=2)
@@ -104,35 +107,72 @@ def test_metadata_is_replaced_and_the_network_is_not_touched(ink, tmp_path):
     onnx = pytest.importorskip("onnx")
     path = tmp_path / "a b.onnx"
     path.write_bytes(ink.read_bytes())
-    about, network = read_about(path), b"".join(network_bytes(path))
-    about["postprocess"]["thresh"] = 0.41
-    about["classes"] = ["글자" * 100]
+    metadata, network = read_metadata(path), network_bytes(path)
+    params = replace(metadata.postprocess, thresh=0.41)
+    changed = metadata.model_copy(update={"postprocess": params, "classes": ("글자" * 100,)})
     for _ in range(2):
-        write_about(path, about)
-    assert read_about(path) == about
+        write_metadata(path, changed)
+    assert read_metadata(path).to_json() == changed.to_json()
     assert hmean.load(path).params.thresh == 0.41
     model = onnx.load(path)  # the library reads what we wrote
     onnx.checker.check_model(model)
-    assert [json.loads(p.value) for p in model.metadata_props] == [about]
-    assert b"".join(network_bytes(path)) == network
-    assert b"".join(network_bytes(ink)) == network
+    (entry,) = model.metadata_props
+    assert json.loads(entry.value) == {"format": 1, **changed.to_json()}
+    del model.metadata_props[:]
+    assert model.SerializeToString() == network
+    assert network_bytes(path) == network == network_bytes(ink)
+
+
+def test_the_bundled_model_is_as_it_was_exported():
+    """Its metadata was written by an earlier version."""
+    path = BUNDLED["receipts-lite"]
+    metadata = read_metadata(path)
+    assert network_hash(path) == metadata.network_hash == metadata.weights_hash
+    assert metadata.postprocess.unclip == "inverse"
+    assert metadata.provenance.scores.split == "val"
+    assert metadata.check.same_boxes > 0.98
+
+
+def test_writing_needs_onnx_and_says_so(ink, tmp_path, monkeypatch):
+    path = tmp_path / "model.onnx"
+    path.write_bytes(ink.read_bytes())
+    monkeypatch.setattr(onnx_file, "find_spec", lambda _: None)
+    model = open_model(path)
+    for write in (model.require_writable, lambda: model.write_postprocess(model.postprocess, "because", [1])):
+        with pytest.raises(InputError, match=r"needs onnx; install it with: pip install 'hmean\[export\]'"):
+            write()
+    assert path.read_bytes() == ink.read_bytes()
+
+
+def test_a_file_that_another_program_wrote_is_refused(ink, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    path = tmp_path / "model.onnx"
+    model = onnx.load(ink)
+    onnx.helper.set_model_props(model, {p.key: p.value for p in model.metadata_props} | {"more": "x"})
+    onnx.save(model, path)
+    with pytest.raises(InputError, match="changed"):
+        hmean.load(path)
 
 
 def test_what_is_no_model_of_ours_is_told_in_one_message(ink, tmp_path):
-    cut, strange = tmp_path / "cut.onnx", tmp_path / "strange.onnx"
+    onnx = pytest.importorskip("onnx")
+    cut, strange, plain = (tmp_path / f"{name}.onnx" for name in ("cut", "strange", "plain"))
     cut.write_bytes(ink.read_bytes()[:-40])
     strange.write_bytes(b"\x08\x08\x12\x01x")
-    for path, message in ((cut, "damaged"), (strange, "hmean export"), (tmp_path / "none.onnx", "no such model")):
+    model = onnx.load(ink)
+    del model.metadata_props[:]
+    onnx.save(model, plain)
+    none = tmp_path / "none.onnx"
+    for path, message in ((cut, "damaged"), (strange, "damaged"), (plain, "hmean export"), (none, "not found")):
         with pytest.raises(InputError, match=message):
             hmean.load(path)
-    write_about(strange, read_about(ink))
-    with pytest.raises(InputError, match="ONNX Runtime cannot use it"):
-        hmean.load(strange)
+        with pytest.raises(InputError, match=message):
+            open_model(path)
 
 
 def test_what_is_no_export_says_what_to_do(tmp_path):
     (tmp_path / "best.ckpt").touch()
-    with pytest.raises(InputError, match=r"best.ckpt: is no exported model .* hmean export checkpoint_path="):
+    with pytest.raises(InputError, match=r"best.ckpt: is not an exported model .* hmean export checkpoint_path="):
         hmean.load(tmp_path / "best.ckpt")
     with pytest.raises(InputError, match="receipts-lite"):
         hmean.load("receipts_lite")
@@ -145,8 +185,8 @@ def test_importing_hmean_is_free():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_model_in_the_box_finds_what_was_drawn_and_is_never_written_to(receipts, tmp_path, capsys):
-    file = BOX["receipts-lite"]
+def test_the_bundled_model_finds_what_was_drawn_and_is_never_written_to(receipts, tmp_path, capsys):
+    file = BUNDLED["receipts-lite"]
     before = file.read_bytes()
     assert len(before) < 10_000_000
     write_dataset(tmp_path / "drawn", train=0, val=0, test=3, seed=11, level="line", long_side=(800, 1000))

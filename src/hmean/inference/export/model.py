@@ -1,0 +1,226 @@
+"""From a checkpoint to an exported model that was checked."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hmean.data.pages import LabelledImages
+from hmean.data.views import STRIDE, letterbox
+from hmean.errors import InputError
+from hmean.images import decode
+from hmean.inference.checkpoints import Checkpoint
+from hmean.inference.detector import TextDetector
+from hmean.inference.export.check import compare_maps, measure_loss, require_same
+from hmean.inference.export.convert import convert
+from hmean.inference.export.graph import write_onnx
+from hmean.inference.exported import ExportedRunner
+from hmean.inference.metadata import (
+    ExportedMetadata,
+    ExportedScores,
+    Precision,
+    Preprocess,
+    Provenance,
+    network_hash,
+    write_metadata,
+)
+from hmean.inference.torch_runner import TorchRunner
+from hmean.inference.trained import Execution, PageFile
+from hmean.network.detector import Detector
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.runs.carried import PagesSeen
+from hmean.runs.folder import RunFolder
+from hmean.runs.manifest import Manifest
+from hmean.runs.scores import Scores
+from hmean.types import View
+
+Format = Literal["onnx", "openvino"]
+SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
+CHECK_PAGES = 24  # that the check runs on, at most
+CALIBRATION_PAGES = 32  # that int8 takes its ranges from, at most
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is exported.
+
+    Attributes:
+        precision: of the network.
+        view: how it sees pages.
+        params: post-processing values.
+        execution: how networks are run for the check.
+    """
+
+    precision: Precision
+    view: View
+    params: PostprocessParams
+    execution: Execution = field(default_factory=Execution)
+
+
+@dataclass(frozen=True)
+class ExportPages:
+    """The pages of an export.
+
+    Attributes:
+        check: pages on which the exported network must find what the checkpoint finds.
+        calibration: pages that int8 takes its ranges from.
+        labelled: pages that the loss of int8 is measured on; None if there are none.
+        split: of the labelled pages.
+    """
+
+    check: Sequence[PageFile]
+    calibration: Sequence[PageFile]
+    labelled: LabelledImages | None
+    split: str
+
+
+def export_model(checkpoint: Checkpoint, target: Path, options: ExportOptions, pages: ExportPages) -> ExportedMetadata:
+    """Export a checkpoint.
+
+    Args:
+        checkpoint: the model.
+        target: file to write: .onnx, or .xml for OpenVINO, whose .bin file is written next to it.
+        options: what is exported.
+        pages: that it is checked with.
+
+    Returns:
+        The metadata of the file.
+
+    Raises:
+        InputError: if the exported network does not find what the checkpoint finds; nothing is then written.
+    """
+    if options.precision == "int8" and pages.labelled is None:
+        raise InputError("precision=int8: needs labelled pages, to measure what it loses; set dataset_base_path=FOLDER")
+    detector = checkpoint.build("cpu")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
+        made = Path(scratch) / f"made{target.suffix}"
+        single = Path(scratch) / "fp32.onnx"
+        write_onnx(detector, single)
+        views = _views(pages.calibration, options.view, detector.encoder.fill)
+        convert(single, made, options.precision, views)
+        metadata = _describe(checkpoint, detector, options)
+        write_metadata(made, metadata)
+        metadata = _with_hashes(metadata, made)
+        write_metadata(made, metadata)  # so that it can be opened
+        metadata = _check(made, target, metadata, checkpoint, detector, options, pages)
+        write_metadata(made, metadata)
+        for part in sorted(Path(scratch).glob("made.*")):  # the weights before the .xml file that needs them
+            part.replace(target.with_suffix(part.suffix))
+    return metadata
+
+
+def _views(pages: Sequence[PageFile], view: View, fill: tuple[int, int, int]) -> Iterator[NDArray[np.uint8]]:
+    """What the network sees of pages."""
+    for page in pages[:CALIBRATION_PAGES]:
+        pixels = decode(page.path)
+        yield letterbox(pixels.width, pixels.height, view.long_side, view.pad).image(pixels, fill)
+
+
+def _check(
+    made: Path,
+    target: Path,
+    metadata: ExportedMetadata,
+    checkpoint: Checkpoint,
+    detector: Detector,
+    options: ExportOptions,
+    pages: ExportPages,
+) -> ExportedMetadata:
+    """The metadata with what the comparison with the checkpoint has found."""
+    theirs = TorchRunner(detector, options.view, checkpoint.layout)
+    ours = ExportedRunner(TextDetector(made), options.view)
+    check = compare_maps(theirs, ours, pages.check[:CHECK_PAGES], options.params, options.execution)
+    require_same(target, check, options.precision)
+    loss = None
+    if options.precision == "int8" and pages.labelled is not None:
+        loss = measure_loss(theirs, ours, pages.labelled, pages.split, options.params, options.execution)
+    return metadata.model_copy(update={"check": check, "loss": loss})
+
+
+def _with_hashes(metadata: ExportedMetadata, made: Path) -> ExportedMetadata:
+    """The metadata with the hash of the network, as it is once metadata was written: that writes an .xml file anew."""
+    own_hash = network_hash(made)
+    hashes = {"network_hash": own_hash}
+    if metadata.precision != "fp32":  # another network than the checkpoint's
+        hashes["weights_hash"] = own_hash
+    return metadata.model_copy(update=hashes)
+
+
+def _describe(checkpoint: Checkpoint, detector: Detector, options: ExportOptions) -> ExportedMetadata:
+    """The metadata, without hashes of the network and without what the check finds."""
+    seen = checkpoint.pages
+    if checkpoint.path.name == "last.ckpt":  # whose epoch no page has chosen
+        seen = PagesSeen(train=seen.train, val=np.zeros(0, dtype=np.int64))
+    transforms = {
+        **checkpoint.training["transforms"],
+        "long_side": options.view.long_side,
+        "pad": options.view.pad,
+    }
+    return ExportedMetadata(
+        preprocess=Preprocess(
+            long_side=options.view.long_side,
+            pad=options.view.pad,
+            stride=STRIDE,
+            fill=detector.encoder.fill,
+        ),
+        postprocess=options.params,
+        precision=options.precision,
+        epoch=checkpoint.epoch,
+        weights_hash=checkpoint.weights_hash(),
+        history=tuple(checkpoint.history),
+        pages=seen,
+        provenance=_provenance(checkpoint, options),
+        config={**checkpoint.training, "transforms": transforms},
+        members=checkpoint.carried.members,
+    )
+
+
+def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> Provenance:
+    data_hash: dict[str, str] = {}
+    if checkpoint.folder is not None and RunFolder(checkpoint.folder).manifest.exists():
+        data_hash = Manifest.read(RunFolder(checkpoint.folder).manifest).data_hash
+    now = Manifest.collect(checkpoint.training, data_hash, seed=0)
+    scores = None
+    if options.precision != "int8":
+        scores = _scores(checkpoint, options)
+    return Provenance(
+        exported=time.strftime("%Y-%m-%dT%H:%M:%S"),
+        checkpoint_hash=checkpoint.weights_hash(),
+        hmean=now.hmean,
+        config_hash=now.config_hash,
+        data_hash=now.data_hash,
+        git=now.git,
+        versions=now.versions,
+        scores=scores,
+    )
+
+
+def _scores(checkpoint: Checkpoint, options: ExportOptions) -> ExportedScores | None:
+    """What the run's evaluation says of these weights, view and values; of tuned values, the cross-fitted scores."""
+    if checkpoint.folder is None:
+        return None
+    run = RunFolder(checkpoint.folder)
+    for path in (run.cross_fitted_scores, run.scores):
+        if not path.exists():
+            continue
+        scores = Scores.read(path)
+        made_by = (scores.weights_hash, scores.long_side, scores.postprocess)
+        if made_by == (checkpoint.weights_hash(), options.view.long_side, options.params):
+            file = str(path.relative_to(run.path))
+            return ExportedScores(
+                file=file,
+                split=scores.split,
+                images=scores.images,
+                cleval=scores.cleval,
+                iou50=scores.iou50,
+                iou70=scores.iou70,
+                interval95=scores.interval95,
+            )
+    return None
