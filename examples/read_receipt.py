@@ -13,7 +13,7 @@ from rapidocr import RapidOCR
 
 import hmean
 from hmean.images import read_image
-from hmean.inference.conversions import crops, reading_order
+from hmean.inference.reading import crops, reading_order
 
 
 def main() -> None:

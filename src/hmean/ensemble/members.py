@@ -16,8 +16,7 @@ from hmean.ensemble.detect import detect_joined
 from hmean.ensemble.records import MemberRecord, ViewRecord, read_ensemble
 from hmean.errors import InputError
 from hmean.inference.opening import open_model
-from hmean.inference.prediction import FoundPage
-from hmean.inference.trained import Accelerator, PageFile, Runner, TrainedModel, Unreadable
+from hmean.inference.trained import Accelerator, FoundPage, PageFile, Runner, TrainedModel, Unreadable
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.types import View

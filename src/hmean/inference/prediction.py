@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from pydantic import Field, JsonValue
 
@@ -20,7 +20,7 @@ from hmean import __version__
 from hmean.errors import InputError
 from hmean.images import read_image, split_page
 from hmean.inference.inputs import expand_pages
-from hmean.inference.trained import Accelerator, Execution, PageFile, TrainedModel, Unreadable
+from hmean.inference.trained import Accelerator, Execution, FoundPage, PageFile, TrainedModel, Unreadable
 from hmean.locks import locked
 from hmean.postprocess.decoding import PageMap, detect
 from hmean.postprocess.parameters import PostprocessParams
@@ -32,14 +32,6 @@ from hmean.runs.maps import MapStore, map_settings
 from hmean.runs.pictures import draw_page, save_picture
 from hmean.runs.predictions import write_predictions
 from hmean.types import Detections, View
-
-
-class FoundPage(NamedTuple):
-    """What was found on a page, and the page's size in pixels."""
-
-    detections: Detections
-    width: int
-    height: int
 
 
 class Predictor(Protocol):

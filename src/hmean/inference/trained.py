@@ -17,7 +17,7 @@ from hmean.errors import InputError
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried, Influence, PagesSeen, PostprocessChange
-from hmean.types import View
+from hmean.types import Detections, View
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -43,6 +43,14 @@ class Unreadable:
 
     name: str
     reason: str
+
+
+class FoundPage(NamedTuple):
+    """What was found on a page, and the page's size in pixels."""
+
+    detections: Detections
+    width: int
+    height: int
 
 
 class Runner(Protocol):
