@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from hmean import __version__
 from hmean.errors import InputError
@@ -265,24 +264,7 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     unread = [o for o in overrides if o.partition("=")[0] in _UNREAD[command]]
     if unread:
         raise InputError(f"hmean {command} does not read {', '.join(unread)}; hmean {command} --help says what it does")
-    if command in ("train", "lr_find", "crossval"):
-        return _train(command, overrides)
-    return _use(overrides)
-
-
-def _use(overrides: list[str]) -> int:
-    """Hmean tune."""
-    from hmean.commands import tune  # noqa: PLC0415
-    from hmean.runs.folder import model_of  # noqa: PLC0415
-    from hmean.settings.opening import open_configured  # noqa: PLC0415
-
-    run = next((o.removeprefix("run=") for o in overrides if o.startswith("run=")), None)
-    if run is not None:
-        overrides = [o for o in overrides if not o.startswith("run=")]
-        overrides.append(f"checkpoint_path={model_of(Path(run))}")
-    config, checkpoint = open_configured(overrides)
-    print(tune.run(config, checkpoint).summary())
-    return 0
+    return _train(command, overrides)
 
 
 def _train(command: str, overrides: list[str]) -> int:
@@ -318,18 +300,3 @@ def _need(command: str, *packages: str, extra: str = "train") -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise InputError(f"hmean {command} needs {', '.join(missing)}; install with: pip install 'hmean[{extra}]'")
-
-
-def _score_table(record: dict[str, Any]) -> str:
-    """Tab-separated: rule, P, R, H, interval of H."""
-    rows: list[tuple[str, ...]] = [("", "P", "R", "H", "95 %")]
-    named = (
-        ("macro", record["cleval"]["macro"]),
-        ("pooled", record["cleval"]["pooled"]),
-        ("iou50", record["iou50"]),
-        ("iou70", record["iou70"]),
-    )
-    for name, prh in named:
-        low, high = record["interval95"][name]
-        rows.append((name, *(f"{100 * prh[k]:.2f}" for k in ("p", "r", "h")), f"{100 * low:.2f}-{100 * high:.2f}"))
-    return "\n".join("\t".join(row) for row in rows)

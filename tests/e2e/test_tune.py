@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from hmean.cli import main
@@ -58,31 +57,6 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, c
     assert html.count("Where the errors are") == 2  # of the training's evaluation, and of the later one
     assert html.count('class="sortable') == 2
     assert not any(f'{asset}="http' in html for asset in ("src", "href"))  # it opens offline
-
-
-def test_a_killed_tune_leaves_no_scores_of_values_that_the_checkpoint_lacks(tmp_path, monkeypatch):
-    from unittest.mock import MagicMock
-
-    from hmean.commands import tune
-    from hmean.postprocess.parameters import PostprocessParams
-
-    chosen, pages, order = PostprocessParams(thresh=0.123), MagicMock(), []
-    pages.page_keys.return_value = np.arange(2)
-    config, checkpoint = MagicMock(evaluate_on="val"), MagicMock(history=[])
-    config.models.head.postprocess.params.return_value = PostprocessParams()
-    result = MagicMock(decision="adopted", objective={"macro": 1.0})
-    result.after.postprocess = chosen
-    result.write = lambda path: order.append(path.name)
-    for name in ("check_same_model", "require_sound", "require_distinct", "run_maps", "options_of", "Scores"):
-        monkeypatch.setattr(tune, name, MagicMock())
-    monkeypatch.setattr(tune, "run_of", lambda _: tmp_path)
-    monkeypatch.setattr(tune, "open_pages", lambda _: pages)
-    monkeypatch.setattr(tune, "about", lambda *_: {})
-    monkeypatch.setattr(tune, "fit", lambda *_, **__: MagicMock(result=result))
-    tune.Scores.collect.return_value.write = lambda path: order.append(path.name)
-    checkpoint.write_postprocess = lambda params, *_: order.append(params)
-    tune.run(config, checkpoint)
-    assert order == [chosen, "tuned.json", "scores.json"]
 
 
 def test_tune_refuses_what_would_spoil_the_checkpoint(copy_of_run, receipts, tmp_path, capsys):

@@ -11,11 +11,12 @@ from hmean.cli import main
 from hmean.files import write_json
 from hmean.inference.checkpoints import load_checkpoint
 from hmean.inference.metadata import read_metadata
-from hmean.postprocess.parameters import READ_WITH
+from hmean.postprocess.parameters import READ_WITH, PostprocessParams
 from hmean.reports.run import open_reported
 from hmean.reports.score_tables import ScoreRow, rank, read_rows
 from hmean.reports.tuning_figures import effects, grid_along
 from hmean.runs.pictures import save_picture
+from hmean.runs.scores import Scores
 from hmean.tuning.result import TuneResult
 from hmean.types import Page, Polygons
 from support.pages import drawn_page
@@ -166,3 +167,26 @@ def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, tmp_path, caps
     assert tuned["decision"] == "adopted"
     assert tuned["cross_fitted"]["gain"] < 0
     assert f"the floors are {100 * floor:g} and 0" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("killed_at", [TuneResult, Scores])
+def test_a_killed_tune_leaves_no_scores_of_values_that_the_model_does_not_have(
+    tuned_run, tmp_path, monkeypatch, killed_at
+):
+    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+    file, data = run / "checkpoints/best.ckpt", tuned_run.parent / "data"
+    shutil.rmtree(run / "cross_fitted")
+    load_checkpoint(file).write_postprocess(PostprocessParams(thresh=0.123), "for a test", np.array([1]))
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    tune = ["tune", f"checkpoint_path={file}", f"dataset_base_path={data}", "tune.thresh=[0.3,0.4]", "tune.box_thresh=[0.5]",
+            "tune.inverse_r=[]", "tune.unclip_ratio=[]"]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(killed_at, "write", killed)
+        assert main(tune) == 130
+    assert load_checkpoint(file).postprocess.thresh in (0.3, 0.4)
+    assert not (run / "cross_fitted").exists()
+    assert main(tune) == 0
+    assert (run / "cross_fitted/scores.json").exists()

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from hmean.commands.tune import options_of
 from hmean.data.check import require_sound
 from hmean.data.folds import HOLDOUT, read_splits, write_splits
 from hmean.data.pages import LabelledImages
@@ -34,7 +33,9 @@ from hmean.settings.build import open_pages
 from hmean.settings.config import Config, check_components
 from hmean.settings.opening import open_configured
 from hmean.tuning.adoption import reason
-from hmean.tuning.fit import fit
+from hmean.tuning.choose import Floors
+from hmean.tuning.fit import TuneOptions, fit
+from hmean.tuning.grid import AXES
 
 # Of a fold's config: what a resumed run may change too, but for what decides which epoch is kept; and where its pages
 # lie, which are compared themselves.
@@ -200,7 +201,12 @@ def _join(folder: Path, config: Config, folds: Sequence[Fold], pages: LabelledIm
     found_values = fit(
         truth,
         lambda page: maps[page.name].read(page.name),
-        options_of(config.tune),
+        TuneOptions(
+            lists={name: getattr(config.tune, name) for name in AXES},
+            objective=config.tune.weights(),
+            floors=Floors(config.tune.precision, config.tune.recall),
+            folds=config.tune.folds,
+        ),
         before=before,
         in_model=before,
         split=str(about["split"]),

@@ -24,7 +24,7 @@ from hmean.inference.trained import Execution, TrainedModel
 from hmean.runs.folder import RunFolder
 from hmean.runs.maps import MapStore
 from hmean.runs.predictions import write_predictions
-from hmean.settings.build import open_dataset
+from hmean.settings.build import open_dataset, tune_options
 from hmean.settings.sections import (
     Accelerator,
     EvaluationLoaders,
@@ -34,8 +34,6 @@ from hmean.settings.sections import (
     SplitName,
     Tune,
 )
-from hmean.tuning.choose import Floors
-from hmean.tuning.fit import TuneOptions
 
 
 class EnsembleLoaders(EvaluationLoaders, PredictLoaders):
@@ -79,12 +77,7 @@ def run(settings: EnsembleSettings) -> EnsembleRecord:
         execution = Execution(settings.trainer.accelerator, loader.batch_size, loader.num_workers)
         return make_maps(member.model, pages, folder / "maps", view=member.view, execution=execution)
 
-    options = TuneOptions(
-        lists=settings.tune.axes(),
-        objective=settings.tune.weights(),
-        floors=Floors(settings.tune.precision, settings.tune.recall),
-        folds=settings.tune.folds,
-    )
+    options = tune_options(settings.tune)
     held_out = HeldOutPages(pages, members[0].postprocess, options, maps_of)
     views = [MemberView.of(model) for model in members]
     average_path = RunFolder(folder).best

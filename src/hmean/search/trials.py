@@ -14,7 +14,9 @@ from typing import Any
 from hmean.errors import InputError
 from hmean.execute.agent import Agent, Attempt, NothingToDoError
 from hmean.execute.database import Database, patiently
+from hmean.execute.processes import HMEAN
 from hmean.execute.queue import Queue, TaskState
+from hmean.runs.folder import RunFolder
 from hmean.runs.metrics import EpochRow
 from hmean.runs.scores import ScoredPages, Scores
 from hmean.search.distributions import Params
@@ -42,7 +44,6 @@ OBJECTIVES: dict[str, Statistic | None] = {
     "val/recall": None,
     "train/loss": None,
 }
-_TUNE = "import sys; from hmean.commands.tune import run_folder; run_folder(*sys.argv[1:])"
 
 
 def trial_command(file: SweepFile, values: Params, overrides: Sequence[str], folder: Path) -> list[str]:
@@ -76,9 +77,24 @@ def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     return training, tuning
 
 
-def tune_command(folder: Path, objective: Statistic) -> list[str]:
-    """The command that tunes a trained trial on its validation pages."""
-    return [sys.executable, "-c", _TUNE, str(folder), objective]
+def tune_command(folder: Path, objective: Statistic, overrides: Sequence[str]) -> list[str]:
+    """The command that tunes a trained trial on its validation pages.
+
+    Args:
+        folder: of the trial.
+        objective: of the sweep; it goes before one among the overrides.
+        overrides: key=value that the tuning reads.
+    """
+    run = RunFolder(folder)
+    return [
+        *HMEAN,
+        "tune",
+        f"config={run.path / 'config.yaml'}",
+        f"checkpoint_path={run.best}",
+        "split=val",
+        *overrides,
+        f"tune.objective={objective}",
+    ]
 
 
 def open_queue(database: Database, name: str) -> TrialQueue:
@@ -229,10 +245,11 @@ class TrialAttempt(Attempt[TrialResult]):
             values = sweep.values_of_rank(rank)
             overrides.append(f"seed={sweep.plan.seed + 1}")
         self._begun = TrialResult(params=values, agent=sweep.queue.owner)
-        yield trial_command(sweep.file, values, overrides, self.folder)
+        training, tuning = split_overrides(overrides)
+        yield trial_command(sweep.file, values, training, self.folder)
         objective = OBJECTIVES[sweep.file.metric]
         if sweep.plan.tune_each and objective is not None:
-            yield tune_command(self.folder, objective)
+            yield tune_command(self.folder, objective, tuning)
 
     def known(self) -> TrialResult:
         """The values, and the epochs so far."""

@@ -16,7 +16,9 @@ from hmean.errors import InputError
 from hmean.labels.formats import open_labels
 from hmean.labels.label_set import LabelSet
 from hmean.settings.config import Config, DatasetConfig, build
-from hmean.settings.sections import Dataset, Folds
+from hmean.settings.sections import Dataset, Folds, Tune
+from hmean.tuning.choose import Floors
+from hmean.tuning.fit import TuneOptions
 
 if TYPE_CHECKING:
     from hmean.network.detector import Detector
@@ -59,6 +61,16 @@ def _in_split(fold_of_page: NDArray[np.int64], folds: Folds) -> NDArray[np.bool_
     if folds.split == "val":
         return in_fold
     return np.logical_not(in_fold | held_out)
+
+
+def tune_options(section: Tune) -> TuneOptions:
+    """What a tuning tries, maximises and respects."""
+    return TuneOptions(
+        lists=section.axes(),
+        objective=section.weights(),
+        floors=Floors(section.precision, section.recall),
+        folds=section.folds,
+    )
 
 
 def open_pages(config: DatasetConfig) -> LabelledImages:

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hmean.inference.trained import TrainedModel
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import PostprocessChange
 from hmean.tuning.choose import Floors
 from hmean.tuning.crossfit import CrossFitted
-from hmean.tuning.result import Decision, FloorsReport
+from hmean.tuning.result import Decision, FloorsReport, TuneResult
 from hmean.tuning.scores import Gain, Objective, SettingScores
 
 
@@ -61,6 +62,22 @@ def decide(gain: Gain | None, floors: FloorsReport | None) -> Decision:
     if gain.gain > 0:
         return "adopted"
     return "kept"
+
+
+def adopt(model: TrainedModel, result: TuneResult, keys: NDArray[np.int64]) -> None:
+    """Write the values chosen into a model's file, if they are adopted.
+
+    Args:
+        model: the model.
+        result: of the tuning.
+        keys: of the pages that the values were chosen on (N,).
+
+    Raises:
+        InputError: if the file cannot be written.
+    """
+    chosen = result.after.postprocess
+    if result.decision == "adopted" and chosen != model.postprocess:
+        model.write_postprocess(chosen, reason(result.objective, result.pages, result.split), keys)
 
 
 def reason(objective: Objective, pages: int, split: str) -> str:

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.data.folds import fold_of, group_keys
+from hmean.data.pages import LabelledImages
+from hmean.errors import InputError
 from hmean.metrics.kernels import Flags
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.choose import Choice
@@ -82,11 +84,24 @@ def crossfit_settings(
     return crossfit(choose_on, names, groups, folds)
 
 
-def find_copies(names: Sequence[str], keys: NDArray[np.int64]) -> tuple[str, str] | None:
-    """The names of two pages that are copies of each other, by their keys (N,); None if there are none.
+def require_distinct(pages: LabelledImages, keys: NDArray[np.int64]) -> None:
+    """Refuse a set in which a page is there twice: a choice must not be checked on a copy of a page it was made on.
 
-    A page must not take part in a choice that is scored on its own copy.
+    Args:
+        pages: the pages.
+        keys: of these (N,).
+
+    Raises:
+        InputError: naming the two.
     """
+    copies = find_copies([pages.name(position) for position in range(len(pages))], keys)
+    if copies is not None:
+        first, second = copies
+        raise InputError(f"{pages.labels.source}: {first} and {second} are the same page; remove one of them")
+
+
+def find_copies(names: Sequence[str], keys: NDArray[np.int64]) -> tuple[str, str] | None:
+    """The names of two pages that are copies of each other, by their keys (N,); None if there are none."""
     first: dict[int, str] = {}
     for name, key in zip(names, keys.tolist(), strict=True):
         if key in first:

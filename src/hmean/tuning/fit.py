@@ -87,11 +87,13 @@ class Fit:
     Attributes:
         result: the content of ``tuned.json``.
         held_out: the pages' scores with what was decided without them: cross-fitted, or with the values before where
-            these are kept.
+            the values chosen are not adopted.
+        decided: the values chosen, or those before where these are not adopted.
     """
 
     result: TuneResult
     held_out: Scorer
+    decided: PostprocessParams
 
 
 def fit(
@@ -154,10 +156,12 @@ def fit(
         decision=decision,
         in_model=in_model,
     )
-    decided_without = scores_before
+    held_out = scores_before
+    decided = before
     if crossed is not None and decision == "adopted":
-        decided_without = crossed.scores
-    return Fit(result, decided_without.scorer(pages.names, pages.characters))
+        held_out = crossed.scores
+        decided = found.setting
+    return Fit(result, held_out.scorer(pages.names, pages.characters), decided)
 
 
 def make_result(
