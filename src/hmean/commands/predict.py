@@ -78,6 +78,22 @@ def run(settings: PredictSettings) -> PredictSummary:
     Raises:
         InputError: if there is nothing to do, or, at the end and with the rest written, if images could not be read.
     """
+    result = find_text(settings)
+    told = PredictSummary(result, describe_left_out(settings.inputs))
+    if result.skipped:
+        print(told.summary())
+        raise InputError.listing(
+            f"{len(result.skipped)} images were skipped, the others are written:", list(result.skipped)
+        )
+    return told
+
+
+def find_text(settings: PredictSettings) -> PredictResult:
+    """The same; images that could not be read are in the result.
+
+    Raises:
+        InputError: if there is nothing to do.
+    """
     index, count = settings.predict.shard_index()
     options = PredictOptions(
         shard=Shard(index, count),
@@ -87,14 +103,7 @@ def run(settings: PredictSettings) -> PredictSummary:
         accelerator=settings.trainer.accelerator,
         workers=settings.dataloaders.predict_dataloader.num_workers,
     )
-    result = predict(open_predictor(settings), input_files(settings), settings.folder(), options)
-    told = PredictSummary(result, describe_left_out(settings.inputs))
-    if result.skipped:
-        print(told.summary())
-        raise InputError.listing(
-            f"{len(result.skipped)} images were skipped, the others are written:", list(result.skipped)
-        )
-    return told
+    return predict(open_predictor(settings), input_files(settings), settings.folder(), options)
 
 
 def open_predictor(settings: PredictSettings) -> Predictor:

@@ -7,6 +7,7 @@ The result is checked against the schema. Every fault is found here, before any 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,7 +36,7 @@ _POSTPROCESS = "models.head.postprocess"
 
 def read_settings(
     kind: type[SettingsT],
-    overrides: Sequence[str],
+    overrides: Sequence[str | Override],
     *,
     inputs: Sequence[str] = (),
     read_carried: ReadCarried | None = None,
@@ -45,7 +46,7 @@ def read_settings(
     Args:
         kind: the command's settings record.
         overrides: ``key=value`` texts. ``preset=NAME`` chooses a preset, and ``config=FILE`` takes the values of a YAML
-            file, such as the ``config.yaml`` of a run.
+            file, such as the ``config.yaml`` of a run. Programs give values (``overrides_of``).
         inputs: paths and other words without ``=``; the record's field ``inputs`` takes them.
         read_carried: reads what the trained model at ``checkpoint_path`` brings.
 
@@ -54,9 +55,10 @@ def read_settings(
     """
     if inputs and "inputs" not in kind.model_fields:
         raise InputError(f"This command takes key=value only, not {inputs[0]!r}")
-    texts = [_long_form(text, kind) for text in overrides]
+    long_forms = [_long_form(override, kind) for override in overrides]
     if kind.reads_presets:
-        return _from_presets(kind, texts, inputs, read_carried)
+        return _from_presets(kind, long_forms, inputs, read_carried)
+    texts = [override if isinstance(override, str) else override.text for override in long_forms]
     return _from_options(kind, texts, inputs)
 
 
@@ -89,7 +91,9 @@ def select(everything: AllSettings, kind: type[SettingsT], **values: Any) -> Set
 # --- commands without presets -----------------------------------------------------------------------------------------
 
 
-def _long_form(text: str, kind: type[Settings]) -> str:
+def _long_form(text: str | Override, kind: type[Settings]) -> str | Override:
+    if isinstance(text, Override):
+        return replace(text, key=kind.shorthands.get(text.key, text.key))
     key, equals, value = text.partition("=")
     return f"{kind.shorthands.get(key, key)}{equals}{value}"
 
@@ -116,7 +120,10 @@ def _from_options(kind: type[SettingsT], texts: Sequence[str], inputs: Sequence[
 
 
 def _from_presets(
-    kind: type[SettingsT], texts: Sequence[str], inputs: Sequence[str], read_carried: ReadCarried | None
+    kind: type[SettingsT],
+    texts: Sequence[str | Override],
+    inputs: Sequence[str],
+    read_carried: ReadCarried | None,
 ) -> SettingsT:
     parsed = parse_overrides(texts, group_folders())
     file_values = _config_file(parsed)

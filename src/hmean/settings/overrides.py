@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -102,11 +102,34 @@ def _is_override(argument: str) -> bool:
     return not os.path.isfile(argument) and not os.path.isfile(without_page)  # noqa: PTH113
 
 
-def parse_overrides(texts: Sequence[str], group_folders: Sequence[Path]) -> ParsedOverrides:
+def overrides_of(values: Mapping[str, Any]) -> list[Override]:
+    """The overrides that a program gives as values: keys, or nested sections of keys."""
+    found = []
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            section = {f"{key}.{name}": inner for name, inner in value.items()}
+            found += overrides_of(section)
+        else:
+            found.append(Override(present_key(key), f"{key}={value}", _plain(value)))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value as YAML has it."""
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, str):
+        return value.replace("${", "\\${")  # literal
+    return value
+
+
+def parse_overrides(texts: Sequence[str | Override], group_folders: Sequence[Path]) -> ParsedOverrides:
     """Parse ``key=value`` texts.
 
     Args:
-        texts: what was typed.
+        texts: what was typed; or overrides that have values already.
         group_folders: folders with config groups; a key that is a folder in one of them chooses a file from it.
 
     Raises:
@@ -116,6 +139,12 @@ def parse_overrides(texts: Sequence[str], group_folders: Sequence[Path]) -> Pars
     found = ParsedOverrides()
     faults = []
     for text in texts:
+        if isinstance(text, Override):
+            if _is_group(text.key, group_folders):
+                found.groups[text.key] = str(text.value)
+            else:
+                found.values.append(text)
+            continue
         key, _, typed = text.partition("=")
         if key.rpartition(".")[2] in PATH_KEYS:
             found.values.append(Override(present_key(key), text, _path_value(typed)))
