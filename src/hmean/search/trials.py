@@ -16,7 +16,7 @@ from hmean.execute.agent import Agent, Attempt, NothingToDoError
 from hmean.execute.database import Database, patiently
 from hmean.execute.processes import HMEAN
 from hmean.execute.queue import Queue, TaskState
-from hmean.runs.folder import RunFolder
+from hmean.runs.folder import RunFolder, load_yaml
 from hmean.runs.metrics import EpochRow
 from hmean.runs.scores import ScoredPages, Scores
 from hmean.search.distributions import Params
@@ -77,24 +77,43 @@ def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     return training, tuning
 
 
-def tune_command(folder: Path, objective: Statistic, overrides: Sequence[str]) -> list[str]:
+def tune_command(
+    folder: Path, objective: Statistic, training_command: Sequence[str], overrides: Sequence[str]
+) -> list[str]:
     """The command that tunes a trained trial on its validation pages.
 
     Args:
-        folder: of the trial.
-        objective: of the sweep; it goes before one among the overrides.
+        folder: of the trial; its config says which pages, and on what hardware.
+        objective: of the sweep; it comes before one among the overrides.
+        training_command: whose preset may hold lists of the tuning.
         overrides: key=value that the tuning reads.
     """
     run = RunFolder(folder)
+    presets = [word for word in overrides_in(training_command) if word.startswith("preset=")]
     return [
         *HMEAN,
         "tune",
-        f"config={run.path / 'config.yaml'}",
+        *presets,
+        f"config={run.config}",
         f"checkpoint_path={run.best}",
+        f"trusted_targets=[{','.join(named_packages(run.config))}]",
         "split=val",
         *overrides,
         f"tune.objective={objective}",
     ]
+
+
+def named_packages(config: Path) -> list[str]:
+    """The packages of the components that a config names, beside hmean's own.
+
+    A training of this sweep has run their code: its checkpoint may name them too.
+    """
+    packages = set()
+    for component in load_yaml(config)["models"].values():
+        package = str(component.get("_target_", "hmean")).partition(".")[0]
+        if package not in ("hmean", "torch"):
+            packages.add(package)
+    return sorted(packages)
 
 
 def open_queue(database: Database, name: str) -> TrialQueue:
@@ -246,10 +265,11 @@ class TrialAttempt(Attempt[TrialResult]):
             overrides.append(f"seed={sweep.plan.seed + 1}")
         self._begun = TrialResult(params=values, agent=sweep.queue.owner)
         training, tuning = split_overrides(overrides)
-        yield trial_command(sweep.file, values, training, self.folder)
+        training_command = trial_command(sweep.file, values, training, self.folder)
+        yield training_command
         objective = OBJECTIVES[sweep.file.metric]
         if sweep.plan.tune_each and objective is not None:
-            yield tune_command(self.folder, objective, tuning)
+            yield tune_command(self.folder, objective, training_command, tuning)
 
     def known(self) -> TrialResult:
         """The values, and the epochs so far."""
