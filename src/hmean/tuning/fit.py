@@ -56,7 +56,7 @@ class TuneOptions:
 
 
 @dataclass(frozen=True, eq=False)
-class ScoredPages:
+class TunedPages:
     """The pages that settings are scored on.
 
     Attributes:
@@ -117,7 +117,7 @@ def fit(
         split: of the data set, for the record.
         influenced_by: how many of the pages had a part in the making of the model, for the record.
     """
-    pages = ScoredPages(
+    pages = TunedPages(
         names=[page.name for page in truth],
         characters=choose_characters(truth),
         objective=options.objective,
@@ -165,7 +165,7 @@ def fit(
 
 
 def make_result(
-    pages: ScoredPages,
+    pages: TunedPages,
     scores: SettingScores,
     plateau: Flags,
     before: SettingScores,
@@ -220,7 +220,7 @@ def make_result(
 
 
 def _cross_fitted_choice(
-    pages: ScoredPages, crossed: CrossFitted, before: SettingScores, chosen: SettingScores
+    pages: TunedPages, crossed: CrossFitted, before: SettingScores, chosen: SettingScores
 ) -> CrossFittedChoice:
     gain = paired_gain(crossed.scores, before, pages.objective)
     return CrossFittedChoice(

@@ -9,7 +9,7 @@ import numpy as np
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.inference.opening import open_model
-from hmean.tuning.fit import ScoredPages, make_result
+from hmean.tuning.fit import TunedPages, make_result
 from hmean.tuning.result import Searched
 from hmean.tuning.scores import SettingScores
 from hmean.types import Characters
@@ -46,7 +46,7 @@ def adopt_manually(
         raise InputError(f"{path}: is not in a run folder, so there is no place for tuned.json")
     chosen = after.settings[0]
     keys = pages.page_keys()
-    scored = ScoredPages(
+    scored = TunedPages(
         names=[pages.name(position) for position in range(len(pages))],
         characters=characters,
         objective={"macro": 1.0},
