@@ -18,8 +18,8 @@ import yaml
 from hmean.cli import main
 from hmean.commands import sweep
 from hmean.search import proposals
+from hmean.search.records import OBJECTIVES
 from hmean.search.sweepfile import read_sweep
-from hmean.search.trials import OBJECTIVES
 from hmean.settings.compose import read_settings
 from hmean.settings.training import TrainSettings
 from hmean.settings.trials import check_trials, preset_point

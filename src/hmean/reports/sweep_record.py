@@ -13,8 +13,8 @@ from hmean.metrics.bootstrap import Interval, bootstrap_interval, verdict
 from hmean.metrics.scorer import PageScore
 from hmean.records import Record
 from hmean.search.earlier_trials import imported_trials
-from hmean.search.records import Trial
-from hmean.search.trials import OBJECTIVES, Sweep
+from hmean.search.records import OBJECTIVES, Trial
+from hmean.search.trials import Sweep
 from hmean.types import Statistic
 
 # The 97.5 % quantile of Student's t for 1, 2, ... repeats: so few tell little about how much seeds matter.

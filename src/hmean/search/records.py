@@ -12,6 +12,18 @@ from hmean.records import Record
 from hmean.runs.metrics import EpochRow
 from hmean.runs.scores import ScoredPages
 from hmean.search.stopping import StopReason
+from hmean.types import Statistic
+
+# What a sweep can optimize, as named in metrics.jsonl, and the statistic of the pages behind it (None: not of pages).
+OBJECTIVES: dict[str, Statistic | None] = {
+    "val/hmean": "macro",
+    "val/pooled_hmean": "pooled",
+    "val/iou50_hmean": "iou50",
+    "val/iou70_hmean": "iou70",
+    "val/precision": None,
+    "val/recall": None,
+    "train/loss": None,
+}
 
 
 class SweepPlan(Record):

@@ -8,9 +8,11 @@ from typing import Any
 
 from hmean.errors import InputError
 from hmean.plugins import check_components
+from hmean.search.commands import overrides_in, split_overrides, trial_command
 from hmean.search.distributions import Params, contains, extremes
+from hmean.search.macros import unknown_macros
+from hmean.search.records import OBJECTIVES
 from hmean.search.sweepfile import SweepFile
-from hmean.search.trials import OBJECTIVES, overrides_in, split_overrides, trial_command
 from hmean.settings.all import AllSettings
 from hmean.settings.compose import read_settings
 from hmean.settings.keys import present_key
@@ -41,8 +43,8 @@ def check_trials(
     training, tuning = split_overrides(overrides)
     found = [*faults, *_file_faults(file, tune_each=tune_each), *_override_faults(file, training)]
     found += _tuning_faults(tuning, tune_each=tune_each)
-    if not isinstance(file.config.get("command", []), list) or any("command: " in fault for fault in found):
-        raise InputError.listing(_HEADING, found)  # there is no command to compose settings from
+    if not _has_command(file):
+        raise InputError.listing(_HEADING, found)
     preset = None
     told: set[str] = set()
     for point in [{}, *_extreme_points(file)]:
@@ -80,9 +82,20 @@ def _file_faults(file: SweepFile, *, tune_each: bool) -> list[str]:
         faults.append(f"metric.name: {file.metric} is not measured; choose one of {', '.join(OBJECTIVES)}")
     elif file.metric and tune_each and OBJECTIVES[file.metric] is None:
         faults.append(f"metric.name: thresholds cannot be tuned for {file.metric}; add tune_each=false")
-    if "${args}" in file.command or "${args_no_boolean_flags}" in file.command:
+    if _has_hyphens(file):
         faults.append("command: hmean takes key=value, so use ${args_no_hyphens}")
     return faults
+
+
+def _has_command(file: SweepFile) -> bool:
+    """Whether there is a command that settings can be composed from."""
+    command = file.config.get("command", [])
+    return isinstance(command, list) and not unknown_macros(command) and not _has_hyphens(file)
+
+
+def _has_hyphens(file: SweepFile) -> bool:
+    """Whether the command gives the parameters as options, which hmean does not take."""
+    return "${args}" in file.command or "${args_no_boolean_flags}" in file.command
 
 
 def _override_faults(file: SweepFile, overrides: Sequence[str]) -> list[str]:

@@ -11,8 +11,8 @@ from hmean.commands.sweep import open_sweep
 from hmean.errors import InputError
 from hmean.execute.queue import TaskState
 from hmean.search.records import SweepPlan, trial_folder, trial_folders
-from hmean.search.trials import Sweep, TrialAttempt, read_rows, split_overrides, tune_command
-from support.sweeps import BRISK, FILE, HMEAN, make_folder
+from hmean.search.trials import Sweep, TrialAttempt, read_rows
+from support.sweeps import BRISK, FILE, make_folder
 
 
 @pytest.fixture(autouse=True)
@@ -101,32 +101,3 @@ def test_a_plan_of_an_earlier_version():
 def test_states_know_whether_they_are_final():
     ended = [state for state in TaskState if state.has_ended()]
     assert ended == ["done", "stopped", "failed"]
-
-
-def test_the_tuning_reads_the_config_of_the_training_and_trusts_what_it_ran(tmp_path):
-    folder = tmp_path / "trial_00"
-    folder.mkdir()
-    models = {
-        "encoder": {"_target_": "hmean.network.encoder.TimmEncoder"},
-        "decoder": {"_target_": "mine.parts.Decoder"},
-        "optimizer": {"_target_": "torch.optim.AdamW"},
-        "targets": {"shrink_ratio": 0.4},
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump({"models": models}))
-    training_command = ["python", "train.py", "preset=mine", "models.optimizer.lr=0.1"]
-    command = tune_command(folder, "iou70", training_command, ["tune.folds=2"])
-    assert command[len(HMEAN) :] == [
-        "tune",
-        "preset=mine",
-        f"config={folder}/config.yaml",
-        f"checkpoint_path={folder}/checkpoints/best.ckpt",
-        "trusted_targets=[mine]",
-        "split=val",
-        "tune.folds=2",
-        "tune.objective=iou70",
-    ]
-
-
-def test_overrides_of_the_training_and_of_the_tuning_are_told_apart():
-    overrides = ["tune.folds=2", "tuner=1", "trainer.max_epochs=3", "+tune.thresh=[0.3]"]
-    assert split_overrides(overrides) == (["tuner=1", "trainer.max_epochs=3"], ["tune.folds=2", "+tune.thresh=[0.3]"])
