@@ -115,7 +115,7 @@ def count_array(
 
     Overlaps are found once for all scores. The GIL is released but for pages that are not all quads.
 
-    Ignored words are don't-care regions, less the area of the words that count: a detection that lies in them by 0.3 of
+    Ignored words are ignore regions, less the area of the words that count: a detection that lies in them by 0.3 of
     its area counts nowhere.
 
     Args:
