@@ -115,7 +115,7 @@ def test_the_record_predicts_what_was_judged(judged, folds, held_out, tmp_path, 
     record = judge(folds, *held_out, f"output={output}")
     assert record.strategy == kind.name
     file = output / "ensemble.json"
-    assert main(["evaluate", f"checkpoint_path={file}", *held_out, CPU, SERIAL[1]]) == 0
+    assert main(["evaluate", f"checkpoint_path={file}", *held_out, CPU, SERIAL[0]]) == 0
     scores = read_json(output / "evaluate" / "scores.json")
     assert scores["influenced_by"]["tuned"] == 3
     cached = read_predictions(output / "predictions.json")
@@ -148,7 +148,7 @@ def test_a_student_of_all_members_is_judged_beside_them(
     taught = tmp_path / "taught"
     kept = judged[0] / "ensemble.json"
     command = ["evaluate", f"checkpoint_path={kept}", "evaluate_on=train", "maps=true", f"output={taught}"]
-    assert main([*command, *data, CPU, SERIAL[1]]) == 0
+    assert main([*command, *data, CPU]) == 0
     files = sorted((taught / "maps").glob("*.map"))
     assert len(files) == 6
     assert not (taught / "scores.json").exists()  # of pages that members were trained on, it would say nothing
@@ -278,7 +278,7 @@ def test_no_page_is_scored_with_a_choice_it_took_part_in(folds, held_out, judged
         pages,
         members[0].model.postprocess,
         options,
-        lambda member: make_maps(member.model, member.view, pages, judged[0] / "maps", accelerator="cpu"),
+        lambda member: make_maps(member.model, pages, judged[0] / "maps", view=member.view),
     )
     option = pages_scored.mean(members[0])
     looked_at = []

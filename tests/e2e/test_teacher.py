@@ -9,7 +9,7 @@ def test_a_student_learns_from_an_evaluation_of_its_teacher(tiny, tmp_path, caps
     once = [*tiny[:-1], "trainer.max_epochs=1"]
     assert main(["train", *once, "exp_name=teacher"]) == 0
     run = tmp_path / "outputs/teacher"
-    data = [o for o in tiny if o.startswith(("dataset_base_path", "dataloaders"))]
+    data = [o for o in tiny if o.startswith(("dataset_base_path", "dataloaders.val", "dataloaders.train"))]
     assert main(["evaluate", *data, f"run={run}", "evaluate_on=train"]) == 0
     assert main(["train", *once, "exp_name=student", f"datasets.train_dataset.teacher={run}"]) == 0
     seen = [load_checkpoint(tmp_path / "outputs" / n / "checkpoints/best.ckpt").pages for n in ("teacher", "student")]
