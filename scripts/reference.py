@@ -6,19 +6,35 @@ usage: python scripts/reference.py
 from __future__ import annotations
 
 import importlib
+import inspect
+import types
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydantic
 
 from hmean.cli import COMMANDS, Command
+from hmean.data.folds import Splits
+from hmean.ensemble.records import EnsembleRecord
+from hmean.inference.metadata import ExportedMetadata
+from hmean.inference.prediction import PredictionManifest
+from hmean.metrics.breakdown import Breakdown
 from hmean.postprocess.parameters import PARAMETERS, Parameter
+from hmean.records import Record
+from hmean.reports.sweep_record import SweepReport
+from hmean.runs.carried import Carried
+from hmean.runs.manifest import Manifest
+from hmean.runs.metrics import EpochRow
+from hmean.runs.predictions import PredictedPage
+from hmean.runs.scores import Scores
 from hmean.settings.all import AllSettings
 from hmean.settings.compose import compose_all
 from hmean.settings.keys import is_read, sections_of
+from hmean.tuning.result import TuneResult
 
 REFERENCE = Path(__file__).parents[1] / "docs" / "reference"
 
@@ -35,6 +51,7 @@ def pages() -> dict[str, str]:
         "postprocess.md": postprocess_page(),
         "commands.md": commands_page(),
         "config.md": config_page(),
+        "files.md": files_page(),
     }
 
 
@@ -172,7 +189,7 @@ def _code(value: Any) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(text.split()).replace("``", "`").replace("|", "\\|")
 
 
 # --- post-processing --------------------------------------------------------------------------------------------------
@@ -237,6 +254,105 @@ def _range(low: float | None, high: float | None, *, above_minimum: bool = False
     if above_minimum:
         return f"above {low:g}, at most {high:g}"
     return f"{low:g} to {high:g}"
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+_FILES_HEAD = """\
+# Files that hmean writes
+
+This page is written by `scripts/reference.py` from the records in the code: each JSON file is one class, which checks
+what it reads. Files of earlier versions are read, too. `[]` stands for each item of a list, and `{}` for each value of
+an object, whose names are explained with it. [The run folder](run-folder.md) says which command writes a file.
+"""
+
+# The files, each with the record that it holds.
+FILES: dict[str, type[Record]] = {
+    "manifest.json": Manifest,
+    "metrics.jsonl, each line": EpochRow,
+    "scores.json": Scores,
+    "errors.json": Breakdown,
+    "predictions.json, each value of images": PredictedPage,
+    "tuned.json": TuneResult,
+    "manifest.json of a prediction": PredictionManifest,
+    "splits.json": Splits,
+    "ensemble.json": EnsembleRecord,
+    "checkpoint, key hmean": Carried,
+    "exported model, metadata": ExportedMetadata,
+    "report.json of a sweep": SweepReport,
+}
+
+
+def files_page() -> str:
+    """The page of the files."""
+    lines = [_FILES_HEAD]
+    for file, kind in FILES.items():
+        lines += [f"## {file}", "", _first_line(kind), "", "| Name | Type | Meaning |", "|---|---|---|"]
+        for name, type_name, description in _record_rows(kind, ""):
+            lines.append(f"| `{name}` | {type_name} | {_cell(description)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _first_line(kind: type[pydantic.BaseModel]) -> str:
+    return _cell(inspect.cleandoc(kind.__doc__ or "").partition("\n")[0])
+
+
+def _record_rows(kind: type[pydantic.BaseModel], prefix: str) -> Iterator[tuple[str, str, str]]:
+    """Name, type and meaning of each field, and of the fields of the records in it."""
+    fields: dict[str, tuple[Any, str]] = {}
+    for name, field in kind.model_fields.items():
+        fields[name] = (field.annotation, field.description or "")
+    for name, computed in kind.model_computed_fields.items():
+        fields[name] = (computed.return_type, computed.description or "")
+    for name, (annotation, description) in fields.items():
+        yield f"{prefix}{name}", _type_of(annotation), description
+        suffix, inner = _inner_record(annotation)
+        if inner is not None:
+            yield from _record_rows(inner, f"{prefix}{name}{suffix}.")
+
+
+def _inner_record(annotation: Any) -> tuple[str, type[Record] | None]:
+    """The record in a field's type, and what stands for its place: ``[]`` in a list, ``{}`` in an object."""
+    if isinstance(annotation, type) and issubclass(annotation, Record):
+        return "", annotation
+    suffix = ""
+    origin = typing.get_origin(annotation)
+    if origin in (list, tuple):
+        suffix = "[]"
+    elif origin is dict:
+        suffix = "{}"
+    for part in typing.get_args(annotation):
+        inner_suffix, inner = _inner_record(part)
+        if inner is not None:
+            return suffix + inner_suffix, inner
+    return "", None
+
+
+_TYPE_NAMES: dict[Any, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    type(None): "null",
+    Any: "any value",
+}
+
+
+def _type_of(annotation: Any) -> str:
+    """A field's type in words."""
+    origin = typing.get_origin(annotation)
+    arguments = typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type_of(arguments[0])
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in arguments)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(dict.fromkeys(_type_of(argument) for argument in arguments))
+    is_named_tuple = isinstance(annotation, type) and issubclass(annotation, tuple)
+    if origin in (list, tuple, np.ndarray) or is_named_tuple:
+        return "list"
+    return _TYPE_NAMES.get(annotation, "object")
 
 
 if __name__ == "__main__":

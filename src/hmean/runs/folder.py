@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,14 +22,19 @@ MAY_CHANGE = (
     "resume",
     "overwrite",
     "wandb",
+    "logger",
     "output_dir",
     "output",
+    "split",
     "evaluate_on",
+    "maps",
     "trusted_targets",
     "predict",
     "tune",
     "crossval",
-    "datasets.train_dataset.split.file",  # the pages themselves are compared
+    "datasets.train_dataset.folds.file",  # the pages themselves are compared
+    "datasets.val_dataset.folds.file",
+    "datasets.train_dataset.split.file",
     "datasets.val_dataset.split.file",
     "datasets.test_dataset",
     "datasets.predict_dataset",
@@ -115,7 +120,14 @@ def model_of(folder: Path) -> Path:
     return folder / winner
 
 
-def open_run(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> RunFolder:
+def open_run(
+    path: Path,
+    config: Mapping[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
+    upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+) -> RunFolder:
     """Make the folder of a new run, or open that of an earlier one to continue it.
 
     Args:
@@ -123,6 +135,7 @@ def open_run(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: 
         config: resolved config, plain values.
         resume: continue the run that is there.
         overwrite: delete the run that is there.
+        upgrade: gives the keys of a config that an earlier version of hmean has saved their present names.
 
     Raises:
         InputError: if there is a run and neither ``resume`` nor ``overwrite`` is set, if ``overwrite`` would delete
@@ -138,7 +151,7 @@ def open_run(path: Path, config: Mapping[str, Any], *, resume: bool, overwrite: 
                 "start again, or choose another exp_name"
             )
         else:
-            _check_same_config(run, config)
+            _check_same_config(run, config, upgrade)
     run.last.parent.mkdir(parents=True, exist_ok=True)
     write_text(run.config, OmegaConf.to_yaml(OmegaConf.create(dict(config))))
     return run
@@ -150,10 +163,12 @@ def _delete(run: RunFolder) -> None:
     shutil.rmtree(run.path)
 
 
-def _check_same_config(run: RunFolder, config: Mapping[str, Any]) -> None:
+def _check_same_config(
+    run: RunFolder, config: Mapping[str, Any], upgrade: Callable[[Mapping[str, Any]], Mapping[str, Any]]
+) -> None:
     if not run.config.exists() or not run.last.exists():  # nothing was trained yet
         return
-    changed = differences(load_yaml(run.config), config, MAY_CHANGE)
+    changed = differences(upgrade(load_yaml(run.config)), config, MAY_CHANGE)
     if changed:
         raise InputError.listing(
             f"{run.path}: cannot be resumed with another config; choose another exp_name:", changed
