@@ -13,7 +13,6 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from hmean import progress
 from hmean.cli import main
 from hmean.cli_legacy import split_arguments
 from hmean.commands import predict
@@ -317,18 +316,6 @@ def test_images_that_are_not_read_are_counted(ink, scans, tmp_path, capsys):
     (tmp_path / "phone" / "a.heic").write_bytes(b"")
     assert main([*told, "overwrite=true", str(tmp_path / "phone")]) == 2
     assert "holds no images (1 files left out: .heic 1)" in capsys.readouterr().err
-
-
-def test_a_log_has_a_line_of_progress_now_and_then(monkeypatch, capsys):
-    now = [0.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.track("detecting", 100) as advance:
-        for _ in range(100):
-            now[0] += 2.0
-            advance()
-    assert capsys.readouterr().err.splitlines() == [
-        f"detecting: {done}/100, 0.5/s, {left} min left" for done, left in ((30, 2), (60, 1), (90, 0))
-    ]
 
 
 def test_overlays_are_numbered_by_all_that_was_asked_for(ink, scans, tmp_path):

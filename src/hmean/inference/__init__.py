@@ -1,1 +1,1 @@
-"""Trained models, from checkpoints or exported files, and what they find."""
+"""Trained models, from checkpoints or exported models, and what they find on pages."""

@@ -24,7 +24,9 @@ class TorchRunner:
     """
 
     def __init__(self, detector: Detector, view: View, layout: torch.memory_format) -> None:
-        self.detector, self.view, self.layout = detector, view, layout
+        self.detector = detector
+        self.view = view
+        self.layout = layout
 
     def at(self, view: View) -> TorchRunner:
         """See ``Runner``."""

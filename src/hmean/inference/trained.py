@@ -99,7 +99,8 @@ class TrainedModel(ABC):
     """
 
     def __init__(self, path: Path, carried: Carried) -> None:
-        self.path, self.carried = path, carried
+        self.path = path
+        self.carried = carried
 
     @property
     def training(self) -> Mapping[str, Any]:

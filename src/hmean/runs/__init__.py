@@ -1,1 +1,1 @@
-"""What lies in a run folder: every file is one record."""
+"""The files of a run folder: each is one record, in a module of its own."""
