@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import torch
 from harness import Result, compare
 
-from hmean.settings.build import build_detector
-from hmean.settings.config import compose
+from hmean.network.build import build_detector, without_pretrained
+from hmean.settings.compose import compose_all
 
 PEERS = ("torchvision", "timm")
 ABOUT = (
@@ -25,7 +25,8 @@ SAME = "compared here, to 1e-3 of a logit"
 def run() -> Iterator[Result]:
     for inner, outer in WIDTHS:
         widths = [f"models.decoder.inner_channels={inner}", f"models.decoder.output_channels={outer}"]
-        eager = build_detector(compose(["preset=receipts_lite", *widths]), pretrained=False).eval()
+        parts = compose_all(["preset=receipts_lite", *widths]).models.components()
+        eager = build_detector(without_pretrained(parts.encoder), parts.decoder, parts.head).eval()
         layout = copy.deepcopy(eager).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         for height, width in SIZES:
             torch._dynamo.reset()  # noqa: SLF001 - sizes of their own, not one graph for all

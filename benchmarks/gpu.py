@@ -14,8 +14,8 @@ from targets import letterboxed, real_or_drawn
 from torch import Tensor
 
 from hmean.data import targets
-from hmean.settings.build import build_detector
-from hmean.settings.config import build, compose
+from hmean.network.build import build_detector, without_pretrained
+from hmean.settings.compose import compose_all
 
 PEERS = ("timm",)
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"  # the processor only rehearses
@@ -35,16 +35,17 @@ def run() -> Iterator[Result]:
 
 
 def _steps(preset: str, side: int, size: int) -> Iterator[Result]:
-    config = compose([f"preset={preset}", "models.encoder.pretrained=false"])
-    net = build_detector(config, pretrained=False).to(DEVICE, memory_format=torch.channels_last).train()
-    loss = build(config.models.loss, "models.loss")
+    parts = compose_all([f"preset={preset}"]).models.components()
+    net = build_detector(without_pretrained(parts.encoder), parts.decoder, parts.head)
+    net = net.to(DEVICE, memory_format=torch.channels_last).train()
+    loss = parts.loss.build()
     batch = _batch(side, size)
 
     def step_of(precision: str, *, compiled: bool = False, layout: torch.memory_format = torch.channels_last) -> Any:
         own = copy.deepcopy(net).to(memory_format=layout)  # type: ignore[call-overload]  # torch's stubs lack it
         if compiled:
             own.compile()
-        optimizer = build(config.models.optimizer, "models.optimizer", params=[{"params": list(own.parameters())}])
+        optimizer = parts.optimizer.build(params=[{"params": list(own.parameters())}])
         scaler = torch.amp.GradScaler(DEVICE, enabled=precision == "16-mixed" and DEVICE == "cuda")
         kind = {"16-mixed": torch.float16, "bf16-mixed": torch.bfloat16}.get(precision)
         images = batch["image"].contiguous(memory_format=layout)

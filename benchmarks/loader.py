@@ -20,8 +20,9 @@ from peers import loader as peer
 from hmean.data.cache import PageCache
 from hmean.data.dataset import TrainDataset
 from hmean.labels.ufo import write_ufo
-from hmean.settings.build import build_train_view, open_pages
-from hmean.settings.config import compose
+from hmean.settings.build import open_dataset
+from hmean.settings.build_training import build_train_view
+from hmean.settings.compose import compose_all
 from hmean.synth.dataset import write_dataset
 
 _EXACT = "tests/data: pixels and words agree with the matrix"
@@ -82,12 +83,16 @@ def sroie_or_synthetic(folder: Path) -> tuple[Path, Path]:
 
 def samples(images: Path, labels: Path, overrides: Sequence[str]) -> TrainDataset:
     where = [f"datasets.train_dataset.image_path={images}", f"datasets.train_dataset.annotation_path={labels}"]
-    config = compose([*overrides, *where])
-    targets = config.models.targets
+    settings = compose_all([*overrides, *where])
+    targets = settings.models.targets
     return TrainDataset(
-        open_pages(config.datasets.train_dataset), build_train_view(config), seed=0,
-        shrink_ratio=targets.shrink_ratio, min_side=targets.min_side, fill=(124, 116, 104),
-    )  # fmt: skip
+        open_dataset(settings.datasets.train_dataset),
+        build_train_view(settings.transforms),
+        seed=0,
+        shrink_ratio=targets.shrink_ratio,
+        min_side=targets.min_side,
+        fill=(124, 116, 104),
+    )
 
 
 def _cached(data: TrainDataset, folder: Path, positions: Sequence[int]) -> TrainDataset:

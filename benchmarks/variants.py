@@ -45,19 +45,21 @@ STATISTICS = ("macro", "iou50", "iou70")
 
 
 def train(folder: RunFolder, changes: list[str], data: Path, epochs: int) -> RunFolder:
-    split = "split={{k:5,fold:0,part:{},seed:42}}"
-    parts = [
-        f"datasets.{part}_dataset.{value}"
-        for part in ("train", "val")
-        for value in ("annotation_path=${dataset_base_path}/labels.json", split.format(part))
-    ]
     command = [
-        sys.executable, ROOT / "runners" / "train.py", "preset=receipts_lite", f"exp_name={folder.path.name}", "resume=auto",
-        f"output_dir={folder.path.parent}", f"dataset_base_path={data}", f"trainer.max_epochs={epochs}",
-        f"trainer.check_val_every_n_epoch={epochs}", *parts, *changes,
-    ]  # fmt: skip
-    if len(read_epochs(folder.metrics)) < epochs or not (folder.path / "scores.json").exists():
-        subprocess.run(command, check=True)
+        str(ROOT / "runners" / "train.py"),
+        "preset=receipts_lite",
+        f"exp_name={folder.path.name}",
+        "resume=auto",
+        f"output_dir={folder.path.parent}",
+        f"dataset_base_path={data}",
+        f"trainer.max_epochs={epochs}",
+        f"trainer.check_val_every_n_epoch={epochs}",
+    ]
+    for split in ("train", "val"):
+        command.append(f"datasets.{split}_dataset.annotation_path=${{dataset_base_path}}/labels.json")
+        command.append(f"datasets.{split}_dataset.folds={{k: 5, fold: 0, split: {split}, seed: 42}}")
+    if len(read_epochs(folder.metrics)) < epochs or not folder.scores.exists():
+        subprocess.run([sys.executable, *command, *changes], check=True)
     return folder
 
 

@@ -255,7 +255,7 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     """Compose the config of a job and run it."""
     if paths and command not in ("predict", "report", "ensemble", "campaign", "export", "studio"):
         raise InputError(f"hmean {command} takes key=value only, not {paths[0]!r}")
-    if command in ("train", "lr_find", "crossval", "campaign", "export"):
+    if command in ("crossval", "campaign", "export"):
         _need(command, "torch", "lightning", "timm", *(["optuna"] if command == "campaign" else []))
     if command == "export":
         _need(command, "onnx", extra="export")
@@ -264,20 +264,15 @@ def run_job(command: str, paths: Sequence[str], overrides: list[str]) -> int:
     unread = [o for o in overrides if o.partition("=")[0] in _UNREAD[command]]
     if unread:
         raise InputError(f"hmean {command} does not read {', '.join(unread)}; hmean {command} --help says what it does")
-    return _train(command, overrides)
+    return _crossval(overrides)
 
 
-def _train(command: str, overrides: list[str]) -> int:
-    from hmean.commands import crossval, lr_find, train  # noqa: PLC0415
+def _crossval(overrides: list[str]) -> int:
+    from hmean.commands import crossval  # noqa: PLC0415
     from hmean.settings.config import compose  # noqa: PLC0415 - so that --help does not wait for what a job imports
 
-    if command == "train":
-        train.run(compose(overrides))
-    elif command == "lr_find":
-        print(lr_find.run(compose(overrides)))
-    else:
-        overrides = [f"crossval.{o}" if o.startswith(("k=", "holdout=", "agents=")) else o for o in overrides]
-        print(crossval.summary(crossval.run(compose(overrides), overrides)))
+    overrides = [f"crossval.{o}" if o.startswith(("k=", "holdout=", "agents=")) else o for o in overrides]
+    print(crossval.summary(crossval.run(compose(overrides), overrides)))
     return 0
 
 

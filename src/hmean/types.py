@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 Points = NDArray[np.float64]  # (n, 2)
 Characters = Literal["transcription", "aspect"]
 Statistic = Literal["macro", "pooled", "iou50", "iou70"]  # the scores that an hmean is computed for
+TrackerName = Literal["csv", "tensorboard", "wandb", "mlflow"]  # of a training's metrics
 Pad = Literal["square", "stride"]
 
 

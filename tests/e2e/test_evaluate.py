@@ -42,12 +42,11 @@ def test_maps_are_shared_by_the_commands_of_a_run_and_those_of_earlier_weights_g
     assert [page["characters"] for page in errors["pages"]] == [page["counts"]["gt"] for page in scores["pages"]]
 
 
-def evil_checkpoint(path: Path) -> None:
-    class Evil:
-        def __reduce__(self):
-            return (print, ("code ran",))
+class Evil:
+    """Runs code when it is unpickled."""
 
-    torch.save({"hmean": {}, "state_dict": Evil()}, path)
+    def __reduce__(self):
+        return (print, ("code ran",))
 
 
 def test_checkpoints_that_cannot_be_used(copy_of_run, receipts, tmp_path, capsys):
@@ -58,11 +57,11 @@ def test_checkpoints_that_cannot_be_used(copy_of_run, receipts, tmp_path, capsys
     assert "checkpoint not found" in message(tmp_path / "none.ckpt")
     (tmp_path / "damaged.ckpt").write_bytes((copy_of_run / "checkpoints/best.ckpt").read_bytes()[:5000])
     assert "damaged" in message(tmp_path / "damaged.ckpt")
-    evil_checkpoint(tmp_path / "evil.ckpt")
+    raw = torch.load(copy_of_run / "checkpoints/best.ckpt", weights_only=True)
+    torch.save({**raw, "state_dict": Evil()}, tmp_path / "evil.ckpt")
     assert "holds code, which is never run" in message(tmp_path / "evil.ckpt")
     torch.save({"weights": torch.zeros(1)}, tmp_path / "other.ckpt")
     assert "is not a checkpoint of hmean" in message(tmp_path / "other.ckpt")
-    raw = torch.load(copy_of_run / "checkpoints/best.ckpt", weights_only=True)
     raw["hmean"]["config"]["models"]["decoder"]["_target_"] = "os.system"
     torch.save(raw, tmp_path / "sly.ckpt")
     assert "trusted_targets" in message(tmp_path / "sly.ckpt")
@@ -73,7 +72,6 @@ def test_checkpoints_that_cannot_be_used(copy_of_run, receipts, tmp_path, capsys
 @pytest.mark.parametrize("job", ["evaluate", "tune"])
 @pytest.mark.parametrize("fault", ["missing", "unlabelled"])
 def test_wrong_pages_are_told_before_the_network_runs(copy_of_run, receipts, tmp_path, capsys, job, fault):
-
     data = Path(shutil.copytree(receipts, tmp_path / "data"))
     labels = json.loads((data / "jsons/val.json").read_text())
     name = next(iter(labels["images"]))

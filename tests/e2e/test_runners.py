@@ -11,8 +11,7 @@ RUNNERS = Path(__file__).parents[2] / "runners"
 def test_runners_run_as_the_documentation_says(receipts, tmp_path):
     """The B4 preset as written, at reduced size for one epoch; W&B without a key logs offline."""
     small = ["models.encoder.pretrained=false", "transforms.long_side=64", "transforms.train.long_side=[64,64]", "trainer.limit_train_batches=1",
-             "dataloaders.train_dataloader={batch_size: 2, num_workers: 0}", "dataloaders.val_dataloader={batch_size: 1, num_workers: 0}",
-             "dataloaders.predict_dataloader={batch_size: 1, num_workers: 0}"]  # fmt: skip
+             "dataloaders.train_dataloader={batch_size: 2, num_workers: 0}", "dataloaders.val_dataloader={batch_size: 1, num_workers: 0}"]  # fmt: skip
     environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")} | {
         "HOME": str(tmp_path),
         "WANDB_SILENT": "true",

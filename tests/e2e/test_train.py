@@ -1,5 +1,6 @@
 """``hmean train`` on a tiny network and a few pages."""
 
+import csv
 import json
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from hmean.cli import main
 from hmean.inference.checkpoints import load_checkpoint
@@ -131,3 +133,29 @@ def test_two_processes_train_as_one_run(receipts, tmp_path):
     assert [row["epoch"] for row in rows(tmp_path / "two")] == [0, 1]
     assert rows(tmp_path / "two")[0]["step"] == 1  # 6 pages, 2 processes, whole batches of 2
     assert json.loads((tmp_path / "two/scores.json").read_text())["images"] == 3
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_a_run_of_an_earlier_version_is_resumed(copy_of_run, receipts):
+    """Its config.yaml has keys by other names, and keys that are gone."""
+    path = copy_of_run / "config.yaml"
+    config = yaml.safe_load(path.read_text())
+    for dataset in config["datasets"].values():
+        dataset["split"] = dataset.pop("folds")
+    config["models"]["targets"]["device"] = "auto"
+    postprocess = config["models"]["head"]["postprocess"]
+    postprocess["growth"] = postprocess.pop("unclip")
+    config["evaluate_on"] = "val"
+    config["predict"] = {"overlays": 16, "csv": True}
+    path.write_text(yaml.safe_dump(config))
+    command = ["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={copy_of_run.parent}", "exp_name=tiny"]
+    assert main([*command, "resume=auto", "trainer.max_epochs=3"]) == 0
+    assert [row["epoch"] for row in rows(copy_of_run)] == [0, 1, 2]
+
+
+def test_a_tracker_gets_the_metrics(tiny, tmp_path):
+    assert main(["train", *tiny, "logger=csv"]) == 0
+    run = tmp_path / "outputs" / "tiny"
+    with (run / "csv/version_0/metrics.csv").open() as file:
+        logged = [row["val/hmean"] for row in csv.DictReader(file) if row["val/hmean"]]
+    assert [float(value) for value in logged] == [row["val/hmean"] for row in rows(run)]

@@ -46,16 +46,28 @@ def test_a_diverging_loss_is_an_error_in_words(tiny, capsys):
 
 
 @pytest.mark.parametrize(
-    ("job", "override"),
-    [("train", "output=x"), ("evaluate", "exp_name=x"), ("tune", "output=x")],
+    ("command", "override"),
+    [
+        ("train", "output=x"),
+        ("train", "tune.thresh=[0.3]"),
+        ("lr_find", "resume=auto"),
+        ("evaluate", "exp_name=x"),
+        ("tune", "output=x"),
+    ],
 )
-def test_a_key_that_a_command_does_not_read_is_refused(job, override, capsys):
-    assert main([job, override]) == 2
-    assert f"hmean {job} does not read {override}" in capsys.readouterr().err
+def test_a_key_that_a_command_does_not_read_is_refused(command, override, capsys):
+    assert main([command, override]) == 2
+    message = capsys.readouterr().err
+    assert override.partition("=")[0] in message
+    assert "does not read" in message
+
+
+def test_two_trackers_are_refused(capsys):
+    assert main(["train", "wandb=true", "logger=csv"]) == 2
+    assert "wandb=true and logger=csv name two trackers" in capsys.readouterr().err
 
 
 def test_a_run_is_not_resumed_with_other_pages(copy_of_run, receipts, tmp_path, capsys):
-
     data = Path(shutil.copytree(receipts, tmp_path / "data"))
     labels = json.loads((data / "jsons/train.json").read_text())
     next(iter(labels["images"].values()))["words"].popitem()

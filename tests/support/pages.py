@@ -19,7 +19,6 @@ TINY = [
     "transforms.train.long_side=[128,192]",
     "dataloaders.train_dataloader={batch_size: 2, num_workers: 0}",
     "dataloaders.val_dataloader={batch_size: 2, num_workers: 0}",
-    "dataloaders.predict_dataloader={batch_size: 2, num_workers: 0}",
     "trainer.max_epochs=2",
     "trainer.check_val_every_n_epoch=1",
     "trainer.accelerator=cpu",

@@ -24,14 +24,17 @@ from hmean.metrics.scorer import Scorer, choose_characters, score_pages
 from hmean.metrics.statistics import STATISTICS
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Influence
-from hmean.runs.folder import MAY_CHANGE, RunFolder, differences, load_yaml
+from hmean.runs.folder import MAY_CHANGE, RunFolder, differences
 from hmean.runs.maps import MapStore
 from hmean.runs.metrics import read_epochs
 from hmean.runs.predictions import read_predictions, write_predictions
 from hmean.runs.scores import Scores
 from hmean.settings.build import open_pages
+from hmean.settings.compose import read_saved
 from hmean.settings.config import Config, check_components
+from hmean.settings.keys import is_read, present_key, pruned, with_present_keys
 from hmean.settings.opening import open_configured
+from hmean.settings.training import TrainSettings
 from hmean.tuning.adoption import reason
 from hmean.tuning.choose import Floors
 from hmean.tuning.fit import TuneOptions, fit
@@ -42,7 +45,7 @@ from hmean.tuning.grid import AXES
 NO_OTHER_FOLD = (
     *(key for key in MAY_CHANGE if key not in ("trainer.max_epochs", "trainer.check_val_every_n_epoch")),
     "exp_name", "maps", "dataset_base_path", "datasets.val_dataset",
-    *(f"datasets.train_dataset.{key}" for key in ("annotation_path", "image_path", "split")),
+    *(f"datasets.train_dataset.{key}" for key in ("annotation_path", "image_path", "folds")),
 )  # fmt: skip
 
 
@@ -85,10 +88,11 @@ def run(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
             raise InputError(f"{splits}: was dealt with another k than {wanted.k}; choose another exp_name, or that k")
         runs = [RunFolder(folder / f"fold_{i}") for i in range(wanted.k)]
         todo = [i for i, fold in enumerate(runs) if not _is_trained(fold, config.trainer.max_epochs)]
+        own = pruned(with_present_keys(config.to_dict()), TrainSettings)
         others = [
             f"{run.path}: {difference}"
             for run in (run for i, run in enumerate(runs) if i not in todo)
-            for difference in differences(load_yaml(run.path / "config.yaml"), config.to_dict(), NO_OTHER_FOLD)
+            for difference in differences(read_saved(run.config, TrainSettings), own, NO_OTHER_FOLD)
         ]
         if others:
             raise InputError.listing("These folds were trained with other values; choose another exp_name:", others)
@@ -124,12 +128,17 @@ def fold_overrides(config: Config, overrides: Sequence[str], splits: Path, fold:
     source, own = config.datasets.train_dataset, ("crossval.", "exp_name=", "output_dir=", "resume=", "overwrite=")
     cut = f"split={{file: {json.dumps(str(splits))}, fold: {fold}, part: "
     return [
-        *(o for o in overrides if not o.startswith(own)),
+        *(o for o in overrides if not o.startswith(own) and _is_of_training(o)),
         *(f"output_dir={splits.parent}", f"exp_name=fold_{fold}", "resume=auto"),
         f"datasets.val_dataset.annotation_path={source.annotation_path}",
         f"datasets.val_dataset.image_path={source.image_path}",
         *(f"datasets.{part}_dataset.{cut}{part}}}" for part in ("train", "val")),
     ]
+
+
+def _is_of_training(override: str) -> bool:
+    key = override.partition("=")[0]
+    return key.startswith("preset") or is_read(present_key(key), TrainSettings)
 
 
 def _is_trained(run: RunFolder, epochs: int) -> bool:

@@ -173,6 +173,15 @@ def load_yaml(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def read_saved(path: Path, kind: type[Settings]) -> dict[str, Any]:
+    """What a command reads of the ``config.yaml`` of a run, under the present names of keys.
+
+    Raises:
+        InputError: if it cannot be read or is not a mapping.
+    """
+    return pruned(with_present_keys(load_yaml(path)), kind)
+
+
 def _model(
     kind: type[Settings], parsed: ParsedOverrides, file_values: Mapping[str, Any]
 ) -> tuple[str | None, str | None]:

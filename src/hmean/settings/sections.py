@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from hmean import plugins
 from hmean.postprocess.parameters import PARAMETERS, PostprocessParams
-from hmean.types import Statistic, View
+from hmean.types import Statistic, TrackerName, View
 
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -22,7 +22,7 @@ Side = Annotated[int, Field(ge=32, le=8192)]
 # A run's name is the name of a folder, and sweeps and loggers pass it on: no separators, no "=".
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 SplitName = Literal["val", "test", "train"]
-Tracker = Literal["csv", "tensorboard", "wandb", "mlflow"]
+Tracker = TrackerName | Literal["none"]
 
 
 class Section(pydantic.BaseModel):

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import pydantic
 from pydantic import Field
 
+from hmean.errors import InputError
 from hmean.settings.sections import (
+    LabelledDatasets,
     Models,
     Name,
     Settings,
     Tracker,
     Trainer,
-    TrainingDatasets,
     TrainingLoaders,
     Transforms,
 )
+from hmean.types import TrackerName
 
 
 class RecipeSettings(Settings):
@@ -29,8 +32,8 @@ class RecipeSettings(Settings):
     """Seed of everything random."""
     dataset_base_path: str
     """Folder of the data set: `images/` and `jsons/{train,val,test}.json`."""
-    datasets: TrainingDatasets
-    """Labels and images."""
+    datasets: LabelledDatasets
+    """Labels and images; those of the test pages are kept for later commands."""
     transforms: Transforms
     """Views of pages."""
     dataloaders: TrainingLoaders
@@ -40,6 +43,16 @@ class RecipeSettings(Settings):
     trainer: Trainer
     """How long a training runs, and on what."""
 
+    def run_name(self) -> str:
+        """Name of the run folder.
+
+        Raises:
+            InputError: if there is none.
+        """
+        if self.exp_name is None:
+            raise InputError("exp_name: is required; name the run, such as exp_name=first_try")
+        return self.exp_name
+
 
 class TrainSettings(RecipeSettings):
     """Settings of ``hmean train``."""
@@ -47,7 +60,7 @@ class TrainSettings(RecipeSettings):
     wandb: bool
     """The same as `logger=wandb`."""
     logger: Tracker | None = None
-    """Experiment tracker beside metrics.jsonl; W&B works offline without an API key."""
+    """Experiment tracker besides metrics.jsonl; wandb works offline without an API key."""
     resume: Literal["auto"] | None
     """`auto`: continue the run of this name where it stopped, or start it."""
     overwrite: bool
@@ -55,8 +68,16 @@ class TrainSettings(RecipeSettings):
     checkpoint_path: str | None
     """Checkpoint with the weights to start from (fine-tuning)."""
 
-    def tracker(self) -> Tracker | None:
+    @pydantic.model_validator(mode="after")
+    def _one_tracker(self) -> TrainSettings:
+        if self.wandb and self.logger is not None and self.logger != "wandb":
+            raise ValueError(f"wandb=true and logger={self.logger} name two trackers: remove one of them")
+        return self
+
+    def tracker(self) -> TrackerName | None:
         """The experiment tracker: ``wandb=true`` is the same as ``logger=wandb``."""
-        if self.logger is None and self.wandb:
+        if self.wandb:
             return "wandb"
+        if self.logger == "none":
+            return None
         return self.logger

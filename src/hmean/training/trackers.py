@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
@@ -18,8 +18,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from hmean.errors import InputError
 from hmean.runs.folder import RunFolder
 from hmean.training.wandb_key import has_wandb_key
+from hmean.types import TrackerName
 
-TrackerName = Literal["csv", "tensorboard", "wandb", "mlflow"]
 PROJECT = "hmean"  # of W&B, and the experiment of MLflow
 # Trackers that need a package; hmean's extra has the name of the tracker.
 _PACKAGES: Mapping[TrackerName, str] = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow"}

@@ -177,9 +177,7 @@ def test_single_faults(override, message):
 
 def test_wrong_config_is_exit_code_2_and_no_traceback(capsys):
     assert main(["train", "trainer.max_epoch=3"]) == 2
-    assert capsys.readouterr().err.startswith(
-        "error: The config has faults:\n  - trainer.max_epoch: there is no such key"
-    )
+    assert capsys.readouterr().err.startswith("error: The settings are not valid:\n  - trainer.max_epoch: unknown key")
 
 
 def test_every_yaml_key_is_known_and_typed_keys_have_values():

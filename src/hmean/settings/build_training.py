@@ -1,0 +1,171 @@
+"""Builds the parts of a training from its settings: the network with its loss and optimizer, and the data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from hmean.data.augment import Augment, TrainView
+from hmean.data.cache import PageCache
+from hmean.data.datamodule import PagesModule
+from hmean.data.dataset import EvalDataset, TrainDataset
+from hmean.data.pages import LabelledImages
+from hmean.data.photometric import Photometric
+from hmean.images import Decoder, decode
+from hmean.inference.checkpoints import Checkpoint, load_checkpoint, load_weights
+from hmean.network.build import build_detector, without_pretrained
+from hmean.network.detector import Detector
+from hmean.runs.carried import Carried
+from hmean.runs.maps import FoundMaps
+from hmean.settings.sections import Cache, Models, Transforms
+from hmean.settings.training import RecipeSettings
+from hmean.training.fit import TrainerOptions
+from hmean.training.module import DetectorModule
+from hmean.training.optimization import Optimization
+from hmean.training.pages import pages_seen
+
+TEACHER_WEIGHT = 0.5  # share of a teacher in the shrink map, where the settings do not say
+
+
+def build_module(
+    settings: RecipeSettings,
+    train_pages: LabelledImages,
+    val_pages: LabelledImages,
+    checkpoint_path: str | None = None,
+) -> DetectorModule:
+    """The network, its loss, optimizer and schedule.
+
+    Args:
+        settings: of the training.
+        train_pages: pages to train on.
+        val_pages: pages to validate on.
+        checkpoint_path: of the checkpoint whose weights to start from; None: those of the encoder's settings.
+
+    Raises:
+        InputError: if a component does not accept its arguments, weights cannot be loaded, or a model that this one
+            learns from has seen validation pages.
+    """
+    components = settings.models.components()
+    optimization = Optimization(components.optimizer, components.scheduler, settings.models.optimizer.lr)
+    optimization.check()
+    start = None
+    if checkpoint_path is not None:
+        start = load_checkpoint(Path(checkpoint_path))
+    detector = _build_network(settings.models, start)
+    carried = Carried(
+        epoch=0,
+        config=settings.to_dict(),
+        postprocess=settings.models.head.postprocess.params(),
+        history=(),
+        pages=pages_seen(train_pages, val_pages, start, _teacher_folder(settings)),
+    )
+    if settings.trainer.channels_last:
+        detector = detector.to(memory_format=torch.channels_last)
+    if settings.trainer.compile:
+        detector.compile()
+    return DetectorModule(
+        detector,
+        loss=components.loss.build(),
+        optimization=optimization,
+        postprocess=settings.models.head.postprocess.params(),
+        val_pages=val_pages,
+        seed=settings.seed,
+        channels_last=settings.trainer.channels_last,
+        carried=carried,
+    )
+
+
+def _build_network(models: Models, start: Checkpoint | None) -> Detector:
+    components = models.components()
+    if start is None:
+        return build_detector(components.encoder, components.decoder, components.head)
+    detector = build_detector(without_pretrained(components.encoder), components.decoder, components.head)
+    load_weights(detector, start)
+    return detector
+
+
+def _teacher_folder(settings: RecipeSettings) -> Path | None:
+    teacher = settings.datasets.train_dataset.teacher
+    if teacher is None:
+        return None
+    return Path(teacher)
+
+
+def build_data(
+    settings: RecipeSettings, train_pages: LabelledImages, val_pages: LabelledImages, fill: tuple[int, int, int]
+) -> PagesModule:
+    """The data sets and their loaders.
+
+    Args:
+        settings: of the training.
+        train_pages: pages to train on.
+        val_pages: pages to validate on.
+        fill: the colour that pads a view: the encoder's.
+    """
+    decoder = _decoder(settings.dataloaders.cache)
+    loaders = settings.dataloaders
+    return PagesModule(
+        _train_dataset(settings, replace(train_pages, decode=decoder), fill),
+        EvalDataset(
+            [val_pages.file(position) for position in range(len(val_pages))],
+            long_side=settings.transforms.long_side,
+            pad=settings.transforms.pad,
+            fill=fill,
+            decode=decoder,
+        ),
+        views_per_page=settings.transforms.train.views_per_page,
+        train_batch=loaders.train_dataloader.batch_size,
+        val_batch=loaders.val_dataloader.batch_size,
+        train_workers=loaders.train_dataloader.num_workers,
+        val_workers=loaders.val_dataloader.num_workers,
+    )
+
+
+def _decoder(cache: Cache) -> Decoder:
+    if cache.folder is None:
+        return decode
+    return PageCache(Path(cache.folder), int(cache.size_gb * 1e9))
+
+
+def _train_dataset(settings: RecipeSettings, pages: LabelledImages, fill: tuple[int, int, int]) -> TrainDataset:
+    targets = settings.models.targets
+    teacher = None
+    folder = _teacher_folder(settings)
+    if folder is not None:
+        teacher = FoundMaps(folder, [pages.name(position) for position in range(len(pages))])
+    teacher_weight = settings.datasets.train_dataset.teacher_weight
+    if teacher_weight is None:
+        teacher_weight = TEACHER_WEIGHT
+    return TrainDataset(
+        pages,
+        build_train_view(settings.transforms),
+        seed=settings.seed,
+        shrink_ratio=targets.shrink_ratio,
+        min_side=targets.min_side,
+        fill=fill,
+        antialias=targets.antialias,
+        teacher=teacher,
+        teacher_weight=teacher_weight,
+    )
+
+
+def build_train_view(transforms: Transforms) -> TrainView:
+    """How training samples are cut from pages and changed."""
+    train = transforms.train
+    augment = train.augment.model_dump()
+    low_scale, high_scale = augment.pop("scale")
+    low, high = train.long_side
+    return TrainView(
+        long_side=(low, high),
+        crop=train.crop,
+        near_text=train.near_text,
+        augment=Augment(scale=(low_scale, high_scale), **augment),
+        photometric=Photometric(**train.photometric.model_dump()),
+    )
+
+
+def trainer_options(settings: RecipeSettings) -> TrainerOptions:
+    """How long the training runs, and on what."""
+    return TrainerOptions(**settings.trainer.model_dump())
