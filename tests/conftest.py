@@ -14,7 +14,7 @@ import pytest
 
 from hmean.synth.dataset import write_dataset
 from support.once import made_once
-from support.pages import TINY
+from support.pages import TINY, drawn_page
 
 
 def data_folder(name: str) -> Path:
@@ -115,3 +115,15 @@ def tiny(receipts, tmp_path) -> list[str]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def scans(tmp_path) -> Path:
+    """A folder of images with 1 to 6 words on each page, and files of several pages."""
+    folder = tmp_path / "scans"
+    (folder / "more").mkdir(parents=True)
+    for i in range(1, 7):
+        drawn_page(i).save(folder / f"{i}.png")
+    drawn_page(2).save(folder / "more" / "book.tif", save_all=True, append_images=[drawn_page(3), drawn_page(4)])
+    drawn_page(5).save(folder / "more" / "one.tif")
+    return folder

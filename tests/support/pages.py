@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import PIL.Image
+
+from hmean.runs.predictions import read_predictions
 
 # A network small enough for a test: timm's own test models.
 TINY = [
@@ -31,3 +35,9 @@ def drawn_page(words: int) -> PIL.Image.Image:
     for i in range(words):
         page[10 + 24 * i : 20 + 24 * i, 20:80] = 0
     return PIL.Image.fromarray(page)
+
+
+def count_found(folder: Path) -> dict[str, int]:
+    """How many text polygons an output folder has for each page."""
+    found = read_predictions(folder / "predictions.json")
+    return {name: len(detections) for name, detections in found.items()}
