@@ -1,6 +1,5 @@
 """The studio's page in headless Chromium."""
 
-import shutil
 from contextlib import ExitStack
 
 import pytest
@@ -10,27 +9,6 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 
 from hmean.runs.carried import read_carried
 from support.studio import served, studio_of
-
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    names = ("chromium", "chromium-browser", "google-chrome")
-    program = next((found for name in names if (found := shutil.which(name))), None)
-    if program is None:
-        pytest.skip("there is no Chromium (on Debian: apt-get install chromium)")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=program, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
