@@ -12,13 +12,13 @@ from hmean.settings.models import read_carried
 from hmean.settings.overrides import overrides_of
 
 if TYPE_CHECKING:
+    from hmean.commands.train import TrainResult
     from hmean.inference.prediction import PredictResult
-    from hmean.runs.folder import RunFolder
     from hmean.runs.scores import Scores
     from hmean.tuning.result import TuneResult
 
 
-def train(**settings: Any) -> RunFolder:
+def train(**settings: Any) -> TrainResult:
     """Train a detector, as ``hmean train`` does.
 
     Args:
@@ -26,14 +26,14 @@ def train(**settings: Any) -> RunFolder:
             ``train(preset="receipts_lite", exp_name="first", trainer={"max_epochs": 5})``.
 
     Returns:
-        The run's folder.
+        The run folder, the scores of the best epoch on the validation pages, and the report's path.
 
     Raises:
         InputError: if settings or data are wrong, or the training diverged.
     """
     module: Any = importlib.import_module("hmean.commands.train")
-    folder: RunFolder = module.run(_read(module.TrainSettings, settings))
-    return folder
+    result: TrainResult = module.run(_read(module.TrainSettings, settings))
+    return result
 
 
 def evaluate(**settings: Any) -> Scores:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+import hmean
 from hmean.cli import main
 from hmean.inference.checkpoints import load_checkpoint
 from support.pages import TINY
@@ -159,3 +160,24 @@ def test_a_tracker_gets_the_metrics(tiny, tmp_path):
     with (run / "csv/version_0/metrics.csv").open() as file:
         logged = [row["val/hmean"] for row in csv.DictReader(file) if row["val/hmean"]]
     assert [float(value) for value in logged] == [row["val/hmean"] for row in rows(run)]
+
+
+def test_training_from_a_program_is_the_command(receipts, tmp_path):
+    result = hmean.train(
+        preset="receipts_lite",
+        exp_name="tiny",
+        dataset_base_path=receipts,
+        output_dir=tmp_path,
+        models={
+            "encoder": {"model_name": "test_efficientnet", "pretrained": False},
+            "decoder": {"inner_channels": 16, "output_channels": 8},
+        },
+        transforms={"long_side": 96, "train": {"crop": 64, "long_side": [96, 96]}},
+        dataloaders={
+            "train_dataloader": {"batch_size": 2, "num_workers": 0},
+            "val_dataloader": {"batch_size": 2, "num_workers": 0},
+        },
+        trainer={"max_epochs": 1, "accelerator": "cpu"},
+    )
+    assert result.folder.best.exists()
+    assert result.scores.images == 3

@@ -41,6 +41,7 @@ def run(settings: TuneSettings) -> TuneResult:
     """
     model = open_model(settings.model_file(), settings.trusted_targets)
     folder = model.require_folder()
+    model.require_writable()
     pages = open_dataset(settings.datasets.of_split(settings.split))
     require_sound(pages)
     keys = pages.page_keys()

@@ -90,7 +90,10 @@ def require_writer(path: Path) -> None:
         InputError: if the onnx package is not installed.
     """
     if find_spec("onnx") is None:
-        raise InputError(f"{path}: writing into an ONNX file needs onnx; install it with: pip install 'hmean[export]'")
+        raise InputError(
+            f"{path}: writing into an ONNX file needs the onnx package; install it with: pip install 'hmean[export]', "
+            "or alone with: pip install onnx"
+        )
 
 
 def write_text(path: Path, text: str) -> None:

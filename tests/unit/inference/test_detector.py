@@ -137,7 +137,7 @@ def test_writing_needs_onnx_and_says_so(ink, tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "find_spec", lambda _: None)
     model = open_model(path)
     for write in (model.require_writable, lambda: model.write_postprocess(model.postprocess, "because", [1])):
-        with pytest.raises(InputError, match=r"needs onnx; install it with: pip install 'hmean\[export\]'"):
+        with pytest.raises(InputError, match=r"needs the onnx package; install it with: pip install 'hmean\[export\]'"):
             write()
     assert path.read_bytes() == ink.read_bytes()
 
