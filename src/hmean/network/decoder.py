@@ -18,7 +18,12 @@ class UNet(nn.Module):
         output_channels: channels of each level before they are concatenated; the output has 4 times as many.
     """
 
-    def __init__(self, in_channels: Sequence[int], inner_channels: int = 256, output_channels: int = 64) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        inner_channels: int = 256,
+        output_channels: int = 64,
+    ) -> None:
         super().__init__()
         self.lateral = nn.ModuleList()
         self.smooth = nn.ModuleList()
@@ -35,16 +40,17 @@ class UNet(nn.Module):
         """
         top = self.lateral[-1](features[-1])
         levels = [top]
-        for lateral, feature in zip(reversed(self.lateral[:-1]), reversed(features[:-1]), strict=True):
-            top = lateral(feature) + F.interpolate(top, scale_factor=2.0, mode="nearest")
+        for level in reversed(range(len(features) - 1)):
+            upsampled = F.interpolate(top, scale_factor=2.0, mode="nearest")
+            top = self.lateral[level](features[level]) + upsampled
             levels.insert(0, top)
         return levels
 
     def levels(self, features: Sequence[Tensor]) -> list[Tensor]:
         """Each level of the pyramid smoothed and brought to stride 4: four maps (N, output_channels, H/4, W/4)."""
         levels = []
-        for i, (smooth, level) in enumerate(zip(self.smooth, self.pyramid(features), strict=True)):
-            smoothed = smooth(level)
+        for i, level in enumerate(self.pyramid(features)):
+            smoothed = self.smooth[i](level)
             if i > 0:
                 smoothed = F.interpolate(smoothed, scale_factor=float(2**i), mode="nearest")
             levels.append(smoothed)
@@ -61,7 +67,12 @@ class DBNetPP(UNet):
     A 3x3 convolution of the concatenated levels is attended over space, then turned into one weight map a level.
     """
 
-    def __init__(self, in_channels: Sequence[int], inner_channels: int = 256, output_channels: int = 64) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        inner_channels: int = 256,
+        output_channels: int = 64,
+    ) -> None:
         super().__init__(in_channels, inner_channels, output_channels)
         self.fuse = nn.Conv2d(self.channels, output_channels, 3, padding=1)
         self.spatial = nn.Sequential(

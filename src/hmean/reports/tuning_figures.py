@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -10,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from numpy.typing import NDArray
 
 from hmean.postprocess.parameters import PARAMETERS, PostprocessParams, is_read
 from hmean.reports.figures import ACCENT, GREY, STYLE, small_figure, svg_of
@@ -19,6 +21,7 @@ from hmean.types import PRH
 SHOWN = 25  # points below the best: a value that finds nothing must not hide the differences between the others
 MOST_DOTS = 2000  # in the figure of all settings
 CHANGED = "#c0392b"
+RING: Any = {"markerfacecolor": "none", "markeredgecolor": "white", "markersize": 5}  # Any: keyword arguments
 LINES = (
     ("macro", "macro H", ACCENT),
     ("p", "P", "#b0572f"),
@@ -70,7 +73,8 @@ def grid_along(tuned: TuneResult, *parameters: str) -> list[GridRow]:
         values = row.postprocess.to_dict()
         if all(values[name] == value for name, value in fixed.items()):
             rows.append(row)
-    return sorted(rows, key=lambda row: [getattr(row.postprocess, name) for name in parameters])
+    rows.sort(key=operator.attrgetter(*[f"postprocess.{name}" for name in parameters]))
+    return rows
 
 
 def effects(tuned: TuneResult) -> list[Effect]:
@@ -83,7 +87,7 @@ def effects(tuned: TuneResult) -> list[Effect]:
         worst = min(rows, key=lambda row: row.objective)
         effect = Effect(
             parameter=name,
-            values=[getattr(row.postprocess, name) for row in rows],
+            values=_values(rows, name),
             before=_used(tuned.before.postprocess, name),
             chosen=_used(tuned.after.postprocess, name),
             worst=getattr(worst.postprocess, name),
@@ -119,11 +123,11 @@ def draw_tuning(tuned: TuneResult) -> list[str]:
 def _draw_lines(tuned: TuneResult, name: str) -> str:
     """Scores along one parameter."""
     rows = grid_along(tuned, name)
-    values = [getattr(row.postprocess, name) for row in rows]
+    values = _values(rows, name)
     figure = small_figure()
     panel = figure.subplots()
     for key, label, colour in LINES:
-        panel.plot(values, [100 * getattr(row, key) for row in rows], marker=".", color=colour, label=label)
+        panel.plot(values, _percents(rows, key), marker=".", color=colour, label=label)
     _limit_height(panel)
     chosen = _used(tuned.after.postprocess, name)
     if chosen is None:
@@ -138,8 +142,8 @@ def _draw_lines(tuned: TuneResult, name: str) -> str:
 def _draw_heat_map(tuned: TuneResult, x: str, y: str) -> str:
     """The objective over two parameters; a ring marks what cannot be distinguished from the best."""
     rows = grid_along(tuned, x, y)
-    x_values = sorted({getattr(row.postprocess, x) for row in rows})
-    y_values = sorted({getattr(row.postprocess, y) for row in rows})
+    x_values = sorted(set(_values(rows, x)))
+    y_values = sorted(set(_values(rows, y)))
     objective = np.full((len(y_values), len(x_values)), np.nan)
     figure = small_figure()
     panel = figure.subplots()
@@ -148,12 +152,13 @@ def _draw_heat_map(tuned: TuneResult, x: str, y: str) -> str:
         line = y_values.index(getattr(row.postprocess, y))
         objective[line, column] = 100 * row.objective
         if row.plateau:
-            panel.plot(column, line, "o", markerfacecolor="none", markeredgecolor="white", markersize=5)
+            panel.plot(column, line, "o", **RING)
     lowest = float(np.nanmin(objective))
     highest = float(np.nanmax(objective))
-    panel.imshow(objective, origin="lower", aspect="auto", cmap="viridis", vmin=max(lowest, highest - SHOWN))
-    panel.set_xticks(range(len(x_values)), [f"{value:g}" for value in x_values], fontsize=7)
-    panel.set_yticks(range(len(y_values)), [f"{value:g}" for value in y_values], fontsize=7)
+    darkest = max(lowest, highest - SHOWN)
+    panel.imshow(objective, origin="lower", aspect="auto", cmap="viridis", vmin=darkest)
+    panel.set_xticks(range(len(x_values)), _labels(x_values), fontsize=7)
+    panel.set_yticks(range(len(y_values)), _labels(y_values), fontsize=7)
     panel.set(xlabel=x, ylabel=y, title=f"objective, {lowest:.1f} to {highest:.1f}")
     return svg_of(figure)
 
@@ -163,9 +168,10 @@ def _draw_precision_recall(tuned: TuneResult, name: str) -> str:
     rows = grid_along(tuned, name)
     figure = small_figure()
     panel = figure.subplots()
-    panel.plot([100 * row.r for row in rows], [100 * row.p for row in rows], marker=".", color=ACCENT)
+    panel.plot(_percents(rows, "r"), _percents(rows, "p"), marker=".", color=ACCENT)
     for row in (rows[0], rows[-1]):
-        panel.annotate(f"{getattr(row.postprocess, name):g}", (100 * row.r, 100 * row.p), fontsize=7)
+        value = getattr(row.postprocess, name)
+        panel.annotate(f"{value:g}", (100 * row.r, 100 * row.p), fontsize=7)
     for setting, marker, label in _before_and_after(tuned):
         macro = _macro(setting)
         _mark(panel, 100 * macro.r, 100 * macro.p, marker, label)
@@ -196,9 +202,8 @@ def _draw_balance(tuned: TuneResult) -> str:
 
 
 def _dots(panel: Axes, rows: Sequence[GridRow], colour: str, label: str | None) -> None:
-    gaps = [100 * (row.p - row.r) for row in rows]
-    hmeans = [100 * row.macro for row in rows]
-    panel.plot(gaps, hmeans, ".", markersize=3, color=colour, label=label)
+    gaps = _percents(rows, "p") - _percents(rows, "r")
+    panel.plot(gaps, _percents(rows, "macro"), ".", markersize=3, color=colour, label=label)
 
 
 def _before_and_after(tuned: TuneResult) -> list[tuple[ScoredSetting, str, str]]:
@@ -212,6 +217,20 @@ def _macro(setting: ScoredSetting) -> PRH:
 
 def _mark(panel: Axes, x: float, y: float, marker: str, label: str) -> None:
     panel.plot(x, y, marker, markerfacecolor="none", color=CHANGED, markersize=8, label=label)
+
+
+def _values(rows: Sequence[GridRow], parameter: str) -> list[Any]:
+    """The value of a parameter in each setting."""
+    return [getattr(row.postprocess, parameter) for row in rows]
+
+
+def _percents(rows: Sequence[GridRow], score: str) -> NDArray[np.float64]:
+    """A score of each setting, in percent."""
+    return 100 * np.array([getattr(row, score) for row in rows], dtype=np.float64)
+
+
+def _labels(values: Sequence[float]) -> list[str]:
+    return [f"{value:g}" for value in values]
 
 
 def _limit_height(panel: Axes) -> None:
