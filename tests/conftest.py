@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # Tiny networks are fastest on one thread, and the tests run side by side. Set before torch is imported.
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 from hmean.synth.dataset import write_dataset
-from support.once import made_once
+from support.once import kernels_compiled_once, made_once
 from support.pages import TINY, drawn_page
 
 
@@ -23,6 +25,16 @@ def data_folder(name: str) -> Path:
     if not root or not (Path(root) / name / "labels.json").exists():
         pytest.skip(f"HMEAN_DATA names no folder with the data set {name}")
     return Path(root) / name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory) -> Iterator[None]:
+    """No two processes of a session compile the same kernel; where no collected test has kernels, numba is not imported."""
+    if "numba" not in sys.modules:
+        yield
+        return
+    with kernels_compiled_once(tmp_path_factory):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
 
 from hmean.network.decoder import DBNetPP, UNet
 from hmean.network.detector import Detector

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-import torch
-from torch import nn
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
 
 from hmean.errors import InputError
 from hmean.network.encoder import TimmEncoder

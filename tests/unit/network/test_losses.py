@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
 
 from hmean.network.losses import DBLoss, balanced_bce, dice, masked_l1
 

@@ -1,6 +1,7 @@
 import pytest
-import timm
-import torch
+
+torch = pytest.importorskip("torch")
+timm = pytest.importorskip("timm")
 
 from hmean.errors import InputError
 from hmean.network.encoder import TimmEncoder

@@ -5,7 +5,8 @@ import sys
 
 import numpy as np
 import pytest
-import torch
+
+torch = pytest.importorskip("torch")
 
 from hmean.errors import InputError
 from hmean.postprocess.parameters import PostprocessParams
