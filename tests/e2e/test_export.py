@@ -28,17 +28,16 @@ from hmean.runs.predictions import read_predictions
 from hmean.settings.build import build_detector
 from hmean.settings.config import compose
 from support.models import carried_of, write_ensemble
+from support.once import made_once
 from support.pages import TINY
 
 # Of random weights P lies near one half everywhere: these thresholds give components of many sizes.
 LOOSE = ["models.head.postprocess.box_thresh=0.0", "models.head.postprocess.min_size=1"]
 
 
-@pytest.fixture(scope="module")
-def run(receipts, tmp_path_factory) -> Path:
-    """A run folder with a checkpoint of random weights whose P crosses thresh on every page."""
+def make_run(folder: Path, receipts: Path) -> None:
+    """A run folder with a checkpoint of random weights whose P crosses thresh on every page, and that exported."""
     torch.manual_seed(1)
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
     config = compose([*TINY, *LOOSE, f"dataset_base_path={receipts}", "exp_name=tiny"])
     detector = build_detector(config, pretrained=False).train()
     pages = torch.from_numpy(
@@ -54,12 +53,23 @@ def run(receipts, tmp_path_factory) -> Path:
         last.bias[:] = (last.bias - logits.mean()) * scale - 1
     carried = carried_of(config, train=[1, 2], val=[3], epoch=3)
     write_checkpoint(folder / "checkpoints" / "best.ckpt", carried, detector.state_dict())
-    return folder
+    assert main(["export", f"run={folder}"]) == 0
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def run(receipts, tmp_path_factory) -> Path:
+    """The folder of ``make_run``. Only read it; ``copy_of_exported_run`` is a copy."""
+    return made_once(tmp_path_factory, "exported_run", lambda folder: make_run(folder, receipts))
+
+
+@pytest.fixture
+def copy_of_exported_run(run, tmp_path) -> Path:
+    """A copy of ``run`` that a test may change."""
+    return Path(shutil.copytree(run, tmp_path / "run"))
+
+
+@pytest.fixture(scope="session")
 def exported(run) -> Path:
-    assert main(["export", f"run={run}"]) == 0
     return run / "exported" / "tiny_fp32.onnx"
 
 
@@ -96,7 +106,8 @@ def test_any_size_and_batch_is_the_same_network(run, exported):
 
 
 @pytest.mark.parametrize("precision", ["fp16", "int8"])
-def test_other_precisions_state_their_loss(run, receipts, precision, capsys):
+def test_other_precisions_state_their_loss(copy_of_exported_run, receipts, precision, capsys):
+    run = copy_of_exported_run
     assert main(["export", f"run={run}", f"precision={precision}"]) == 0
     printed = capsys.readouterr().out
     metadata = read_metadata(run / "exported" / f"tiny_{precision}.onnx")
@@ -146,9 +157,9 @@ def test_padding_is_inside_the_convolutions(tmp_path):
     assert np.abs(open_network(tmp_path / "net.onnx", 1)(pages) - p).max() < 1e-4
 
 
-def test_scores_travel_only_with_the_values_they_are_of(run, receipts, tmp_path):
+def test_scores_travel_only_with_the_values_they_are_of(copy_of_exported_run, receipts, tmp_path):
     """A file says what its own thresholds score: of chosen ones the cross-fitted score, of others nothing."""
-    copied = Path(shutil.copytree(run, tmp_path / "run"))
+    copied = copy_of_exported_run
     assert main(["evaluate", f"run={copied}", f"dataset_base_path={receipts}"]) == 0
     plain = json.loads((copied / "evaluate_val" / "scores.json").read_text())
     shutil.copy(copied / "evaluate_val" / "scores.json", copied / "scores.json")

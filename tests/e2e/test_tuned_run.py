@@ -19,14 +19,12 @@ from hmean.runs.pictures import save_picture
 from hmean.runs.scores import Scores
 from hmean.tuning.result import TuneResult
 from hmean.types import Page, Polygons
+from support.once import made_once
 from support.pages import drawn_page
 from support.planted import plant_run
 
 
-@pytest.fixture(scope="module")
-def tuned_run(tmp_path_factory) -> Path:
-    """A tuned run on 400 pages."""
-    folder = tmp_path_factory.mktemp("report")
+def make_tuned_run(folder: Path) -> None:
     data = folder / "data"
     (data / "images").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -43,18 +41,29 @@ def tuned_run(tmp_path_factory) -> Path:
     lists = ["tune.thresh=[0.2,0.3,0.4]", "tune.box_thresh=[0.3,0.45,0.6]", "tune.unclip=[ratio,inverse]",
              "tune.unclip_ratio=[0.8,1.2,1.6]", "tune.inverse_r=[0.4,0.5,0.6]"]  # fmt: skip
     assert main(["tune", f"checkpoint_path={run}/checkpoints/best.ckpt", f"dataset_base_path={data}", *lists]) == 0
-    return run
 
 
-def test_a_report_of_400_pages_is_under_5_mb_however_noisy_the_pages(tuned_run):
-    pictures = json.loads((tuned_run / "pictures/pictures.json").read_text())
+@pytest.fixture(scope="session")
+def tuned_run(tmp_path_factory) -> Path:
+    """A tuned run on 400 pages, which lie in ``data`` beside it. Only read them; ``copy_of_tuned_run`` is a copy of the run."""
+    return made_once(tmp_path_factory, "tuned_run", make_tuned_run) / "run"
+
+
+@pytest.fixture
+def copy_of_tuned_run(tuned_run, tmp_path) -> Path:
+    """A copy of ``tuned_run`` that a test may change."""
+    return Path(shutil.copytree(tuned_run, tmp_path / "run"))
+
+
+def test_a_report_of_400_pages_is_under_5_mb_however_noisy_the_pages(copy_of_tuned_run):
+    pictures = json.loads((copy_of_tuned_run / "pictures/pictures.json").read_text())
     assert len(pictures) == 12
     noise = np.random.default_rng(0).integers(0, 256, (1280, 1280, 3)).astype(np.uint8)
     for entry in pictures:
-        save_picture(tuned_run / "pictures" / entry["file"], noise)
-    assert sum((tuned_run / "pictures" / e["file"]).stat().st_size for e in pictures) > 10_000_000
-    assert main(["report", str(tuned_run)]) == 0
-    html = (tuned_run / "report.html").read_text()
+        save_picture(copy_of_tuned_run / "pictures" / entry["file"], noise)
+    assert sum((copy_of_tuned_run / "pictures" / e["file"]).stat().st_size for e in pictures) > 10_000_000
+    assert main(["report", str(copy_of_tuned_run)]) == 0
+    html = (copy_of_tuned_run / "report.html").read_text()
     assert html.count("data:image/jpeg") == 12
     assert html.count("</td></tr>") > 400  # every page has its row
     assert len(html.encode()) < 5_000_000
@@ -73,8 +82,8 @@ def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
     assert changes == {"run/cross_fitted": pytest.approx(tuned.cross_fitted.gain)}
 
 
-def test_a_parameter_of_the_other_unclip_mode_is_drawn_under_that_mode(tuned_run):
-    tuned = TuneResult.read(tuned_run / "tuned.json")
+def test_a_parameter_of_the_other_unclip_mode_is_drawn_under_that_mode(copy_of_tuned_run):
+    tuned = TuneResult.read(copy_of_tuned_run / "tuned.json")
     chosen = tuned.after.postprocess
     used = READ_WITH[chosen.unclip]
     other = ({"unclip_ratio", "inverse_r"} - {used}).pop()
@@ -86,12 +95,12 @@ def test_a_parameter_of_the_other_unclip_mode_is_drawn_under_that_mode(tuned_run
         assert {row.unclip for row in rows} == {unclip}
         assert len({getattr(row, name) for row in rows}) == len(rows) >= 3
         assert len({(row.thresh, row.box_thresh) for row in rows}) == 1
-    assert main(["report", str(tuned_run)]) == 0
-    assert f"{other}, if unclip were" in (tuned_run / "report.html").read_text()
+    assert main(["report", str(copy_of_tuned_run)]) == 0
+    assert f"{other}, if unclip were" in (copy_of_tuned_run / "report.html").read_text()
 
 
-def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(tuned_run, ink, tmp_path):
-    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(copy_of_tuned_run, ink):
+    run = copy_of_tuned_run
     shutil.copytree(run / "pictures", run / "exported/ink/evaluate_val/pictures")
     shutil.copy(ink, run / "exported/ink.onnx")
     scores = json.loads((run / "scores.json").read_text())
@@ -130,9 +139,9 @@ def test_the_report_of_a_tuned_exported_file_is_that_of_its_tuning(tuned_run, in
     assert "neither a run folder" in capsys.readouterr().err
 
 
-def test_a_tuning_without_gain_leaves_what_an_earlier_one_wrote(tuned_run, tmp_path, capsys):
+def test_a_tuning_without_gain_leaves_what_an_earlier_one_wrote(tuned_run, copy_of_tuned_run, capsys):
     """Though it is measured against the values from before these pages chose."""
-    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+    run = copy_of_tuned_run
     file, data = run / "checkpoints/best.ckpt", tuned_run.parent / "data"
     held, weights = load_checkpoint(file), file.read_bytes()
     assert len(held.history) == 1
@@ -154,8 +163,8 @@ def test_a_tuning_without_gain_leaves_what_an_earlier_one_wrote(tuned_run, tmp_p
     )
 
 
-def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, tmp_path, capsys):
-    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, copy_of_tuned_run, capsys):
+    run = copy_of_tuned_run
     before = json.loads((run / "tuned.json").read_text())["before"]["score"]["cleval"]["macro"]["p"]
     floor = round(before + 0.005, 3)
     tune = ["tune", f"checkpoint_path={run}/checkpoints/best.ckpt", f"dataset_base_path={tuned_run.parent / 'data'}",
@@ -171,9 +180,9 @@ def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, tmp_path, caps
 
 @pytest.mark.parametrize("killed_at", [TuneResult, Scores])
 def test_a_killed_tune_leaves_no_scores_of_values_that_the_model_does_not_have(
-    tuned_run, tmp_path, monkeypatch, killed_at
+    tuned_run, copy_of_tuned_run, monkeypatch, killed_at
 ):
-    run = Path(shutil.copytree(tuned_run, tmp_path / "run"))
+    run = copy_of_tuned_run
     file, data = run / "checkpoints/best.ckpt", tuned_run.parent / "data"
     shutil.rmtree(run / "cross_fitted")
     load_checkpoint(file).write_postprocess(PostprocessParams(thresh=0.123), "for a test", np.array([1]))

@@ -6,12 +6,14 @@ import os
 import re
 import subprocess
 import urllib.request
+import venv
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from hmean.inference.metadata import read_metadata, write_metadata
+from support.once import made_once
 from support.pages import drawn_page
 from support.planted import plant_run
 
@@ -28,17 +30,23 @@ assert not {"torch", "onnx", "optuna"} & set(sys.modules)
 """
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def light(tmp_path_factory):
     """(python, MB of its packages), or a visible skip where pip reaches no index."""
     spec = importlib.util.spec_from_file_location("install", ROOT / "benchmarks" / "install.py")
     install = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(install)
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        sizes = install.sizes(install.install(folder))
+        (folder / "sizes.json").write_text(json.dumps(sizes))
+
     try:
-        python = install.install(tmp_path_factory.mktemp("wheel"))
+        folder = made_once(tmp_path_factory, "wheel", make)
     except subprocess.CalledProcessError as error:
         pytest.skip(f"pip cannot build or install the wheel here: {error}")
-    return python, install.sizes(python)
+    return folder / "venv/bin/python", json.loads((folder / "sizes.json").read_text())
 
 
 def test_the_base_install_is_what_it_says(light):
@@ -110,8 +118,7 @@ def test_the_commands_of_the_base_run(light, ink, receipts, tmp_path):
 def test_the_studio_and_the_service_run(light, ink, receipts, tmp_path):
     python, _ = light
     run = plant_run(tmp_path / "run", receipts, 0, 0.3)
-    wheel = next(python.parents[2].glob("hmean-*.whl"))
-    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", f"{wheel}[web]"], check=True)
+    python = with_web(python, tmp_path / "web")
     with running(python, tmp_path, "studio", run, "port=0", pattern=r"http://\S+") as url:
         assert b"<!doctype html>" in ask(url)
         assert len(json.loads(ask(f"{url}about"))["pages"]) == 3
@@ -119,6 +126,19 @@ def test_the_studio_and_the_service_run(light, ink, receipts, tmp_path):
     with running(python, tmp_path, "serve", f"model={ink}", "port=0", pattern=r'"port": (\d+)') as port:
         found = json.loads(ask(f"http://127.0.0.1:{port}/detect", (tmp_path / "page.png").read_bytes()))
         assert len(found["words"]) == 4
+
+
+def with_web(light, folder):
+    """The python of an environment of its own that has what the web extra adds; all else it shares with ``light``."""
+    venv.create(folder)
+    python = folder / "bin/python"
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    shared, own = (subprocess.check_output([p, "-c", code], text=True).strip() for p in (light, python))
+    Path(own, "light.pth").write_text(f"{shared}\n")
+    wheel = next(light.parents[2].glob("hmean-*.whl"))
+    pip = [light, "-m", "pip", "--python", python, "install", "-q", "--disable-pip-version-check"]
+    subprocess.run([*pip, f"{wheel}[web]"], check=True)
+    return python
 
 
 def ask(url, data=None):
