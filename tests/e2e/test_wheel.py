@@ -109,7 +109,7 @@ def test_the_commands_of_the_base_run(light, ink, receipts, tmp_path):
     assert json.loads((tmp_path / "by_both/predictions.json").read_text())["images"]["page.png"]["words"]
     hmean("data", "check", labels, receipts / "images")
     hmean("data", "split", labels.with_name("train.json"), "splits.json", "-k", "2")
-    for command, extra in (("train", "train"), ("sweep", "train"), ("export", "train")):
+    for command, extra in (("train", "train"), ("sweep", "train"), ("export", "export")):
         assert f"hmean[{extra}]" in hmean(command, *(["x.yaml"] if command == "sweep" else []), code=2)
     run = plant_run(tmp_path / "trained", receipts)
     assert "hmean[train]" in hmean("predict", tmp_path / "page.png", f"run={run}", "output=d", code=2)
