@@ -7,7 +7,10 @@ from dataclasses import replace
 from hmean.network.detector import Detector
 from hmean.plugins import Component
 
-ENCODER, DECODER, HEAD = "models.encoder", "models.decoder", "models.head"
+# Where a config names each part.
+ENCODER = "models.encoder"
+DECODER = "models.decoder"
+HEAD = "models.head"
 # Arguments that hmean supplies: each part is told how many channels the part before it has.
 SUPPLIED = {DECODER: ("in_channels",), HEAD: ("in_channels",)}
 
