@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from hmean.cli import main
 from hmean.inference.checkpoints import load_checkpoint
 from support.pages import TINY
 from support.runs import rows
@@ -19,12 +20,15 @@ HMEAN = str(Path(sys.executable).parent / "hmean")
 
 def test_a_killed_training_goes_on_as_if_unbroken(receipts, tmp_path):
     """SIGKILL in the middle of an epoch; with EMA, a schedule by steps and shuffled augmented views."""
-    command = [HMEAN, "train", *TINY, f"dataset_base_path={receipts}", f"output_dir={tmp_path}", "trainer.max_epochs=3",
+    command = ["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={tmp_path}", "trainer.max_epochs=3",
                "transforms.train.views_per_page=8", "dataloaders.train_dataloader={batch_size: 2, num_workers: 1}"]  # fmt: skip
-    subprocess.run([*command, "exp_name=whole"], check=True, capture_output=True)
+    assert main([*command, "exp_name=whole"]) == 0
     run = tmp_path / "broken"
     process = subprocess.Popen(
-        [*command, "exp_name=broken"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        [HMEAN, *command, "exp_name=broken"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     while not ((run / "metrics.jsonl").exists() and (run / "checkpoints/last.ckpt").exists()):
         assert process.poll() is None
@@ -32,7 +36,7 @@ def test_a_killed_training_goes_on_as_if_unbroken(receipts, tmp_path):
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not (run / "scores.json").exists()
-    subprocess.run([*command, "exp_name=broken", "resume=auto"], check=True, capture_output=True)
+    assert main([*command, "exp_name=broken", "resume=auto"]) == 0
     whole, resumed = rows(tmp_path / "whole"), rows(run)
     assert [r["epoch"] for r in resumed] == [0, 1, 2]
     for key in ("train/loss", "val/hmean", "lr", "step"):
