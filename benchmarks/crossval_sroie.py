@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from hmean.commands import crossval
+from hmean.commands.crossval import CrossvalSettings
 from hmean.files import write_json, write_text
 from hmean.metrics.statistics import STATISTICS
 from hmean.runs.folder import RunFolder
 from hmean.runs.metrics import read_epochs
-from hmean.settings.config import compose
+from hmean.settings.compose import read_settings
 
 ROOT = Path(__file__).parents[1]
 
@@ -27,14 +28,13 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Finish the folds, then write both files."""
     data, folder, more = sys.argv[1], Path(sys.argv[2]), sys.argv[3:]
-    more = [f"crossval.{o}" if o.startswith(("k=", "holdout=", "agents=")) else o for o in more]
     overrides = ["preset=receipts_lite", f"dataset_base_path={data}", f"output_dir={folder.parent}", f"exp_name={folder.name}",
                  "datasets.train_dataset.annotation_path=${dataset_base_path}/labels.json", *more]  # fmt: skip
-    record = crossval.run(compose(overrides), overrides)
-    runs = [RunFolder(folder / f"fold_{i}") for i in range(len(record["folds"]))]
+    found = crossval.run(read_settings(CrossvalSettings, overrides))
+    runs = [RunFolder(folder / f"fold_{i}") for i in range(len(found.folds))]
     manifests = [json.loads((run.path / "manifest.json").read_text(encoding="utf-8")) for run in runs]
     minutes = [sum(row.seconds for row in read_epochs(run.metrics)) / 60 for run in runs]
-    record = {k: v for k, v in record.items() if k != "made_of"}
+    record = {key: value for key, value in found.to_json().items() if key != "made_of"}
     result = {
         "command": f"python benchmarks/crossval_sroie.py DATA/sroie outputs/{folder.name} {' '.join(sys.argv[3:])}".strip(),
         "seed": manifests[0]["seed"],

@@ -350,8 +350,6 @@ def _run_command(command: Command, arguments: Sequence[str]) -> int:
     from hmean.settings.overrides import split_arguments  # noqa: PLC0415
 
     module: Any = importlib.import_module(command.module)
-    if not hasattr(module, str(command.settings)):  # not converted yet
-        return _run_legacy(command, arguments)
     kind = getattr(module, str(command.settings))
     typed = split_arguments(["dry_run=true" if word == "--dry-run" else word for word in arguments])
     settings = read_settings(kind, typed.overrides, inputs=typed.inputs, read_carried=read_carried)
@@ -380,15 +378,3 @@ def _run_tool(command: Command, arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     code: int = options.run(options)
     return code
-
-
-def _run_legacy(command: Command, arguments: Sequence[str]) -> int:
-    from hmean import cli_legacy  # noqa: PLC0415
-
-    if command.name in ("sweep", "serve"):
-        said = importlib.import_module(command.module).main(list(arguments))
-        if said:
-            print(said)
-        return 0
-    paths, overrides = cli_legacy.split_arguments(["dry_run=true" if a == "--dry-run" else a for a in arguments])
-    return cli_legacy.run_job(command.name, paths, overrides)

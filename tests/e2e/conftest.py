@@ -7,27 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from support.once import made_once
-from support.pages import TINY
-
-# A grid at thresholds that a network of one epoch reaches.
-SMALL_GRID = ["tune.thresh=[0.02,0.2]", "tune.box_thresh=[0.0]", "tune.inverse_r=[0.5]"]
-
-
-def crossval_command(data: Path, outputs: Path) -> list[str]:
-    """``hmean crossval`` of the tiny network: three folds of three pages each, and three pages held out of all."""
-    return [
-        "crossval", *TINY, *SMALL_GRID, f"dataset_base_path={data}", f"output_dir={outputs}", "exp_name=cv",
-        "trainer.max_epochs=1", "k=3", "crossval.holdout=0.25",
-    ]  # fmt: skip
-
-
-def run_in_process(command, _lock, on_tick=None) -> int:
-    """Stands in for ``execute.processes.run_command``: each process would load torch anew."""
-    from hmean.cli import main
-    from hmean.execute.processes import HMEAN
-
-    return main(command[len(HMEAN) :])
+from support.crossvals import crossval_command
+from support.once import made_once, run_in_process
 
 
 @pytest.fixture(scope="session")

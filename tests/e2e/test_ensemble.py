@@ -31,9 +31,9 @@ from hmean.tuning.fit import TuneOptions
 from support.pages import TINY
 
 FEW = ["tune.thresh=[0.02,0.2]", "tune.box_thresh=[0.0,0.4]", "tune.inverse_r=[0.6]", "tune.unclip_ratio=[1.5]"]
-SERIAL = [
-    f"dataloaders.{name}_dataloader={{batch_size: 1, num_workers: 0}}" for name in ("val", "predict")
-]  # fmt: skip
+VAL = "dataloaders.val_dataloader={batch_size: 1, num_workers: 0}"
+TRAIN = "dataloaders.train_dataloader={batch_size: 1, num_workers: 0}"
+PREDICT = "dataloaders.predict_dataloader={batch_size: 1, num_workers: 0}"
 CPU = "trainer.accelerator=cpu"
 
 
@@ -48,12 +48,12 @@ def held_out(crossval_folder, twelve_pages):
     return [
         f"dataset_base_path={twelve_pages}",
         f"datasets.val_dataset.annotation_path={twelve_pages / 'jsons/train.json'}",
-        f"datasets.val_dataset.split={{file: '{crossval_folder / 'splits.json'}', part: holdout}}",
+        f"datasets.val_dataset.folds={{file: '{crossval_folder / 'splits.json'}', split: holdout}}",
     ]
 
 
 def judge(inputs, *overrides):
-    return ensemble.run(read_settings(ensemble.EnsembleSettings, [CPU, *FEW, *SERIAL, *overrides], inputs=inputs))
+    return ensemble.run(read_settings(ensemble.EnsembleSettings, [CPU, *FEW, VAL, PREDICT, *overrides], inputs=inputs))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_the_record_predicts_what_was_judged(judged, folds, held_out, tmp_path, 
     record = judge(folds, *held_out, f"output={output}")
     assert record.strategy == kind.name
     file = output / "ensemble.json"
-    assert main(["evaluate", f"checkpoint_path={file}", *held_out, CPU, SERIAL[0]]) == 0
+    assert main(["evaluate", f"checkpoint_path={file}", *held_out, CPU, VAL]) == 0
     scores = read_json(output / "evaluate" / "scores.json")
     assert scores["influenced_by"]["tuned"] == 3
     cached = read_predictions(output / "predictions.json")
@@ -129,7 +129,7 @@ def test_the_record_predicts_what_was_judged(judged, folds, held_out, tmp_path, 
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"no image")
     predicted = tmp_path / "p"
-    command = ["predict", *images, str(broken), f"checkpoint_path={file}", f"output={predicted}", CPU, SERIAL[1]]
+    command = ["predict", *images, str(broken), f"checkpoint_path={file}", f"output={predicted}", CPU, PREDICT]
     assert main(command) == 2
     assert "broken.jpg" in capsys.readouterr().err
     assert len(read_predictions(predicted / "predictions.json")) == 3
@@ -143,12 +143,12 @@ def test_a_student_of_all_members_is_judged_beside_them(
     data = [f"dataset_base_path={twelve_pages}"]
     for split in ("train", "val"):
         data.append(f"datasets.{split}_dataset.annotation_path={twelve_pages / 'jsons/train.json'}")
-        cut = f"{{file: '{crossval_folder / 'splits.json'}', fold: 0, part: {split}}}"
-        data.append(f"datasets.{split}_dataset.split={cut}")
+        cut = f"{{file: '{crossval_folder / 'splits.json'}', fold: 0, split: {split}}}"
+        data.append(f"datasets.{split}_dataset.folds={cut}")
     taught = tmp_path / "taught"
     kept = judged[0] / "ensemble.json"
-    command = ["evaluate", f"checkpoint_path={kept}", "evaluate_on=train", "maps=true", f"output={taught}"]
-    assert main([*command, *data, CPU]) == 0
+    command = ["evaluate", f"checkpoint_path={kept}", "split=train", "maps=true", f"output={taught}"]
+    assert main([*command, *data, CPU, TRAIN]) == 0
     files = sorted((taught / "maps").glob("*.map"))
     assert len(files) == 6
     assert not (taught / "scores.json").exists()  # of pages that members were trained on, it would say nothing

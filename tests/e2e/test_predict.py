@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from hmean.cli import main
-from hmean.cli_legacy import split_arguments
 from hmean.commands import predict
 from hmean.ensemble.members import Ensemble
 from hmean.images import page_paths, read_image
@@ -20,6 +19,7 @@ from hmean.inference.metadata import read_metadata, write_metadata
 from hmean.inference.prediction import ModelPredictor
 from hmean.inference.trained import PageFile
 from hmean.postprocess.decoding import PageMap
+from hmean.settings.overrides import Arguments, split_arguments
 from hmean.types import Detections
 from support.models import write_ensemble
 from support.pages import count_found as found
@@ -55,7 +55,7 @@ def test_pages_of_tiff_and_pdf_files_have_names_of_their_own(ink, scans, tmp_pat
     ]
     assert main(one) == 0
     assert found(tmp_path / "b") == {"book.tif#page=3": 4, "odd#page=2.png": 3}
-    assert split_arguments(["a=b" * 99, "~key", "--", "c=d"]) == (["c=d"], ["a=b" * 99, "~key"])
+    assert split_arguments(["a=b" * 99, "~key", "--", "c=d"]) == Arguments(("c=d",), ("a=b" * 99, "~key"))
 
 
 def test_globs_and_lists(ink, scans, tmp_path, monkeypatch, capsys):

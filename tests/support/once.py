@@ -75,3 +75,11 @@ def shared_folder(factory: pytest.TempPathFactory) -> Path:
     if "PYTEST_XDIST_WORKER" in os.environ:
         return base.parent
     return base
+
+
+def run_in_process(command, _lock, on_tick=None) -> int:
+    """Stands in for ``execute.processes.run_command``: each process would load torch anew."""
+    from hmean.cli import main
+    from hmean.execute.processes import HMEAN
+
+    return main(command[len(HMEAN) :])

@@ -1,6 +1,6 @@
-"""Stands in for hmean in tests of the campaign's logic: writes in seconds what its jobs leave behind.
+"""Stands in for hmean in tests of the campaign's logic: writes in no time what its commands leave behind.
 
-A training's H falls with the distance of its learning rate from 0.0004; every call is noted in stand_in.log.
+A training's H falls with the distance of its learning rate from 0.0004; every call is noted in the file STAND_IN_LOG.
 """
 
 import json
@@ -9,30 +9,55 @@ import sys
 import time
 from pathlib import Path
 
+import yaml
+
 
 def note(what, words):
     with Path(os.environ["STAND_IN_LOG"]).open("a") as file:
         file.write(f"{what} {' '.join(words)}\n")
 
 
-def scores(folder, h, part="val", pages=40):
+def settings_of(words):
+    """The values of config=FILE by dotted key, and the words over them."""
+    given = dict(word.split("=", 1) for word in words if "=" in word)
+    values = {}
+    if "config" in given:
+        values = flat(yaml.safe_load(Path(given["config"]).read_text()))
+    return {**values, **given}
+
+
+def flat(values, prefix=""):
+    found = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def scores(folder, h, split="val", pages=40):
     folder.mkdir(parents=True, exist_ok=True)
     rows = []
     for i in range(pages):
         tp = min(100, max(0, round(100 * h + 3 * ((i * 7919) % 5 - 2) / 2)))
-        rows.append(
-            {
-                "name": f"{i}.jpg",
-                "h": tp / 100,
-                "counts": [100, tp, 0, 100 - tp, 0, 0, 0, 0],
-                "iou50": [tp, 100, 100],
-                "iou70": [tp, 100, 100],
-            }
-        )
-    macro = sum(row["counts"][1] for row in rows) / 100 / pages
+        matches = {"tp": tp, "det": 100, "gt": 100}
+        counts = {"gt": 100, "tp": tp, "fp": 100 - tp}
+        rows.append({"name": f"{i}.jpg", "counts": counts, "iou50": matches, "iou70": matches})
+    macro = sum(row["counts"]["tp"] for row in rows) / 100 / pages
     prh = {"p": macro, "r": macro, "h": macro}
-    record = {"images": pages, "cleval": {"macro": prh, "pooled": prh, "characters": "aspect"}, "iou50": prh, "iou70": prh,
-              "interval95": {"macro": [macro - 0.004, macro + 0.004]}, "part": part, "data_hash": part, "exp_name": folder.name, "pages": rows, "seconds": 0.5 * pages}  # fmt: skip
+    record = {
+        "images": pages,
+        "cleval": {"macro": prh, "pooled": prh, "characters": "aspect"},
+        "iou50": prh,
+        "iou70": prh,
+        "interval95": {"macro": [macro - 0.004, macro + 0.004]},
+        "split": split,
+        "data_hash": split,
+        "exp_name": folder.name,
+        "pages": rows,
+        "seconds": 0.5 * pages,
+    }
     (folder / "scores.json").write_text(json.dumps(record))
 
 
@@ -40,14 +65,13 @@ def quality(lr):
     return 0.97 - 100 * abs(lr - 0.0004)
 
 
-def train(folder, lr, part="val"):
+def train(folder, lr, split="val"):
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(f"models: {{optimizer: {{lr: {lr}}}}}\n")
-    (folder / "metrics.jsonl").write_text(
-        "".join(json.dumps({"epoch": e, "seconds": 1.0 + (e == 2)}) + "\n" for e in range(3))
-    )
+    rows = [{"epoch": epoch, "seconds": 1.0 + (epoch == 2)} for epoch in range(3)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "checkpoints/best.ckpt").write_text(str(quality(lr)))
-    scores(folder, quality(lr) - 0.01, part)
+    scores(folder, quality(lr) - 0.01, split)
 
 
 def ensemble(best):
@@ -66,41 +90,42 @@ def ensemble(best):
     }
 
 
+def quality_of(model):
+    """Of a checkpoint or an ensemble.json."""
+    text = Path(model).read_text()
+    return json.loads(text)["quality"] if text.startswith("{") else float(text)
+
+
 def run(words, pause=0.0):
-    job, *rest = words
-    told = dict(a.split("=", 1) for a in rest if "=" in a)
+    command, *rest = words
+    settings = settings_of(rest)
     note("start", words)
     time.sleep(pause)
-    lr = float(told.get("models.optimizer.lr", 0.0004))
-    if job == "train":
-        train(Path(told["output_dir"]) / told["exp_name"], lr)
-    elif job == "tune":
-        run = Path(told["run"])
-        scores(run / "cross_fitted", float((run / "checkpoints/best.ckpt").read_text()))
-    elif job == "sweep":
-        for i in range(int(told["n"])):
-            trial = Path(told["output_dir"]) / told["name"] / f"trial_{i:02d}"
-            train(trial, (0.0003, 0.0004)[i])
-            scores(trial / "cross_fitted", quality((0.0003, 0.0004)[i]))
-    elif job == "crossval":
-        folder = Path(told["output_dir"]) / told["exp_name"]
+    if command == "train":
+        train(Path(settings["output_dir"]) / settings["exp_name"], settings["models.optimizer.lr"])
+    elif command == "tune":
+        folder = Path(settings["run"])
+        scores(folder / "cross_fitted", quality_of(folder / "checkpoints/best.ckpt"))
+    elif command == "sweep":
+        for i, lr in enumerate((0.0003, 0.0004)[: int(settings["n"])]):
+            trial = Path(settings["output_dir"]) / settings["name"] / f"trial_{i:02d}"
+            train(trial, lr)
+            scores(trial / "cross_fitted", quality(lr))
+    elif command == "crossval":
+        folder = Path(settings["output_dir"]) / settings["exp_name"]
+        lr = settings["models.optimizer.lr"]
         for i in range(2):
             if not (folder / f"fold_{i}/scores.json").exists():
                 train(folder / f"fold_{i}", lr)
         scores(folder / "cross_fitted", quality(lr), "out of fold")
-    elif job == "ensemble":
-        best = max(float((Path(fold) / "checkpoints/best.ckpt").read_text()) for fold in rest if "=" not in fold)
-        Path(told["output"]).mkdir(parents=True, exist_ok=True)
-        Path(told["output"], "ensemble.json").write_text(json.dumps(ensemble(best)))
-    elif job == "evaluate":
-        model = Path(told["checkpoint_path"]).read_text()
-        scores(
-            Path(told["output"]),
-            json.loads(model)["quality"] if model.startswith("{") else float(model),
-            told["evaluate_on"],
-        )
+    elif command == "ensemble":
+        best = max(quality_of(Path(fold) / "checkpoints/best.ckpt") for fold in rest if "=" not in fold)
+        Path(settings["output"]).mkdir(parents=True, exist_ok=True)
+        Path(settings["output"], "ensemble.json").write_text(json.dumps(ensemble(best)))
+    elif command == "evaluate":
+        scores(Path(settings["output"]), quality_of(settings["checkpoint_path"]), settings["split"])
     note("end", words)
 
 
 if __name__ == "__main__":
-    run(sys.argv[1:], pause=0.4)
+    run(sys.argv[1:], pause=0.2)

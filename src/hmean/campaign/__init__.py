@@ -1,1 +1,1 @@
-"""The phases and gates of a campaign."""
+"""Campaigns: the phases and gates of a file, each some hmean commands, resumable, within a budget."""

@@ -3,196 +3,282 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import pydantic
 from omegaconf import OmegaConf
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from hmean.errors import InputError
 from hmean.execute.processes import HMEAN
+from hmean.records import describe_fault
 from hmean.runs.folder import load_yaml
-from hmean.settings.config import Config, Count, Name, Share, _Strict, _word, check_components, compose
 
-# The pages that a phase's own scores are of; thresholds are cross-fitted on them.
-OWN_PAGES = {"train": "val", "sweep": "val", "crossval": "out of fold"}
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 Outcome = Literal["pass", "sweep", "retry"]
 
+# The split that the scores of a phase's own runs are of; thresholds are cross-fitted on it.
+SPLIT_OF_KIND = {"train": "val", "sweep": "val", "crossval": "out of fold"}
+NO_SCORES = "no scores of its own"
+# Keys of phases in files of earlier versions.
+_OLD_KEYS = {"job": "kind", "part": "split"}
 
-class Phase(_Strict):
-    """What every phase may say: overrides, the phases it takes up, the gates' outcomes that it needs."""
 
-    job: str
-    args: list[str] = Field(default_factory=list)
-    of: list[str] = Field(default_factory=list)
-    when: dict[str, list[Outcome]] = Field(default_factory=dict)
-    skip: bool = False
+class FileSection(pydantic.BaseModel):
+    """A part of the file; keys that it does not have are errors."""
 
-    def names(self) -> list[str]:
-        """The phases that it follows from."""
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+class Phase(FileSection):
+    """What every phase may say."""
+
+    kind: str
+    args: list[str] = Field(default_factory=list, description="overrides of its commands, after the campaign's")
+    of: list[str] = Field(default_factory=list, description="the phases that it takes up")
+    when: dict[str, list[Outcome]] = Field(
+        default_factory=dict, description="outcomes of gates, one of which each gate must have"
+    )
+    skip: bool = Field(default=False, description="leave it out")
+
+    def follows_from(self) -> list[str]:
+        """The phases that its outcome depends on."""
         return [*self.of, *self.when]
 
 
-class Training(Phase):
-    """One training and its tuning, or k folds; ``of``: with the values of that phase."""
+class DataPhase(Phase):
+    """``hmean data`` with ``args``: pages that are made before everything else."""
 
-    job: Literal["train", "crossval"]
-
-
-class Data(Phase):
-    """Pages to be made before all else: ``args`` of ``hmean data``."""
-
-    job: Literal["data"]
+    kind: Literal["data"]
 
 
-class Sweep(Phase):
-    """A search over the ranges of a sweep file."""
+class TrainPhase(Phase):
+    """One training and its tuning; with ``of``, with the values of that phase."""
 
-    job: Literal["sweep"]
-    file: str
-    n: Count
+    kind: Literal["train"]
 
 
-class Ensemble(Phase):
-    """Ensembles of the folds of a crossval phase, and the verdict on them."""
+class CrossvalPhase(Phase):
+    """k folds; with ``of``, with the values of that phase."""
 
-    job: Literal["ensemble"]
-
-
-class Scoring(Phase):
-    """Models on the same pages, which are reported."""
-
-    job: Literal["score"]
-    part: Literal["val", "test"]
+    kind: Literal["crossval"]
 
 
-class Gate(Phase):
-    """Where a phase's macro H lies: from ``pass_at`` pass, from ``sweep_at`` sweep, below retry.
+class SweepPhase(Phase):
+    """A search over the ranges of a sweep file; it stands for its best trial."""
 
-    Where its 95 % interval lies in more than one, ``not_distinguishable`` says what then; mean: what its H says.
-    """
+    kind: Literal["sweep"]
+    file: str = Field(description="sweep file")
+    n: Count = Field(description="number of trials")
 
-    job: Literal["gate"]
+
+class EnsemblePhase(Phase):
+    """Ensembles of the folds of a crossval phase, judged on the pages that all folds left out."""
+
+    kind: Literal["ensemble"]
+
+
+class ScorePhase(Phase):
+    """The models of several phases on the same pages; these scores are reported."""
+
+    kind: Literal["score"]
+    split: Literal["val", "test"] = Field(description="the pages")
+
+
+class GatePhase(Phase):
+    """Where the macro H of a phase lies: from ``pass_at`` on pass, from ``sweep_at`` on sweep, below that retry."""
+
+    kind: Literal["gate"]
     pass_at: Share
     sweep_at: Share
-    not_distinguishable: Outcome | Literal["mean"]
+    not_distinguishable: Outcome | Literal["mean"] = Field(
+        description="the outcome if the 95 % interval lies in more than one range; mean: that of H itself"
+    )
 
 
-class Choice(Phase):
-    """The best of some phases, by scores of their own or of the scoring phase ``by``.
+class ChoicePhase(Phase):
+    """The best of several phases, by their own scores or those of a score phase."""
 
-    Where none is better than the first by the paired interval, ``not_distinguishable`` says which is taken.
-    """
+    kind: Literal["choose"]
+    by: str | None = Field(default=None, description="the score phase")
+    not_distinguishable: Literal["first", "best"] = Field(
+        description="which is taken if none is better than the first by the paired interval"
+    )
 
-    job: Literal["choose"]
-    by: str | None = None
-    not_distinguishable: Literal["first", "best"]
-
-    def names(self) -> list[str]:
-        """The phases that it follows from."""
-        return [*super().names(), *([self.by] if self.by else [])]
+    def follows_from(self) -> list[str]:
+        """The phases that its outcome depends on."""
+        if self.by is None:
+            return super().follows_from()
+        return [*super().follows_from(), self.by]
 
 
-class Expectations(_Strict):
-    """Macro H that was hoped for."""
+AnyPhase = Annotated[
+    DataPhase | TrainPhase | CrossvalPhase | SweepPhase | EnsemblePhase | ScorePhase | GatePhase | ChoicePhase,
+    Field(discriminator="kind"),
+]
+
+
+class Expectations(FileSection):
+    """The macro H that is hoped for."""
 
     conservative: Share
     neutral: Share
     optimistic: Share
 
 
-class Campaign(_Strict):
+class CampaignFile(FileSection):
     """A campaign file."""
 
-    name: Name
-    output_dir: str = "outputs"
-    command: list[str] = Field(default_factory=lambda: list(HMEAN))
-    args: list[str]
-    budget_hours: Annotated[float, Field(gt=0)]
+    name: Name = Field(description="name of the campaign and its folder")
+    output_dir: str = Field(default="outputs", description="folder of the campaign's folder")
+    command: list[str] = Field(default_factory=lambda: list(HMEAN), description="the program that the phases run")
+    args: list[str] = Field(description="overrides of every command")
+    budget_hours: Annotated[float, Field(gt=0)] = Field(description="the campaign ends when so many hours are spent")
     expectations: Expectations
-    phases: dict[
-        Name, Annotated[Data | Training | Sweep | Ensemble | Scoring | Gate | Choice, Field(discriminator="job")]
-    ]  # in this order
+    phases: dict[Name, AnyPhase] = Field(description="gone through in this order")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _present_keys(cls, values: Any) -> Any:
+        return with_present_keys(values)
 
     @pydantic.model_validator(mode="after")
-    def _in_order(self) -> Campaign:
-        faults, before, pages = [], dict[str, Phase](), dict[str, set[str]]()
+    def _is_in_order(self) -> CampaignFile:
+        faults = []
+        before: dict[str, Phase] = {}
+        splits: dict[str, set[str]] = {}  # that the scores of each phase are of
         for name, phase in self.phases.items():
-            for other in phase.names():
-                if other not in before:
-                    faults.append(f"phases.{name}: no phase before it is named {other}")
-                elif other in phase.when and not isinstance(before[other], Gate):
-                    faults.append(f"phases.{name}.when: {other} is no gate")
-            if not phase.of and not isinstance(phase, Data | Training | Sweep):
-                faults.append(f"phases.{name}.of: say of which phases")
-            faults += _page_faults(name, phase, before, pages)
-            if isinstance(phase, Gate) and phase.sweep_at > phase.pass_at:
+            faults += _order_faults(name, phase, before)
+            if isinstance(phase, GatePhase) and phase.sweep_at > phase.pass_at:
                 faults.append(f"phases.{name}: sweep_at must not be above pass_at")
+            fault = _split_fault(name, phase, before, splits)
+            if fault is not None:
+                faults.append(fault)
             before[name] = phase
+            splits[name] = _splits_of(phase, splits)
         if faults:
             raise ValueError("; ".join(faults))
         return self
 
 
-def _page_faults(name: str, phase: Phase, before: dict[str, Phase], pages: dict[str, set[str]]) -> list[str]:
-    """What is wrong with the pages that a phase takes scores of; adds those of its own scores to ``pages``."""
-    own = set[str]().union(*(pages.get(of, set()) for of in phase.of))
-    pages[name] = own if isinstance(phase, Choice) else {OWN_PAGES.get(phase.job, "no scores of its own")}
-    if isinstance(phase, Scoring) and "out of fold" in own:
-        return [f"phases.{name}.of: folds are several models; score an ensemble of them"]
-    if isinstance(phase, Choice) and phase.by:
+def with_present_keys(values: Any) -> Any:
+    """The values of a file under the keys of this version."""
+    if not isinstance(values, Mapping) or not isinstance(values.get("phases"), Mapping):
+        return values
+    phases = {name: present_phase(phase) for name, phase in values["phases"].items()}
+    return {**values, "phases": phases}
+
+
+def present_phase(phase: Any) -> Any:
+    """The values of a phase under the keys of this version."""
+    if not isinstance(phase, Mapping):
+        return phase
+    return {_OLD_KEYS.get(str(key), key): value for key, value in phase.items()}
+
+
+def _order_faults(name: str, phase: Phase, before: Mapping[str, Phase]) -> list[str]:
+    """A phase may take up only phases before it."""
+    faults = []
+    for other in phase.follows_from():
+        if other not in before:
+            faults.append(f"phases.{name}: no phase before it is named {other}")
+        elif other in phase.when and not isinstance(before[other], GatePhase):
+            faults.append(f"phases.{name}.when: {other} is not a gate")
+    stands_alone = isinstance(phase, DataPhase | TrainPhase | CrossvalPhase | SweepPhase)
+    if not phase.of and not stands_alone:
+        faults.append(f"phases.{name}.of: is required; name the phases that it takes up")
+    return faults
+
+
+def _splits_of(phase: Phase, splits: Mapping[str, set[str]]) -> set[str]:
+    """The splits that a phase's own scores are of; a choice has those of what it chooses from."""
+    if isinstance(phase, ChoicePhase):
+        return _splits_of_all(phase.of, splits)
+    return {SPLIT_OF_KIND.get(phase.kind, NO_SCORES)}
+
+
+def _splits_of_all(names: Sequence[str], splits: Mapping[str, set[str]]) -> set[str]:
+    found: set[str] = set()
+    for name in names:
+        found |= splits.get(name, set())
+    return found
+
+
+def _split_fault(name: str, phase: Phase, before: Mapping[str, Phase], splits: Mapping[str, set[str]]) -> str | None:
+    """Scores of different pages, and models that cannot be scored on a split, are not compared."""
+    compared = _splits_of_all(phase.of, splits)
+    if isinstance(phase, ScorePhase) and "out of fold" in compared:
+        return f"phases.{name}.of: folds are several models; score an ensemble of them"
+    if isinstance(phase, ChoicePhase) and phase.by is not None:
         judge = before.get(phase.by)
-        if isinstance(judge, Scoring) and judge.part == "val" and set(phase.of) <= set(judge.of):
-            return []
-        return [f"phases.{name}.by: {phase.by} must be a score phase, on val, of all that is chosen from"]
-    if isinstance(phase, Gate | Choice) and (len(own) > 1 or own - set(OWN_PAGES.values())):
-        what = ", ".join(sorted(own))
-        return [f"phases.{name}: its phases are scored on different pages ({what}); choose by a score phase (by: ...)"]
-    return []
+        if isinstance(judge, ScorePhase) and judge.split == "val" and set(phase.of) <= set(judge.of):
+            return None
+        return f"phases.{name}.by: {phase.by} must be a score phase, on val, of all that is chosen from"
+    if isinstance(phase, GatePhase | ChoicePhase) and (len(compared) > 1 or NO_SCORES in compared):
+        listed = ", ".join(sorted(compared))
+        return f"phases.{name}: its phases are scored on different pages ({listed}); choose by a score phase (by: ...)"
+    return None
 
 
-def read_campaign(path: Path, overrides: Sequence[str] = ()) -> Campaign:
-    """A campaign file, checked whole, with ``key=value`` set in it; keys that it has not are added to ``args``.
+def read_campaign(path: Path, overrides: Sequence[str] = ()) -> CampaignFile:
+    """Read a campaign file.
+
+    Args:
+        path: the file.
+        overrides: ``key=value`` of values in it; keys that the file does not have are added to its ``args``.
 
     Raises:
-        InputError: listing every fault, those of its phases' overrides too.
+        InputError: listing every fault.
     """
+    own = []
+    others = []
+    for override in overrides:
+        first_part = re.split(r"[.=]", override)[0]
+        if first_part in CampaignFile.model_fields:
+            own.append(override)
+        else:
+            others.append(override)
+    given = OmegaConf.create(with_present_keys(OmegaConf.to_container(OmegaConf.from_dotlist(own))))
+    values: Any = OmegaConf.to_container(OmegaConf.merge(with_present_keys(load_yaml(path)), given))
+    values["args"] = [*values.get("args", []), *others]
     try:
-        own = [o for o in overrides if re.split(r"[.=]", o)[0] in Campaign.model_fields]
-        values: Any = OmegaConf.to_container(OmegaConf.merge(load_yaml(path), OmegaConf.from_dotlist(own)))
-        values["args"] = [*values.get("args", []), *(o for o in overrides if o not in own)]
-        campaign = Campaign.model_validate(values)
+        campaign = CampaignFile.model_validate(values)
     except pydantic.ValidationError as error:
-        raise InputError.listing(f"{path}: has faults:", [_word(detail) for detail in error.errors()]) from None
-    faults = []
+        faults = [describe_fault(detail) for detail in error.errors()]
+        raise InputError.listing(f"{path}: is not a valid campaign:", faults) from None
+    missing = []
     for name, phase in campaign.phases.items():
-        if isinstance(phase, Sweep) and not Path(phase.file).is_file():
-            faults.append(f"phases.{name}.file: there is no {phase.file}")
-        if isinstance(phase, Training | Sweep):
-            try:
-                check_components(composed(*campaign.args, *phase.args))
-            except InputError as error:
-                faults.append(f"phases.{name}.args: {error}")
-    if faults:
-        raise InputError.listing(f"{path}: has faults:", faults)
+        if isinstance(phase, SweepPhase) and not Path(phase.file).is_file():
+            missing.append(f"phases.{name}.file: {phase.file} was not found")
+    if missing:
+        raise InputError.listing(f"{path}: is not a valid campaign:", missing)
     return campaign
 
 
-@cache
-def composed(*overrides: str) -> Config:
-    """As ``compose``, which takes its time, once for the same overrides."""
-    return compose(overrides)
+class GateDecision(NamedTuple):
+    """The outcome of a gate, and whether the interval lies in one range."""
+
+    outcome: Outcome
+    is_distinguishable: bool
 
 
-def decide(h: float, interval95: Sequence[float], gate: Gate) -> tuple[Outcome, bool]:
-    """What a gate says of a macro H and its interval, and whether the interval could tell."""
+def decide(h: float, interval95: Sequence[float], gate: GatePhase) -> GateDecision:
+    """The outcome of a gate for a macro H and its interval."""
+    ranges = {_range_of(end, gate) for end in interval95}
+    if len(ranges) == 1:
+        return GateDecision(_range_of(h, gate), True)
+    if gate.not_distinguishable == "mean":
+        return GateDecision(_range_of(h, gate), False)
+    return GateDecision(gate.not_distinguishable, False)
 
-    def where(value: float) -> Outcome:
-        return "pass" if value >= gate.pass_at else "sweep" if value >= gate.sweep_at else "retry"
 
-    told = len({where(end) for end in interval95}) == 1
-    unsure = where(h) if gate.not_distinguishable == "mean" else gate.not_distinguishable
-    return (where(h) if told else unsure), told
+def _range_of(value: float, gate: GatePhase) -> Outcome:
+    if value >= gate.pass_at:
+        return "pass"
+    if value >= gate.sweep_at:
+        return "sweep"
+    return "retry"

@@ -2,260 +2,178 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
+import yaml
+from numpy.typing import NDArray
 
+from hmean.crossval.folds import TrainedFold, check_folds, is_trained, recipe_differences
+from hmean.crossval.out_of_fold import join_folds
+from hmean.crossval.record import CrossvalRecord
 from hmean.data.check import require_sound
 from hmean.data.folds import HOLDOUT, read_splits, write_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.execute.processes import HMEAN, run_command
-from hmean.files import read_json, write_json
+from hmean.files import write_text
 from hmean.inference.maps import make_run_maps
-from hmean.inference.trained import Execution, TrainedModel
+from hmean.inference.opening import open_model
+from hmean.inference.trained import Execution
 from hmean.locks import locked
-from hmean.metrics.record import ScoreRecord
-from hmean.metrics.scorer import Scorer, choose_characters, score_pages
-from hmean.metrics.statistics import STATISTICS
-from hmean.postprocess.parameters import PostprocessParams
-from hmean.runs.carried import Influence
-from hmean.runs.folder import MAY_CHANGE, RunFolder, differences
-from hmean.runs.maps import MapStore
-from hmean.runs.metrics import read_epochs
-from hmean.runs.predictions import read_predictions, write_predictions
-from hmean.runs.scores import Scores
-from hmean.settings.build import open_pages
-from hmean.settings.compose import read_saved
-from hmean.settings.config import Config, check_components
-from hmean.settings.keys import is_read, present_key, pruned, with_present_keys
-from hmean.settings.opening import open_configured
-from hmean.settings.training import TrainSettings
-from hmean.tuning.adoption import reason
-from hmean.tuning.choose import Floors
-from hmean.tuning.fit import TuneOptions, fit
-from hmean.tuning.grid import AXES
-
-# Of a fold's config: what a resumed run may change too, but for what decides which epoch is kept; and where its pages
-# lie, which are compared themselves.
-NO_OTHER_FOLD = (
-    *(key for key in MAY_CHANGE if key not in ("trainer.max_epochs", "trainer.check_val_every_n_epoch")),
-    "exp_name", "maps", "dataset_base_path", "datasets.val_dataset",
-    *(f"datasets.train_dataset.{key}" for key in ("annotation_path", "image_path", "folds")),
-)  # fmt: skip
+from hmean.plugins import check_components
+from hmean.runs.folder import RunFolder
+from hmean.settings.build import open_dataset, tune_options
+from hmean.settings.compose import read_saved, select
+from hmean.settings.sections import Crossval, Dataset, Folds, Tracker, Tune
+from hmean.settings.training import RecipeSettings, TrainSettings
 
 
-@dataclass(frozen=True, eq=False)
-class Fold:
-    """A trained fold: its run, its model, the pages it did not see and their maps."""
+class CrossvalSettings(RecipeSettings):
+    """Settings of ``hmean crossval``: the recipe of every fold, and how the pages are dealt."""
 
-    run: RunFolder
-    checkpoint: TrainedModel
-    pages: LabelledImages
-    maps: MapStore
+    shorthands: ClassVar[dict[str, str]] = {
+        "k": "crossval.k",
+        "holdout": "crossval.holdout",
+        "agents": "crossval.agents",
+    }
+
+    wandb: bool
+    logger: Tracker | None = None
+    tune: Tune
+    crossval: Crossval
 
 
-def run(config: Config, overrides: Sequence[str]) -> dict[str, Any]:
-    """Train the folds that are not trained yet, then score and tune on the pages that each did not see.
-
-    Args:
-        config: of every fold, but for its data sets.
-        overrides: that ``config`` was composed of, for ``hmean train``.
+def run(settings: CrossvalSettings) -> CrossvalRecord:
+    """Train the folds that are not trained yet, then score and tune on the pages that each has not seen.
 
     Returns:
         The content of ``crossval.json``.
 
     Raises:
-        InputError: if data or config are wrong, a fold failed, or members are one model or saw pages of their own fold.
+        InputError: if data or settings are wrong, a fold failed, or folds are one model or saw pages of their own.
     """
-    check_components(config)
-    folder = Path(config.output_dir) / str(config.exp_name)
-    source, wanted = config.datasets.train_dataset, config.crossval
-    if source.split is not None:
-        raise InputError("datasets.train_dataset.split: crossval deals the pages itself; give it all of them")
-    every = open_pages(source)
-    require_sound(every)
-    with locked(folder) as hold:
-        splits = folder / "splits.json"
-        if not splits.exists():
-            write_splits(splits, every.labels, k=wanted.k, holdout=wanted.holdout, seed=wanted.seed)
-        dealt = read_splits(splits, every.labels.names)
-        if set(dealt.tolist()) - {HOLDOUT} != set(range(wanted.k)):
-            raise InputError(f"{splits}: was dealt with another k than {wanted.k}; choose another exp_name, or that k")
-        runs = [RunFolder(folder / f"fold_{i}") for i in range(wanted.k)]
-        todo = [i for i, fold in enumerate(runs) if not _is_trained(fold, config.trainer.max_epochs)]
-        own = pruned(with_present_keys(config.to_dict()), TrainSettings)
-        others = [
-            f"{run.path}: {difference}"
-            for run in (run for i, run in enumerate(runs) if i not in todo)
-            for difference in differences(read_saved(run.config, TrainSettings), own, NO_OTHER_FOLD)
-        ]
-        if others:
-            raise InputError.listing("These folds were trained with other values; choose another exp_name:", others)
-        print(f"{folder}: {wanted.k} folds, {wanted.k - len(todo)} of them trained already")
-        commands = {runs[i].path.name: [*HMEAN, "train", *fold_overrides(config, overrides, splits, i)] for i in todo}
-        failed = _train(commands, folder, wanted.agents, hold)
-        if failed:
-            raise InputError.listing("Some folds are not trained; the same command goes on with them:", failed)
-        folds = [_open(fold, fold_overrides(config, overrides, splits, i)) for i, fold in enumerate(runs)]
-        _check_members(folds)
-        return _join(folder, config, folds, replace(every, indices=np.flatnonzero(dealt != HOLDOUT).tolist()))
+    components = settings.models.components().all()
+    check_components(components)
+    source = settings.datasets.train_dataset
+    if source.folds is not None:
+        raise InputError("datasets.train_dataset.folds: crossval deals the pages itself; remove it")
+    pages = open_dataset(source)
+    require_sound(pages)
+    folder = Path(settings.output_dir) / settings.run_name()
+    with locked(folder) as lock:
+        fold_of_page = _deal(settings, pages, folder / "splits.json")
+        recipes = [fold_settings(settings, folder, number) for number in range(settings.crossval.k)]
+        _train(recipes, folder, settings.crossval.agents, lock)
+        packages = [component.target.split(".")[0] for component in components]
+        folds = [_open(recipe, packages) for recipe in recipes]
+        check_folds(folds)
+        in_folds = np.flatnonzero(fold_of_page != HOLDOUT).tolist()
+        return join_folds(folder, folds, replace(pages, indices=in_folds), tune_options(settings.tune))
 
 
-def _train(commands: dict[str, list[str]], folder: Path, agents: int, hold: int) -> list[str]:
-    """Run each fold's command; what is said of those that failed, which end no other."""
-    if agents == 1:
-        codes = {name: run_command(command, hold) for name, command in commands.items()}
-        if 130 in codes.values():
-            raise KeyboardInterrupt(f"stopped; the same command goes on in {folder}")
-        return [f"{folder / name}: ended with {code}" for name, code in codes.items() if code]
-    from hmean.execute.commands import run_commands  # noqa: PLC0415 - the queue's database only where it is needed
-    from hmean.execute.queue import TaskState  # noqa: PLC0415 - as above
-
-    (folder / "commands.db").unlink(missing_ok=True)  # what is finished is known by the folders themselves
-    if not commands:
-        return []
-    tasks = run_commands(commands, folder, agents=agents)
-    return [f"{folder / name}: {task.result.reason}" for name, task in tasks.items() if task.state != TaskState.DONE]
+def _deal(settings: CrossvalSettings, pages: LabelledImages, splits: Path) -> NDArray[np.int64]:
+    """The fold of each page, as ``splits.json`` says; it is written once and kept."""
+    k = settings.crossval.k
+    if not splits.exists():
+        write_splits(splits, pages.labels, k=k, holdout=settings.crossval.holdout, seed=settings.crossval.seed)
+    fold_of_page = read_splits(splits, pages.labels.names)
+    if set(fold_of_page.tolist()) - {HOLDOUT} != set(range(k)):
+        raise InputError(f"{splits}: was dealt with another k than {k}; choose another exp_name, or that k")
+    return fold_of_page
 
 
-def fold_overrides(config: Config, overrides: Sequence[str], splits: Path, fold: int) -> list[str]:
-    """What ``hmean train`` is told for one fold: the same labels, cut in two."""
-    source, own = config.datasets.train_dataset, ("crossval.", "exp_name=", "output_dir=", "resume=", "overwrite=")
-    cut = f"split={{file: {json.dumps(str(splits))}, fold: {fold}, part: "
-    return [
-        *(o for o in overrides if not o.startswith(own) and _is_of_training(o)),
-        *(f"output_dir={splits.parent}", f"exp_name=fold_{fold}", "resume=auto"),
-        f"datasets.val_dataset.annotation_path={source.annotation_path}",
-        f"datasets.val_dataset.image_path={source.image_path}",
-        *(f"datasets.{part}_dataset.{cut}{part}}}" for part in ("train", "val")),
-    ]
-
-
-def _is_of_training(override: str) -> bool:
-    key = override.partition("=")[0]
-    return key.startswith("preset") or is_read(present_key(key), TrainSettings)
-
-
-def _is_trained(run: RunFolder, epochs: int) -> bool:
-    rows = read_epochs(run.metrics)
-    return run.scores.exists() and bool(rows) and rows[-1].epoch + 1 >= epochs
-
-
-def _open(run: RunFolder, overrides: Sequence[str]) -> Fold:
-    data = [o for o in overrides if not o.startswith(("models", "transforms"))]  # the checkpoint brings these
-    config, checkpoint = open_configured([*data, "evaluate_on=val", f"checkpoint_path={run.best}"])
-    pages = open_pages(config.datasets.val_dataset)
-    loader = config.dataloaders.val_dataloader
-    execution = Execution(config.trainer.accelerator, loader.batch_size, loader.num_workers)
-    return Fold(run, checkpoint, pages, make_run_maps(checkpoint, pages, execution=execution))
-
-
-def _check_members(folds: Sequence[Fold]) -> None:
-    """Refuse members that are one model, saw the same pages, other labels, or pages that they are scored on."""
-    faults, first = [], dict[str, Path]()
-    own = [fold.pages.page_keys() for fold in folds]
-    for i, (fold, keys) in enumerate(zip(folds, own, strict=True)):
-        path, seen = fold.run.path, fold.checkpoint.pages
-        trained = np.sort(seen.train)
-        for what, value in (("weights", fold.checkpoint.weights_hash()), ("training pages", trained.tobytes().hex())):
-            if first.setdefault(value, path) != path:
-                faults.append(f"{path}: has the {what} of {first[value]}")
-        leaked = int(np.isin(keys, trained).sum())
-        if leaked:
-            faults.append(f"{path}: was trained on {leaked} of the {len(keys)} pages that it is scored on")
-        if not np.array_equal(trained, np.sort(np.concatenate(own[:i] + own[i + 1 :]))):
-            faults.append(f"{path}: was trained on other pages, or other labels, than those of the other folds now")
-        if not np.array_equal(np.sort(keys), np.sort(seen.val)):
-            faults.append(f"{path}: was validated on other pages, or other labels, than splits.json gives it now")
-    if faults:
-        raise InputError.listing("These runs cannot stand for folds:", faults)
-
-
-def _join(folder: Path, config: Config, folds: Sequence[Fold], pages: LabelledImages) -> dict[str, Any]:
-    """Out-of-fold predictions, scores and values, as files."""
-    scores = [Scores.read(fold.run.scores) for fold in folds]
-    about = {
-        "exp_name": folder.name,
-        "split": "out of fold",
-        "data_hash": pages.fingerprint(),
-        "weights_hash": [fold.checkpoint.weights_hash() for fold in folds],
-        "influenced_by": {"trained": 0, "epoch_chosen": len(pages), "tuned": 0},
-        "long_side": scores[0].long_side,
-        "postprocess": scores[0].to_json()["postprocess"],
-    }
-    made_of = {**about, "tune": config.tune.model_dump()}
-    known = folder / "crossval.json"
-    if known.exists() and (record := read_json(known))["made_of"] == made_of:
-        return dict(record)
-    truth = [pages.page(i) for i in range(len(pages))]
-    found = {
-        name: regions for f in folds for name, regions in read_predictions(f.run.path / "predictions.json").items()
-    }
-    scorer = Scorer(choose_characters(truth))
-    scorer.pages = [p for (p,) in score_pages(truth, [found[page.name] for page in truth], scorer.characters)]
-    with write_predictions(folder / "predictions.json", None) as writer:
-        for page in truth:
-            writer.write(page.name, found[page.name], page.width, page.height)
-    Scores.collect(scorer, **about).write(folder / "scores.json")
-    out_of_fold = Scores.collect(scorer, **about).to_json()
-
-    maps = {fold.pages.name(i): fold.maps for fold in folds for i in range(len(fold.pages))}
-    before = PostprocessParams.from_dict(about["postprocess"])
-    influence = Influence(**about["influenced_by"])
-    found_values = fit(
-        truth,
-        lambda page: maps[page.name].read(page.name),
-        TuneOptions(
-            lists={name: getattr(config.tune, name) for name in AXES},
-            objective=config.tune.weights(),
-            floors=Floors(config.tune.precision, config.tune.recall),
-            folds=config.tune.folds,
-        ),
-        before=before,
-        in_model=before,
-        split=str(about["split"]),
-        influenced_by=influence,
+def fold_settings(settings: CrossvalSettings, folder: Path, number: int) -> TrainSettings:
+    """The training of one fold: the same labels, cut in two."""
+    source = settings.datasets.train_dataset
+    splits = str(folder / "splits.json")
+    train = source.model_copy(update={"folds": Folds(file=splits, fold=number, split="train")})
+    val = Dataset(
+        image_path=source.image_path,
+        annotation_path=source.annotation_path,
+        folds=Folds(file=splits, fold=number, split="val"),
     )
-    tuned = found_values.result
-    chosen = before
-    if tuned.decision == "adopted":
-        chosen = tuned.after.postprocess
-    tuned.write(folder / "tuned.json")
-    crossed = Scores.collect(found_values.held_out, **{**about, "postprocess": chosen}).to_json()
-    write_json(folder / "cross_fitted" / "scores.json", crossed)
-    for fold in folds:
-        if fold.checkpoint.postprocess != chosen:
-            why = reason(tuned.objective, len(pages), "out-of-fold")
-            fold.checkpoint.write_postprocess(chosen, why, pages.page_keys())
-    each = np.array([[score.hmean(s) for s in STATISTICS] for score in scores])
-    record = {
-        "made_of": made_of,
-        "folds": [{"pages": s.images, **{n: s.hmean(n) for n in STATISTICS}} for s in scores],
-        "mean": dict(zip(STATISTICS, each.mean(axis=0).tolist(), strict=True)),
-        "sd": dict(zip(STATISTICS, each.std(axis=0, ddof=1).tolist(), strict=True)),
-        "out_of_fold": {k: v for k, v in out_of_fold.items() if k != "pages"},
-        "cross_fitted": {k: v for k, v in crossed.items() if k != "pages"},
-    }
-    write_json(known, record)
-    return record
+    datasets = settings.datasets.model_copy(update={"train_dataset": train, "val_dataset": val})
+    return select(
+        settings,
+        TrainSettings,
+        output_dir=str(folder),
+        exp_name=f"fold_{number}",
+        datasets=datasets.model_dump(),
+        resume="auto",
+        overwrite=False,
+        checkpoint_path=None,
+    )
 
 
-def summary(record: dict[str, Any]) -> str:
-    """What the command prints."""
-    rows = [("", *STATISTICS)]
-    rows += [(f"fold {i}", *(f"{100 * f[s]:.2f}" for s in STATISTICS)) for i, f in enumerate(record["folds"])]
-    rows.append(("mean ± sd", *(f"{100 * record['mean'][s]:.2f} ± {100 * record['sd'][s]:.2f}" for s in STATISTICS)))
-    for name in ("out_of_fold", "cross_fitted"):
-        part = record[name]
-        cells = []
-        for statistic in STATISTICS:
-            h = ScoreRecord.parse(part, name).prh(statistic).h
-            low, high = part["interval95"][statistic]
-            cells.append(f"{100 * h:.2f} [{100 * low:.2f}, {100 * high:.2f}]")
-        rows.append((name.replace("_", " "), *cells))
-    return "\n".join("\t".join(row) for row in rows)
+def _train(recipes: Sequence[TrainSettings], folder: Path, agents: int, lock: int) -> None:
+    """Train the folds that are not trained yet, as processes of their own; one that fails does not end the others."""
+    commands = {}
+    differing = []
+    for recipe in recipes:
+        fold = _run_of(recipe)
+        if is_trained(fold, recipe.trainer.max_epochs):
+            trained_with = read_saved(fold.config, RecipeSettings)
+            differing += recipe_differences(fold, trained_with, select(recipe, RecipeSettings).to_dict())
+        else:
+            commands[fold.path.name] = _train_command(recipe, folder)
+    if differing:
+        raise InputError.listing("These folds were trained with other values; choose another exp_name:", differing)
+    print(f"{folder}: {len(recipes)} folds, {len(recipes) - len(commands)} of them trained already", flush=True)
+    if not commands:
+        return
+    if agents == 1:
+        failed = _run_in_turn(commands, folder, lock)
+    else:
+        failed = _run_side_by_side(commands, folder, agents)
+    if failed:
+        raise InputError.listing("Some folds are not trained; the same command continues with them:", failed)
+
+
+def _train_command(recipe: TrainSettings, folder: Path) -> list[str]:
+    file = folder / f"{recipe.run_name()}.yaml"
+    write_text(file, yaml.safe_dump(recipe.to_dict(), sort_keys=False, allow_unicode=True))
+    return [*HMEAN, "train", f"config={file}"]
+
+
+def _run_in_turn(commands: Mapping[str, Sequence[str]], folder: Path, lock: int) -> list[str]:
+    """Run one command after the other; returns a sentence for each that failed."""
+    failed = []
+    for name, command in commands.items():
+        code = run_command(command, lock)
+        if code == 130:
+            raise KeyboardInterrupt(f"stopped; the same command continues in {folder}")
+        if code != 0:
+            failed.append(f"{folder / name}: exit code {code}")
+    return failed
+
+
+def _run_side_by_side(commands: Mapping[str, Sequence[str]], folder: Path, agents: int) -> list[str]:
+    """Run several commands at a time; returns a sentence for each that failed."""
+    from hmean.execute.commands import run_commands  # noqa: PLC0415 - the queue's database only where it is needed
+    from hmean.execute.queue import TaskState  # noqa: PLC0415
+
+    (folder / "commands.db").unlink(missing_ok=True)  # the folders themselves say what is finished
+    tasks = run_commands(commands, folder, agents=agents)
+    failed = []
+    for name, task in tasks.items():
+        if task.state != TaskState.DONE:
+            failed.append(f"{folder / name}: {task.result.reason}")
+    return failed
+
+
+def _run_of(recipe: TrainSettings) -> RunFolder:
+    return RunFolder(Path(recipe.output_dir) / recipe.run_name())
+
+
+def _open(recipe: TrainSettings, packages: Sequence[str]) -> TrainedFold:
+    """A trained fold; its checkpoint may name code of the packages that the recipe names."""
+    fold = _run_of(recipe)
+    model = open_model(fold.best, packages)
+    pages = open_dataset(recipe.datasets.val_dataset)
+    loader = recipe.dataloaders.val_dataloader
+    execution = Execution(recipe.trainer.accelerator, loader.batch_size, loader.num_workers)
+    return TrainedFold(fold, model, pages, make_run_maps(model, pages, execution=execution))

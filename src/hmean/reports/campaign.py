@@ -5,200 +5,392 @@ from __future__ import annotations
 import itertools
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
-from hmean.ensemble.records import read_ensemble
+from hmean.campaign.file import Expectations
+from hmean.campaign.state import SKIPPED, CampaignState, PhaseResult
+from hmean.ensemble.records import EnsembleRecord, read_ensemble
 from hmean.errors import InputError
-from hmean.files import read_json, write_text
+from hmean.files import write_text
+from hmean.metrics.bootstrap import Interval
 from hmean.reports.page import render, render_text
 from hmean.runs.comparison import compare, open_result
 from hmean.runs.scores import Scores
 
 LANGUAGES = ("en", "ko")
-WORST = 5  # pages that are named
-Section = dict[str, Any]
+WORST_PAGES = 5  # that are named
 
 
-def run(folder: Path, lang: str = "en") -> Path:
-    """Write ``report.html`` and ``report.md`` (``report.ko.*``) beside ``campaign.json``; returns the former."""
+def write_campaign_report(folder: Path, lang: str = "en") -> Path:
+    """Write ``report.html`` and ``report.md`` (``report.ko.*``) beside ``campaign.json``; returns the former.
+
+    Raises:
+        InputError: if there is no such language.
+    """
     if lang not in LANGUAGES:
-        raise InputError(f"lang={lang}: there are {', '.join(LANGUAGES)}")
-    report = Report(folder, lang)
-    empty: Section = {"lines": [], "rows": [], "code": [], "text": False}
-    sections = [{**empty, **part} for part in report.sections()]
-    page = {"title": report.say("title", name=folder.name), "lang": lang, "sections": sections}
-    stem = "report" if lang == "en" else f"report.{lang}"
-    write_text(folder / f"{stem}.md", render_text("campaign.md.j2", **page))
-    write_text(folder / f"{stem}.html", render("campaign.html.j2", **page))
+        raise InputError(f"lang={lang}: choose one of {', '.join(LANGUAGES)}")
+    report = CampaignReport(folder, Words(lang))
+    values = {"title": report.words.say("title", name=folder.name), "lang": lang, "sections": report.sections()}
+    stem = "report"
+    if lang != "en":
+        stem = f"report.{lang}"
+    write_text(folder / f"{stem}.md", render_text("campaign.md.j2", **values))
+    write_text(folder / f"{stem}.html", render("campaign.html.j2", **values))
     return folder / f"{stem}.html"
 
 
-class Report:
-    """What a campaign measured, in words of one language."""
+class Words:
+    """The texts of one language."""
 
-    def __init__(self, folder: Path, lang: str) -> None:
-        self.folder, self.state = folder, read_json(folder / "campaign.json")
-        self.file = self.state["file"]
-        phases = {n: p for n, p in self.state["phases"].items() if n in self.file["phases"]}
-        self.done = {n: p for n, p in phases.items() if p["outcome"] != "skipped"}
-        table = json.loads((files("hmean.reports") / "templates" / "campaign_strings.json").read_text(encoding="utf-8"))
-        self.words = {key: texts[LANGUAGES.index(lang)] for key, texts in table.items()}
-        self.winners = [self.state["chosen"]]  # each chosen from the next
-        while self.winners[-1] and self.done[self.winners[-1]]["asked"]["job"] == "choose":
-            self.winners.append(self.done[self.winners[-1]]["outcome"])
-        self.winner = self.winners[-1]
+    def __init__(self, lang: str) -> None:
+        source = files("hmean.reports") / "templates" / "campaign_strings.json"
+        table = json.loads(source.read_text(encoding="utf-8"))
+        column = LANGUAGES.index(lang)
+        self._texts = {key: str(texts[column]) for key, texts in table.items()}
 
-    def say(self, key: str, **values: Any) -> str:
+    def say(self, key: str, **values: str | int) -> str:
         """A text of the table."""
-        return str(self.words[key]).format(**values)
+        return self._texts[key].format(**values)
 
     def word(self, name: str) -> str:
-        """A part, outcome or candidate in the report's language; what has no entry stays as it is."""
-        return str(self.words.get(name, name))
+        """A split, outcome or strategy in this language; what has no entry stays as it is."""
+        return self._texts.get(name, name)
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report.
+
+    Attributes:
+        title: its heading; empty: none.
+        lines: paragraphs.
+        head: first row of a table.
+        rows: the others.
+        text: whether the last column is text.
+        code: commands.
+    """
+
+    title: str = ""
+    lines: Sequence[str] = ()
+    head: Sequence[str] = ()
+    rows: Sequence[Sequence[str]] = ()
+    text: bool = False
+    code: Sequence[str] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A result: its name, the phase that scored it, the folder of its scores, its config, and the scores."""
+
+    name: str
+    phase: str
+    folder: Path
+    config: str
+    scores: Scores
+
+    @property
+    def preset(self) -> str:
+        """The preset of its config."""
+        for word in self.config.split():
+            if word.startswith("preset="):
+                return word.removeprefix("preset=")
+        return ""
+
+
+@dataclass
+class CampaignReport:
+    """What a campaign measured.
+
+    Attributes:
+        folder: of the campaign.
+        words: the language.
+        state: its ``campaign.json``.
+        done: the phases that were gone through and not skipped.
+        winners: the chosen phase, and what it was chosen from; the last one stands for the model.
+    """
+
+    folder: Path
+    words: Words
+    state: CampaignState = field(init=False)
+    done: dict[str, PhaseResult] = field(init=False)
+    winners: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.state = CampaignState.read(self.folder / "campaign.json")
+        self.done = {}
+        for name, result in self.state.phases.items():
+            if name in self.state.file.phases and result.outcome != SKIPPED:
+                self.done[name] = result
+        self.winners = []
+        if self.state.chosen is not None:
+            self.winners = [self.state.chosen]
+            while self.kind_of(self.winners[-1]) == "choose":
+                self.winners.append(self.done[self.winners[-1]].outcome)
+
+    def kind_of(self, name: str) -> str:
+        """The kind of a phase that is done."""
+        return self.done[name].values.phase.kind
+
+    def of_kind(self, kind: str) -> list[str]:
+        """The phases of a kind that are done."""
+        return [name for name in self.done if self.kind_of(name) == kind]
 
     def sections(self) -> list[Section]:
-        """All of the report: titles, lines, tables, commands."""
-        spent = sum(self.state["seconds"].values()) / 3600
-        time = self.say("time", hours=f"{spent:.2f}", budget=f"{self.file['budget_hours']:g}")
+        """All of the report."""
+        spent = sum(self.state.seconds.values()) / 3600
+        budget = f"{self.state.file.budget_hours:g}"
+        about = Section(lines=[self.words.say("about"), self.words.say("time", hours=f"{spent:.2f}", budget=budget)])
         tables = self.tables()
-        first = {"title": "", "lines": [self.say("about"), time]}
-        ranked = [*map(self.ranking, tables), *self.presets(tables)]
-        last = {"title": self.say("commands"), **self.commands()}
-        return [first, *ranked, self.gates(), *self.ensembles(), *self.expected(tables), last]
+        sections = [about]
+        for rows in tables:
+            sections.append(self.ranking(rows))
+        sections += self.presets(tables)
+        sections.append(self.gates())
+        sections += self.ensembles()
+        if tables:
+            sections += self.expected(tables)
+        sections.append(self.commands())
+        return sections
 
-    def tables(self) -> list[list[dict[str, Any]]]:
-        """Scores by the pages that they are of, each table's base first."""
-        found: dict[str, list[dict[str, Any]]] = {}
-        for name, phase in self.done.items():
-            for result, (place, config) in phase.get("scores", {}).items():
-                record = Scores.read(self.folder / place / "scores.json").to_json()
-                row = {"name": result, "phase": name, "place": self.folder / place, "config": config}
-                found.setdefault(f"{record['split']} {record['data_hash']}", []).append({**row, **record})
+    def tables(self) -> list[list[Row]]:
+        """The results by the pages that they are of, each table's base first."""
+        found: dict[tuple[str | None, str | None], list[Row]] = {}
+        for phase, result in self.done.items():
+            for name, score in result.scores.items():
+                folder = self.folder / score.folder
+                scores = Scores.read(folder / "scores.json")
+                row = Row(name, phase, folder, score.config, scores)
+                found.setdefault((scores.split, scores.data_hash), []).append(row)
         return list(found.values())
 
-    def ranking(self, rows: list[dict[str, Any]]) -> Section:
+    # --- results ------------------------------------------------------------------------------------------------------
+
+    def ranking(self, rows: Sequence[Row]) -> Section:
         """One table, best first, each result compared with the base."""
+        say = self.words.say
+        base = rows[0]
         lines = []
-        for row in sorted(rows, key=lambda row: -row["cleval"]["macro"]["h"]):
-            prh, change = row["cleval"]["macro"], ["", self.say("base")]
-            if row is not rows[0]:
-                change = self.change(rows[0], row)
-            h = f"{_percent(prh['h'])} [{', '.join(map(_percent, row['interval95']['macro']))}]"
-            numbers = (h, _percent(prh["p"]), _percent(prh["r"]), f"{100 * (prh['p'] - prh['r']):+.2f}")
-            mark = " *" * bool(row.get("influenced_by", {}).get("tuned"))
-            lines.append([row["name"] + mark, *numbers, *change, row["config"]])
-        head = [self.say("result"), "H", "P", "R", "P − R", self.say("change", base=rows[0]["name"])]  # noqa: RUF001 - a minus
-        title = self.say("results", part=self.word(rows[0]["split"]), images=rows[0]["images"])
-        marked = [self.say("marked")] * any(line[0].endswith(" *") for line in lines)
-        head += [self.say("verdict"), self.say("config")]
-        return {"title": title, "lines": marked, "head": head, "rows": lines, "text": True}
+        some_are_marked = False
+        for row in sorted(rows, key=lambda row: -row.scores.hmean("macro")):
+            macro = row.scores.cleval.macro
+            change = ["", say("base")]
+            if row is not base:
+                change = self.change(base, row)
+            name = row.name
+            if row.scores.influenced_by.tuned > 0:
+                name += " *"
+                some_are_marked = True
+            h = f"{_percent(macro.h)} {_interval(row.scores.interval95['macro'])}"
+            gap = f"{100 * (macro.p - macro.r):+.2f}"
+            lines.append([name, h, _percent(macro.p), _percent(macro.r), gap, *change, row.config])
+        marked = []
+        if some_are_marked:
+            marked = [say("marked")]
+        return Section(
+            title=say("results", split=self.word_of_split(base), images=base.scores.images),
+            lines=marked,
+            head=[
+                say("result"), "H", "P", "R", "P − R", say("change", base=base.name), say("verdict"), say("config"),  # noqa: RUF001 - a minus
+            ],
+            rows=lines,
+            text=True,
+        )  # fmt: skip
 
-    def change(self, base: dict[str, Any], row: dict[str, Any]) -> list[str]:
-        """The difference of one result from another on the same pages, and the verdict."""
-        found = compare(open_result(base["place"], None), open_result(row["place"], None)).macro
-        return [_change(found.difference, found.interval95), self.say(found.verdict)]
+    def word_of_split(self, row: Row) -> str:
+        """The split of a result in this language."""
+        return self.words.word(str(row.scores.split))
 
-    def presets(self, tables: list[list[dict[str, Any]]]) -> list[Section]:
-        """Results of each other preset against those of the first on the same pages, single models and folds."""
-        lines, main = [], _preset(tables[0][0]) if tables else ""
-        for rows in ([row for row in rows if "/" not in row["name"]] for rows in tables):  # no run of a sweep
-            for row, base in itertools.product(rows, rows):
-                if _preset(base) == main != _preset(row):
-                    named = [f"{one['name']} ({_preset(one)})" for one in (row, base)]
-                    lines.append([self.word(row["split"]), *named, *self.change(base, row)])
-        head = [self.say("pages"), *map(self.say, ("result", "against", "difference", "verdict"))]
-        return [{"title": self.say("presets"), "head": head, "rows": lines}] if lines else []
+    def change(self, base: Row, row: Row) -> list[str]:
+        """The difference of one result to another on the same pages, and the verdict."""
+        found = compare(open_result(base.folder), open_result(row.folder)).macro
+        return [_change(found.difference, found.interval95), self.words.say(found.verdict)]
+
+    def presets(self, tables: Sequence[Sequence[Row]]) -> list[Section]:
+        """Results of each other preset against those of the first on the same pages: single models and folds."""
+        if not tables:
+            return []
+        main = tables[0][0].preset
+        lines = []
+        for rows in tables:
+            without_trials = [row for row in rows if "/" not in row.name]
+            for row, base in itertools.product(without_trials, without_trials):
+                if base.preset == main and row.preset != main:
+                    names = [f"{row.name} ({row.preset})", f"{base.name} ({base.preset})"]
+                    lines.append([self.word_of_split(row), *names, *self.change(base, row)])
+        if not lines:
+            return []
+        head = [self.words.say(key) for key in ("pages", "result", "against", "difference", "verdict")]
+        return [Section(title=self.words.say("presets"), head=head, rows=lines)]
+
+    # --- decisions ----------------------------------------------------------------------------------------------------
 
     def gates(self) -> Section:
         """What was decided, and on what."""
         lines = []
-        for name, phase in self.done.items():
-            if "distinguishable" not in phase:
+        for name, result in self.done.items():
+            if result.distinguishable is None:
                 continue
-            low, high = map(_percent, phase.get("interval95", (0, 0)))
-            key, values = ("gate", {"h": _percent(phase["h"]), "of": phase["of"]}) if "h" in phase else ("choice", {})
-            outcome = self.word(phase["outcome"]) if "h" in phase else phase["outcome"]  # of a choice: a phase
-            line = self.say(key, name=name, outcome=outcome, low=low, high=high, **values)
-            lines.append(line if phase["distinguishable"] else f"{line}. {self.say('unsure')}")
-        skipped = [name for name in self.state["phases"] if name not in self.done]
-        lines += [self.say("skipped", names=", ".join(skipped))] * bool(skipped)
-        return {"title": self.say("gates"), "lines": lines}
+            line = self.decision(name, result)
+            if not result.distinguishable:
+                line = f"{line}. {self.words.say('unsure')}"
+            lines.append(line)
+        skipped = [name for name in self.state.phases if name not in self.done]
+        if skipped:
+            lines.append(self.words.say("skipped", names=", ".join(skipped)))
+        return Section(title=self.words.say("gates"), lines=lines)
+
+    def decision(self, name: str, result: PhaseResult) -> str:
+        """One line for a gate or a choice."""
+        if result.h is None or result.interval95 is None:
+            return self.words.say("choice", name=name, outcome=result.outcome)
+        low, high = result.interval95
+        return self.words.say(
+            "gate",
+            name=name,
+            of=str(result.of),
+            h=_percent(result.h),
+            low=_percent(low),
+            high=_percent(high),
+            outcome=self.words.word(result.outcome),
+        )
 
     def ensembles(self) -> list[Section]:
-        """The verdict on each way of joining the folds, beside its cost."""
-        found = []
-        for name in [name for name, phase in self.done.items() if phase["asked"]["job"] == "ensemble"]:
-            record = read_ensemble(self.folder / name / "ensemble.json")
-            rows, lines = [], []
-            for skipped in record.skipped:
-                lines.append(self.say("left_out", name=self.word(skipped.strategy), why=skipped.reason))
-            for row in record.strategies:
-                gain = _change(row.gain, row.interval95)
-                cost = (f"{row.ms_a_page:.0f}", f"{row.mb:.1f}")
-                rows.append([self.word(row.strategy), _percent(row.h), gain, self.say(row.verdict), *cost])
-            change = self.say("change", base=self.word("single"))
-            head = [self.say("result"), "H", change, self.say("verdict"), "ms", "MB"]
-            title = self.say("ensemble", name=name, kind=self.word(str(record.strategy)))
-            found.append({"title": title, "lines": lines, "head": head, "rows": rows})
-        return found
+        """The verdict on each strategy of combining the folds, and its cost."""
+        sections = []
+        for name in self.of_kind("ensemble"):
+            sections.append(self.ensemble(name, read_ensemble(self.folder / name / "ensemble.json")))
+        return sections
 
-    def expected(self, tables: list[list[dict[str, Any]]]) -> list[Section]:
+    def ensemble(self, name: str, record: EnsembleRecord) -> Section:
+        """One ensemble phase."""
+        say = self.words.say
+        lines = []
+        for skipped in record.skipped:
+            lines.append(say("left_out", name=self.words.word(skipped.strategy), why=skipped.reason))
+        rows = []
+        for row in record.strategies:
+            gain = _change(row.gain, row.interval95)
+            cost = [f"{row.ms_a_page:.0f}", f"{row.mb:.1f}"]
+            rows.append([self.words.word(row.strategy), _percent(row.h), gain, say(row.verdict), *cost])
+        change = say("change", base=self.words.word("single"))
+        return Section(
+            title=say("ensemble", name=name, strategy=self.words.word(str(record.strategy))),
+            lines=lines,
+            head=[say("result"), "H", change, say("verdict"), "ms", "MB"],
+            rows=rows,
+        )
+
+    # --- what was reached, and what follows ---------------------------------------------------------------------------
+
+    def expected(self, tables: Sequence[Sequence[Row]]) -> list[Section]:
         """Expectations against what the winner reached on the pages that were scored last; and what follows."""
-        if not tables:
-            return []
-        named = (r for rows in reversed(tables) for r in rows if {r["name"], r["phase"]} & set(self.winners))
-        row = next(named, tables[-1][0])
-        of = row["name"]
-        prh, (low, high) = row["cleval"]["macro"], row["interval95"]["macro"]
-        hoped = self.file["expectations"]
-        rows = [[self.say(k), _percent(v), f"{100 * (prh['h'] - v):+.2f}"] for k, v in hoped.items()]
-        reached = self.say("reached", of=of, part=self.word(row["split"]))
-        low_high = f"[{_percent(low)}, {_percent(high)}]"
-        levels = {("below" if end < hoped["conservative"] else "between" if end < hoped["optimistic"] else "reached")
-                  for end in (low, high)}  # fmt: skip
-        level = levels.pop() if len(levels) == 1 else "unsure"
-        short = hoped["conservative" if level == "below" else "optimistic"] - prh["h"]
-        worst = ", ".join(page["name"] for page in sorted(row["pages"], key=lambda page: page["h"])[:WORST])
-        values = {"short": f"{100 * short:.2f}", "interval": low_high, "names": worst}
-        gated = [(name, p["outcome"]) for name, p in self.done.items() if p["asked"]["job"] == "gate"]
-        lines = [self.say(f"next_gate_{outcome}", name=name) for name, outcome in gated]
-        lines += [self.say(f"next_{level}", **values)]
-        unsure = [name for name, phase in self.done.items() if phase.get("distinguishable") is False]
-        lines += [self.say("next_pages", names=", ".join(unsure))] * bool(unsure)
-        gap = prh["p"] - prh["r"]
+        row = self.last_of_winner(tables)
+        h = row.scores.hmean("macro")
+        rows = []
+        hoped = self.state.file.expectations
+        for name, value in hoped.model_dump().items():
+            rows.append([self.words.say(name), _percent(value), f"{100 * (h - value):+.2f}"])
+        reached = self.words.say("reached", of=row.name, split=self.word_of_split(row))
+        head = [self.words.say("expectation"), "H", f"{reached}: {_percent(h)}"]
+        return [
+            Section(title=self.words.say("expected"), head=head, rows=rows),
+            Section(title=self.words.say("next"), lines=list(self.next_steps(row))),
+        ]
+
+    def last_of_winner(self, tables: Sequence[Sequence[Row]]) -> Row:
+        """The winner's result on the pages that were scored last; without one, the base of the last table."""
+        for rows in reversed(tables):
+            for row in rows:
+                if {row.name, row.phase} & set(self.winners):
+                    return row
+        return tables[-1][0]
+
+    def next_steps(self, row: Row) -> Iterator[str]:
+        """What follows from gates, level, undecided comparisons, the gap of P and R, and ensembles."""
+        say = self.words.say
+        for name in self.of_kind("gate"):
+            yield say(f"next_gate_{self.done[name].outcome}", name=name)
+        yield self.next_by_level(row)
+        undecided = [name for name, result in self.done.items() if result.distinguishable is False]
+        if undecided:
+            yield say("next_pages", names=", ".join(undecided))
+        gap = row.scores.cleval.macro.p - row.scores.cleval.macro.r
+        low, high = row.scores.interval95["macro"]
         if abs(gap) > (high - low) / 2:
-            lines.append(self.say("next_recall" if gap > 0 else "next_precision", gap=f"{100 * abs(gap):.2f}"))
-        if any(phase["asked"]["job"] == "ensemble" for phase in self.done.values()):
-            made = self.folder / str(self.winner) / "ensemble.json"
-            kept = made.exists() and read_ensemble(made).strategy != "single"
-            lines.append(self.say("next_distil" if kept else "next_single"))
-        table = {"head": [self.say("expectation"), "H", f"{reached}: {_percent(prh['h'])}"], "rows": rows}
-        return [{"title": self.say("expected"), **table}, {"title": self.say("next"), "lines": lines}]
+            key = "next_precision"
+            if gap > 0:
+                key = "next_recall"
+            yield say(key, gap=f"{100 * abs(gap):.2f}")
+        if self.of_kind("ensemble"):
+            key = "next_single"
+            if self.winner_is_ensemble():
+                key = "next_distil"
+            yield say(key)
+
+    def next_by_level(self, row: Row) -> str:
+        """What follows from where the interval lies among the expectations."""
+        hoped = self.state.file.expectations
+        interval = row.scores.interval95["macro"]
+        levels = {_level(end, hoped) for end in interval}
+        level = "unsure"
+        if len(levels) == 1:
+            level = levels.pop()
+        aim = hoped.optimistic
+        if level == "below":
+            aim = hoped.conservative
+        worst = sorted(row.scores.pages, key=lambda page: page.h)[:WORST_PAGES]
+        return self.words.say(
+            f"next_{level}",
+            short=f"{100 * (aim - row.scores.hmean('macro')):.2f}",
+            interval=_interval(interval),
+            names=", ".join(page.name for page in worst),
+        )
+
+    def winner_is_ensemble(self) -> bool:
+        """Whether the winner is an ensemble of several networks, or their average."""
+        if not self.winners:
+            return False
+        file = self.folder / self.winners[-1] / "ensemble.json"
+        return file.exists() and read_ensemble(file).strategy != "single"
 
     def commands(self) -> Section:
         """The commands of the winner and of the phases that it takes up, and how to use it."""
-        needed, waiting = set[str](), [self.winner] if self.winner else []
-        waiting += [name for name, phase in self.done.items() if phase["asked"]["job"] == "data"]
+        waiting = [*self.winners[-1:], *self.of_kind("data")]
+        needed = set()
         while waiting:
             name = waiting.pop()
-            phase = self.done[name]
             needed.add(name)
-            waiting += [of for of in (*phase["asked"]["of"], phase["outcome"]) if of in self.done and of not in needed]
-        ran = [command for name, phase in self.done.items() if name in needed for command in phase.get("commands", [])]
-        use = f"hmean predict IMAGES run={self.folder} output=submission"
-        return {"code": [*(f"hmean {shlex.join(command)}" for command in ran), f"# {self.say('submission')}", use]}
+            result = self.done[name]
+            for other in (*result.values.phase.of, result.outcome):
+                if other in self.done and other not in needed:
+                    waiting.append(other)
+        code = []
+        for name, result in self.done.items():
+            if name in needed:
+                code += [f"hmean {shlex.join(command)}" for command in result.commands]
+        code.append(f"# {self.words.say('submission')}")
+        code.append(f"hmean predict IMAGES run={self.folder} output=submission")
+        return Section(title=self.words.say("commands"), code=code)
 
 
-def _preset(row: dict[str, Any]) -> str:
-    return next((word.partition("=")[2] for word in row["config"].split() if word.startswith("preset=")), "")
+def _level(h: float, hoped: Expectations) -> str:
+    if h < hoped.conservative:
+        return "below"
+    if h < hoped.optimistic:
+        return "between"
+    return "reached"
 
 
 def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
-def _change(value: float, interval95: Sequence[float]) -> str:
-    return f"{100 * value:+.2f} [{', '.join(f'{100 * end:+.2f}' for end in interval95)}]"
+def _interval(interval: Interval) -> str:
+    return f"[{_percent(interval.low)}, {_percent(interval.high)}]"
+
+
+def _change(value: float, interval: Interval) -> str:
+    return f"{100 * value:+.2f} [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"

@@ -34,13 +34,15 @@ def overrides_in(command: Sequence[str]) -> list[str]:
 
 
 def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The overrides that a training reads, and those that the tuning of a trial reads (``tune.*``)."""
+    """The overrides that a training reads, and those that the tuning of a trial reads: ``tune.*`` and ``config``."""
     training = []
     tuning = []
     for override in overrides:
-        if override.lstrip("+~").startswith(("tune.", "tune=")):
+        is_config = override.startswith("config=")
+        is_of_tuning = override.lstrip("+~").startswith(("tune.", "tune="))
+        if is_config or is_of_tuning:
             tuning.append(override)
-        else:
+        if is_config or not is_of_tuning:
             training.append(override)
     return training, tuning
 

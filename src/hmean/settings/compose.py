@@ -73,11 +73,11 @@ def compose_all(overrides: Sequence[str]) -> AllSettings:
     return _checked(AllSettings, _resolved(node, parsed), faults)
 
 
-def select(everything: AllSettings, kind: type[SettingsT], **values: Any) -> SettingsT:
+def select(everything: Settings, kind: type[SettingsT], **values: Any) -> SettingsT:
     """The settings of one command out of all, for commands that start others.
 
     Args:
-        everything: what ``compose_all`` gave.
+        everything: what ``compose_all`` gave, or the settings of a command that reads all that the other reads.
         kind: the command's settings record.
         values: top-level keys to replace.
 
@@ -174,12 +174,16 @@ def load_yaml(path: Path) -> dict[str, Any]:
 
 
 def read_saved(path: Path, kind: type[Settings]) -> dict[str, Any]:
-    """What a command reads of the ``config.yaml`` of a run, under the present names of keys.
+    """What a command reads of the ``config.yaml`` of a run, under the present names of keys and components.
 
     Raises:
         InputError: if it cannot be read or is not a mapping.
     """
-    return pruned(with_present_keys(load_yaml(path)), kind)
+    values = pruned(with_present_keys(load_yaml(path)), kind)
+    try:
+        return kind.model_validate(values).to_dict()
+    except pydantic.ValidationError:
+        return values  # of a version with other keys: whoever compares it sees which
 
 
 def _model(

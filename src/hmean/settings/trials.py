@@ -109,7 +109,8 @@ def _override_faults(file: SweepFile, overrides: Sequence[str]) -> list[str]:
 
 def _tuning_faults(tuning: Sequence[str], *, tune_each: bool) -> list[str]:
     if not tune_each:
-        return [f"{override}: no trial is tuned with tune_each=false; remove it" for override in tuning]
+        own = [override for override in tuning if not override.startswith("config=")]
+        return [f"{override}: no trial is tuned with tune_each=false; remove it" for override in own]
     try:
         read_settings(AllSettings, tuning)
     except InputError as error:

@@ -4,9 +4,9 @@ import pytest
 import yaml
 
 from hmean.cli import main
-from hmean.cli_legacy import split_arguments
 from hmean.errors import InputError
 from hmean.settings.config import check_components, choices, compose, config_dir, known_keys
+from hmean.settings.overrides import Arguments, split_arguments
 
 SPEC_KEYS = [
     "exp_name",
@@ -187,7 +187,7 @@ def test_user_presets_in_the_current_folder(tmp_path, monkeypatch, where):
 
 
 def test_paths_and_overrides_are_told_apart():
-    assert split_arguments(["scans/", "a=1", "--", "b=2.jpg", "-x"]) == (["scans/", "b=2.jpg", "-x"], ["a=1"])
+    assert split_arguments(["scans/", "a=1", "--", "b=2.jpg", "-x"]) == Arguments(("scans/", "b=2.jpg", "-x"), ("a=1",))
     with pytest.raises(InputError, match="--fast"):
         split_arguments(["--fast"])
 

@@ -1,0 +1,174 @@
+"""The phases: the hmean commands of each, and what is concluded once these have ended.
+
+A phase reads the results of the phases before it from the disk; its own are skipped where they are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hmean.campaign import results
+from hmean.campaign.file import (
+    ChoicePhase,
+    CrossvalPhase,
+    DataPhase,
+    EnsemblePhase,
+    GatePhase,
+    ScorePhase,
+    SweepPhase,
+    TrainPhase,
+    decide,
+)
+from hmean.campaign.recipe import Recipe, replaced, without
+from hmean.campaign.state import Campaign, PhaseResult
+from hmean.runs.comparison import Difference, compare, open_result
+from hmean.runs.folder import RunFolder
+from hmean.runs.scores import Scores
+
+# Settings that a trained model brings itself; those of a training must not replace them.
+CARRIED = ("models", "transforms")
+
+
+@dataclass(frozen=True)
+class PhaseCommand:
+    """A command of hmean.
+
+    Attributes:
+        name: of the command.
+        words: inputs, options and overrides.
+        settings: values that it takes by ``config=FILE``; None: it takes none.
+        result: a file that is there once the command has ended well; None: it is run again after an interruption.
+    """
+
+    name: str
+    words: tuple[str, ...] = ()
+    settings: Mapping[str, Any] | None = None
+    result: Path | None = None
+
+
+def commands_of(campaign: Campaign, name: str) -> list[PhaseCommand]:
+    """What a phase runs."""
+    phase = campaign.file.phases[name]
+    commands: list[PhaseCommand] = []  # gates and choices only read
+    if isinstance(phase, DataPhase):
+        commands = [PhaseCommand("data", tuple(phase.args))]
+    elif isinstance(phase, TrainPhase):
+        commands = _training(campaign, name)
+    elif isinstance(phase, CrossvalPhase):
+        commands = [PhaseCommand("crossval", settings=_training_settings(campaign, name))]
+    elif isinstance(phase, SweepPhase):
+        commands = [_sweep(campaign, name, phase)]
+    elif isinstance(phase, EnsemblePhase):
+        commands = [_ensemble(campaign, name, phase)]
+    elif isinstance(phase, ScorePhase):
+        commands = _scoring(campaign, name, phase)
+    return commands
+
+
+def _recipe(campaign: Campaign, name: str) -> Recipe:
+    """The recipe of the phase's own overrides."""
+    return campaign.read_recipe([*campaign.file.args, *campaign.file.phases[name].args])
+
+
+def _training_settings(campaign: Campaign, name: str) -> dict[str, Any]:
+    """The settings of a training, or of a cross-validation, with the values of the phases that it takes up."""
+    recipe = campaign.read_recipe([*campaign.file.args, *results.args_of(campaign, name)])
+    return replaced(recipe.values, {"output_dir": str(campaign.folder), "exp_name": name, "resume": "auto"})
+
+
+def _training(campaign: Campaign, name: str) -> list[PhaseCommand]:
+    run = RunFolder(campaign.folder / name)
+    settings = _training_settings(campaign, name)
+    train = PhaseCommand("train", settings=settings, result=run.scores)
+    tune = PhaseCommand(
+        "tune", (f"run={run.path}",), settings=without(settings, CARRIED), result=run.cross_fitted_scores
+    )
+    return [train, tune]
+
+
+def _sweep(campaign: Campaign, name: str, phase: SweepPhase) -> PhaseCommand:
+    words = (phase.file, f"n={phase.n}", f"name={name}", "engine=optuna", f"output_dir={campaign.folder}")
+    return PhaseCommand("sweep", words, settings=_recipe(campaign, name).values)
+
+
+def _ensemble(campaign: Campaign, name: str, phase: EnsemblePhase) -> PhaseCommand:
+    """Judged on the pages that the folds left out."""
+    folds: list[str] = []
+    for of in phase.of:
+        folds += [str(fold) for fold in sorted((campaign.folder / of).glob("fold_*")) if fold.is_dir()]
+    recipe = _recipe(campaign, name)
+    held_out = {"file": str(campaign.folder / phase.of[0] / "splits.json"), "split": "holdout"}
+    changes = {
+        "output": str(campaign.folder / name),
+        "split": "val",
+        "datasets.val_dataset.annotation_path": str(recipe.labels),
+        "datasets.val_dataset.image_path": str(recipe.images),
+        "datasets.val_dataset.folds": held_out,
+    }
+    settings = without(replaced(recipe.values, changes), CARRIED)
+    return PhaseCommand("ensemble", tuple(folds), settings, result=campaign.folder / name / "ensemble.json")
+
+
+def _scoring(campaign: Campaign, name: str, phase: ScorePhase) -> list[PhaseCommand]:
+    """One evaluation for each model, but for those whose own cross-fitted scores hold."""
+    recipe = _recipe(campaign, name)
+    settings = without(replaced(recipe.values, {"split": phase.split, "overwrite": True}), CARRIED)
+    commands = []
+    for of in campaign.done_of(name):
+        folder = campaign.folder / name / of
+        if results.scores_folder(campaign, of, by=name) == folder:
+            words = (f"checkpoint_path={results.model_file(campaign, of)}", f"output={folder}")
+            commands.append(PhaseCommand("evaluate", words, settings))
+    return commands
+
+
+def conclude(campaign: Campaign, name: str) -> PhaseResult:
+    """What came of a phase whose commands have ended; without commands, scores and stamp."""
+    phase = campaign.file.phases[name]
+    if isinstance(phase, GatePhase):
+        return _through_gate(campaign, name, phase)
+    if isinstance(phase, ChoicePhase):
+        return _choose(campaign, name, phase)
+    return PhaseResult(values=campaign.values_of(name), outcome="done")
+
+
+def _through_gate(campaign: Campaign, name: str, phase: GatePhase) -> PhaseResult:
+    of = campaign.done_of(name)[-1]
+    scores = Scores.read(results.scores_folder(campaign, of) / "scores.json")
+    h = scores.hmean("macro")
+    interval = scores.interval95["macro"]
+    decision = decide(h, interval, phase)
+    return PhaseResult(
+        values=campaign.values_of(name),
+        outcome=decision.outcome,
+        distinguishable=decision.is_distinguishable,
+        h=h,
+        interval95=interval,
+        of=of,
+    )
+
+
+def _choose(campaign: Campaign, name: str, phase: ChoicePhase) -> PhaseResult:
+    """The best of those that are better than the first; if none is, what the file says."""
+    first, *others = campaign.done_of(name)
+    base = open_result(results.scores_folder(campaign, first, phase.by))
+    against: dict[str, Difference] = {}
+    for other in others:
+        result = open_result(results.scores_folder(campaign, other, phase.by))
+        against[other] = compare(base, result).macro
+    candidates = [other for other in others if against[other].verdict == "better"]
+    is_distinguishable = bool(candidates) or not others
+    if not candidates:
+        candidates = [first]
+        if phase.not_distinguishable == "best":
+            candidates = [first, *others]
+    gains = {first: 0.0, **{other: against[other].difference for other in others}}
+    return PhaseResult(
+        values=campaign.values_of(name),
+        outcome=max(candidates, key=lambda candidate: gains[candidate]),
+        distinguishable=is_distinguishable,
+        against=against,
+    )

@@ -1,0 +1,34 @@
+"""``ensemble.json``: parameters of votes and of means are told apart, and come back as they were."""
+
+import json
+
+import pytest
+
+from hmean.ensemble.records import EnsembleRecord
+from hmean.ensemble.voting import VotingParams
+from hmean.errors import InputError
+from hmean.postprocess.parameters import PostprocessParams
+
+MEMBER = {"checkpoint": "best.ckpt", "weights_hash": "0", "long_side": 960}
+
+
+@pytest.mark.parametrize("params", [PostprocessParams(thresh=0.2), VotingParams(votes=2, soft=True, floor=0.1)])
+def test_parameters_come_back_as_they_were(tmp_path, params):
+    record = EnsembleRecord(members=(MEMBER,), postprocess=params, tuned_on=[1, 2])
+    record.write(tmp_path / "ensemble.json")
+    assert json.loads((tmp_path / "ensemble.json").read_text())["postprocess"] == params.to_dict()
+    read = EnsembleRecord.read(tmp_path / "ensemble.json")
+    assert read.postprocess == params
+    assert type(read.postprocess) is type(params)
+    assert read.tuned_on.tolist() == [1, 2]
+
+
+def test_old_names_of_parameters_are_read():
+    old = {"growth": "inverse", "inverse_r": 0.6, "votes": 2}
+    record = EnsembleRecord.parse({"members": [MEMBER], "postprocess": old, "tuned_on": []}, "ensemble.json")
+    assert record.postprocess == VotingParams(unclip="inverse", inverse_r=0.6, votes=2)
+
+
+def test_wrong_parameters_are_named():
+    with pytest.raises(InputError, match=r"postprocess: votes must be at least 1, got 0"):
+        EnsembleRecord.parse({"members": [MEMBER], "postprocess": {"votes": 0}, "tuned_on": []}, "ensemble.json")
