@@ -32,8 +32,8 @@ from hmean.images import Pixels, read_image
 from hmean.inference.bundled import BUNDLED
 from hmean.metrics.bootstrap import hmean_intervals
 from hmean.metrics.scorer import Scorer
-from hmean.settings.build import open_pages
-from hmean.settings.config import DatasetConfig
+from hmean.settings.build import open_dataset
+from hmean.settings.sections import Dataset, Folds
 from hmean.tuning.choose import choose
 from hmean.tuning.crossfit import crossfit_settings
 from hmean.tuning.grid import make_grid
@@ -91,12 +91,10 @@ DAMAGES: dict[str, Callable[[Image, Page], tuple[Image, Page]]] = {
 }
 
 
-def labelled(data: Path, split: Any) -> Iterator[tuple[Image, Page]]:
+def labelled(data: Path, folds: Folds | None) -> Iterator[tuple[Image, Page]]:
     """Images and labels of one part of a data set."""
-    pages = open_pages(
-        DatasetConfig.model_validate(
-            {"image_path": str(data / "images"), "annotation_path": str(data / "labels.json"), "split": split}
-        )
+    pages = open_dataset(
+        Dataset(image_path=str(data / "images"), annotation_path=str(data / "labels.json"), folds=folds)
     )
     for i in range(len(pages)):
         yield read_image(pages.file(i)), pages.page(i)
@@ -125,7 +123,7 @@ def cross_fitted(sroie: Path, side: int, folder: Path) -> dict[str, Any]:
 def main() -> None:
     """Measure and write."""
     sroie, german, run = map(Path, sys.argv[1:4])
-    part = {"k": 5, "fold": 0, "part": "val", "seed": 42}
+    part = Folds(k=5, seed=42, fold=0, split="val")
     ours, theirs = hmean.load("receipts-lite", threads=THREADS), rapidocr()
     rows = [cross_fitted(sroie, side, run) for side in (640, 960)]
     other = {"pages": "SROIE validation", "long_side": "its own", "values": "RapidOCR, defaults"}

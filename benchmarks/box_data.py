@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hmean.files import read_json
 from hmean.labels.ufo import write_ufo
-from hmean.settings.build import open_pages
-from hmean.settings.config import DatasetConfig
+from hmean.settings.build import open_dataset
+from hmean.settings.sections import Dataset, Folds
 from hmean.synth.dataset import write_dataset
 
 
@@ -28,11 +28,10 @@ def main(sroie: Path, out: Path, pages: int = 240) -> None:
             if not link.is_symlink():
                 link.symlink_to(source.resolve())
     for part in ("train", "val"):
-        config = DatasetConfig(
-            image_path=str(sroie / "images"), annotation_path=str(sroie / "labels.json"),
-            split={"k": 5, "fold": 0, "part": part, "seed": 42},
-        )  # fmt: skip
-        opened = open_pages(config)
+        folds = Folds(k=5, seed=42, fold=0, split=part)
+        opened = open_dataset(
+            Dataset(image_path=str(sroie / "images"), annotation_path=str(sroie / "labels.json"), folds=folds)
+        )
         own = [(opened.labels.names[i], labels[opened.labels.names[i]]) for i in opened.indices]
         write_ufo(out / "jsons" / f"{part}.json", iter(own + (list(synthetic.items()) if part == "train" else [])))
 

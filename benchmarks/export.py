@@ -17,10 +17,10 @@ from hmean.cli import main
 from hmean.images import read_image
 from hmean.inference.detector import TextDetector
 from hmean.inference.networks import open_network
+from hmean.network.build import build_detector, without_pretrained
 from hmean.runs.carried import Carried, PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
-from hmean.settings.build import build_detector
-from hmean.settings.config import compose
+from hmean.settings.compose import compose_all
 from hmean.synth.dataset import write_dataset
 
 PEERS = ("onnxruntime", "openvino")
@@ -36,11 +36,13 @@ def run() -> Iterator[Result]:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_dataset(folder / "data", train=8, val=8, seed=3)
-        config = compose(
+        config = compose_all(
             ["preset=receipts_lite", "models.encoder.pretrained=false", f"dataset_base_path={folder / 'data'}"]
         )
         torch.manual_seed(0)
-        network = build_detector(config, pretrained=False).eval().to(memory_format=torch.channels_last)
+        parts = config.models.components()
+        network = build_detector(without_pretrained(parts.encoder), parts.decoder, parts.head)
+        network = network.eval().to(memory_format=torch.channels_last)
         carried = Carried(
             epoch=0,
             config=config.to_dict(),

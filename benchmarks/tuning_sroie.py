@@ -36,8 +36,8 @@ from hmean.inference.opening import open_model
 from hmean.inference.trained import PageFile
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
-from hmean.settings.build import open_pages
-from hmean.settings.config import compose
+from hmean.settings.build import open_dataset
+from hmean.settings.sections import Dataset, Folds
 from hmean.tuning.choose import choose
 from hmean.tuning.crossfit import crossfit_settings
 from hmean.tuning.grid import make_grid
@@ -62,9 +62,9 @@ AXES: dict[str, list[Any]] = {
 
 
 def peer_maps(data: Path) -> tuple[dict[str, PageMap], list[Page]]:
-    labels = "datasets.val_dataset.annotation_path=${dataset_base_path}/labels.json"
-    pages = open_pages(
-        compose([f"dataset_base_path={data}", labels, f"datasets.val_dataset.split={VAL}"]).datasets.val_dataset
+    folds = Folds(k=5, seed=42, fold=0, split="val")
+    pages = open_dataset(
+        Dataset(image_path=str(data / "images"), annotation_path=str(data / "labels.json"), folds=folds)
     )
     weights = Path(rapidocr.__file__).parent / "models" / "PP-OCRv6_det_small.onnx"
     session = onnxruntime.InferenceSession(str(weights), providers=["CPUExecutionProvider"])

@@ -92,7 +92,7 @@ def ink(tmp_path_factory) -> Path:
     """An exported model that needs no training: P is high where a page is darker than what pads it, and a little beside that."""
     onnx = pytest.importorskip("onnx")
     from hmean.inference.metadata import network_hash, write_metadata
-    from hmean.settings.config import compose
+    from hmean.settings.compose import compose_all
     from support.models import exported_metadata
 
     node, inits = onnx.helper.make_node, onnx.numpy_helper.from_array
@@ -114,7 +114,7 @@ def ink(tmp_path_factory) -> Path:
     )  # fmt: skip
     path = tmp_path_factory.mktemp("exported") / "ink.onnx"
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), path)
-    write_metadata(path, exported_metadata(compose(TINY), network_hash(path)))
+    write_metadata(path, exported_metadata(compose_all(TINY), network_hash(path)))
     return path
 
 

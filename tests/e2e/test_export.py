@@ -21,12 +21,14 @@ from hmean.inference.export import graph
 from hmean.inference.exported import ExportedModel
 from hmean.inference.metadata import network_bytes, read_metadata, write_metadata
 from hmean.inference.networks import open_network
+from hmean.network.build import build_detector, without_pretrained
+from hmean.network.detector import Detector
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.predictions import read_predictions
-from hmean.settings.build import build_detector
-from hmean.settings.config import compose
+from hmean.settings.all import AllSettings
+from hmean.settings.compose import compose_all
 from support.models import carried_of, write_ensemble
 from support.once import made_once
 from support.pages import TINY
@@ -35,11 +37,17 @@ from support.pages import TINY
 LOOSE = ["models.head.postprocess.box_thresh=0.0", "models.head.postprocess.min_size=1"]
 
 
+def random_detector(config: AllSettings) -> Detector:
+    """The network of a config with random weights."""
+    parts = config.models.components()
+    return build_detector(without_pretrained(parts.encoder), parts.decoder, parts.head)
+
+
 def make_run(folder: Path, receipts: Path) -> None:
     """A run folder with a checkpoint of random weights whose P crosses thresh on every page, and that exported."""
     torch.manual_seed(1)
-    config = compose([*TINY, *LOOSE, f"dataset_base_path={receipts}", "exp_name=tiny"])
-    detector = build_detector(config, pretrained=False).train()
+    config = compose_all([*TINY, *LOOSE, f"dataset_base_path={receipts}", "exp_name=tiny"])
+    detector = random_detector(config).train()
     pages = torch.from_numpy(
         np.stack([np.resize(read_image(p), (128, 96, 3)) for p in sorted((receipts / "images").glob("*.jpg"))[:4]])
     )
@@ -148,7 +156,7 @@ def test_openvino_runs_the_same_network(run, exported, receipts, tmp_path):
 def test_padding_is_inside_the_convolutions(tmp_path):
     """timm's "same" padding depends on the page's size, and a runtime would copy the largest features to pad them."""
     torch.manual_seed(0)
-    detector = build_detector(compose([*TINY, "models.encoder.model_name=tf_efficientnet_lite0"]), pretrained=False)
+    detector = random_detector(compose_all([*TINY, "models.encoder.model_name=tf_efficientnet_lite0"]))
     graph.write_onnx(detector.eval(), tmp_path / "net.onnx")
     assert "Pad" not in {node.op_type for node in onnx.load(tmp_path / "net.onnx").graph.node}
     pages = np.random.default_rng(0).integers(0, 256, (2, 96, 160, 3), dtype=np.uint8)

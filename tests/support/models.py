@@ -13,10 +13,10 @@ from hmean.ensemble.records import EnsembleRecord
 from hmean.inference.metadata import ExportedMetadata, Preprocess, Provenance
 from hmean.inference.opening import open_model
 from hmean.runs.carried import Carried, PagesSeen
-from hmean.settings.config import Config
+from hmean.settings.all import AllSettings
 
 
-def carried_of(config: Config, *, train: Any = (), val: Any = (), epoch: int = 0) -> Carried:
+def carried_of(config: AllSettings, *, train: Any = (), val: Any = (), epoch: int = 0) -> Carried:
     """What a training with this config on the pages with these keys carries."""
     return Carried(
         epoch=epoch,
@@ -39,7 +39,7 @@ def write_ensemble(folder: Path, model: Path, sizes: Sequence[int]) -> Path:
     return folder / "ensemble.json"
 
 
-def exported_metadata(config: Config, network_hash: str) -> ExportedMetadata:
+def exported_metadata(config: AllSettings, network_hash: str) -> ExportedMetadata:
     """The metadata of a network that no training made."""
     carried = carried_of(config)
     view = config.transforms

@@ -12,8 +12,8 @@ from hmean.inference.checkpoints import load_checkpoint
 from hmean.inference.evaluation import evaluate
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.maps import MapStore, map_settings
-from hmean.settings.build import open_pages
-from hmean.settings.config import compose
+from hmean.settings.build import open_dataset
+from hmean.settings.compose import compose_all
 from support.models import carried_of
 from support.pages import TINY
 from support.planted_maps import planted_map
@@ -30,10 +30,10 @@ OVERRIDES = (
 
 def plant_run(folder: Path, data: Path, seed: int = 0, faults: float = 0.15, *more: str) -> Path:
     """A run folder as a training leaves it, but for its report: config, checkpoint, maps and scores of the val pages."""
-    config = compose(
+    config = compose_all(
         [*TINY, f"dataset_base_path={data}", f"output_dir={folder.parent}", f"exp_name={folder.name}", *more]
     )
-    pages = open_pages(config.datasets.val_dataset)
+    pages = open_dataset(config.datasets.val_dataset)
     best = folder / "checkpoints" / "best.ckpt"
     weights = {"w": torch.tensor([float(seed)])}
     write_checkpoint(best, carried_of(config, val=pages.page_keys()), weights)
