@@ -174,8 +174,8 @@ def _settings_class(command: Command) -> type[pydantic.BaseModel] | None:
     if command.settings is None or command.example is None:
         return None
     module = importlib.import_module(command.module)
-    kind = getattr(module, command.settings, None)
-    if kind is None or not kind.reads_presets:
+    kind = getattr(module, command.settings)
+    if not kind.reads_presets:
         return None
     return typing.cast("type[pydantic.BaseModel]", kind)
 

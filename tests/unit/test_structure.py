@@ -16,9 +16,9 @@ VOCABULARY = ["types", "errors", "geometry", "images", "files", "progress", "loc
 # Nothing imports a room that stands after its own.
 ROOMS = [
     "labels", "data", "synth", "postprocess", "metrics", "network", "runs", "inference", "training", "tuning",
-    "ensemble", "execute", "search", "reports", "web", "settings", "campaign", "commands",
+    "ensemble", "crossval", "execute", "search", "web", "settings", "campaign", "reports", "commands",
 ]  # fmt: skip
-ENGINES = ROOMS[: ROOMS.index("settings")]
+ENGINES = [*ROOMS[: ROOMS.index("settings")], "reports"]
 DOORS = ["cli", "api", "__main__"]  # what calls commands
 
 # What needs no tensor never imports torch: it belongs to the base install.

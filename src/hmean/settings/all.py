@@ -35,13 +35,13 @@ class AllSettings(Settings):
     """Seed of everything random."""
     wandb: bool
     """The same as `logger=wandb`."""
-    logger: Tracker | None = None
+    logger: Tracker | None
     """Experiment tracker beside metrics.jsonl; W&B works offline without an API key."""
     resume: Literal["auto"] | None
     """`auto`: continue the run of this name where it stopped, or start it."""
     overwrite: bool
     """Delete or replace earlier results of this name."""
-    run: str | None = None
+    run: str | None
     """The best checkpoint of this run folder, or the winner of this campaign folder."""
     checkpoint_path: str | None
     """A checkpoint, an exported model or an ensemble.json; in a training: the weights to start from."""
@@ -50,9 +50,9 @@ class AllSettings(Settings):
     maps: bool
     """predict: keep the probability maps, so that other thresholds need no network;
     evaluate of an ensemble: write the mean of the members' maps, to teach a student."""
-    format: Literal["onnx", "openvino"] = "onnx"
+    format: Literal["onnx", "openvino"]
     """Format of an exported model."""
-    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    precision: Literal["fp32", "fp16", "int8"]
     """Precision of an exported model."""
     trusted_targets: list[str]
     """Packages whose classes a checkpoint may name in `_target_`, beside hmean's own."""

@@ -185,7 +185,7 @@ def test_every_yaml_key_is_known_and_typed_keys_have_values():
     base.pop("defaults")
     base = with_present_keys(base)
     missing = [key for key in known_keys(AllSettings) if "." not in key and key not in base and key != "models"]
-    assert missing == ["logger", "run", "format", "precision"]  # until base.yaml has the present names
+    assert missing == []
 
 
 @pytest.mark.parametrize("where", ["plain", "a,b=(c) 'd'"])
