@@ -16,16 +16,16 @@ VOCABULARY = ["types", "errors", "geometry", "images", "files", "progress", "loc
 # Nothing imports a room that stands after its own.
 ROOMS = [
     "labels", "data", "synth", "postprocess", "metrics", "network", "runs", "inference", "training", "tuning",
-    "ensemble", "crossval", "execute", "search", "web", "settings", "campaign", "reports", "commands",
+    "ensemble", "crossval", "execute", "search", "campaign", "reports", "web", "settings", "commands",
 ]  # fmt: skip
-ENGINES = [*ROOMS[: ROOMS.index("settings")], "reports"]
+ENGINES = ROOMS[: ROOMS.index("settings")]
 DOORS = ["cli", "api", "__main__"]  # what calls commands
 
 # What needs no tensor never imports torch: it belongs to the base install.
 WITH_TORCH = [
     "data.datamodule", "data.dataset", "data.sampler", "data.teacher", "ensemble.weights", "inference.checkpoints", "inference.export",
     "inference.torch_runner", "network", "runs.checkpoints", "training", "settings.build_training",
-    "commands.export", "commands.lr_find", "commands.train", "commands.campaign", "commands.crossval", "campaign",
+    "commands.export", "commands.lr_find", "commands.train",
 ]  # fmt: skip
 
 
