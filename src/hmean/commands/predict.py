@@ -79,13 +79,13 @@ def run(settings: PredictSettings) -> PredictSummary:
         InputError: if there is nothing to do, or, at the end and with the rest written, if images could not be read.
     """
     result = find_text(settings)
-    told = PredictSummary(result, describe_left_out(settings.inputs))
+    summary = PredictSummary(result, describe_left_out(settings.inputs))
     if result.skipped:
-        print(told.summary())
+        print(summary.summary())
         raise InputError.listing(
             f"{len(result.skipped)} images were skipped, the others are written:", list(result.skipped)
         )
-    return told
+    return summary
 
 
 def find_text(settings: PredictSettings) -> PredictResult:
