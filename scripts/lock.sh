@@ -14,6 +14,7 @@ grep -E '^(torch|torchvision)==' constraints.txt > "$folder/torch.txt"
 "${pip[@]}" install -c "$folder/torch.txt" '.[dev]'
 {
   echo "# Every package that the tests run with. Written by: make lock"
-  "${pip[@]}" freeze --exclude hmean --exclude pip --exclude setuptools | sed 's/+cpu$//' | LC_ALL=C sort -f
+  # torch pins its CUDA packages itself, and a build without CUDA has none.
+  "${pip[@]}" freeze --exclude hmean --exclude pip --exclude setuptools | sed "s/+cpu$//" | grep -vE "^(nvidia|cuda|triton)" | LC_ALL=C sort -f
 } > "$folder/constraints.txt"
 mv "$folder/constraints.txt" constraints.txt
