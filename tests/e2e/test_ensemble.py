@@ -15,7 +15,7 @@ from hmean.ensemble.detect import mean_map
 from hmean.ensemble.members import Ensemble, MemberView, open_ensemble, open_runs
 from hmean.ensemble.records import EnsembleRecord, read_ensemble
 from hmean.ensemble.scoring import HeldOutPages
-from hmean.ensemble.verdict import Verdict
+from hmean.ensemble.verdict import Verdicts
 from hmean.errors import InputError
 from hmean.files import read_json
 from hmean.inference import checkpoints
@@ -103,7 +103,7 @@ def test_a_second_time_uses_the_maps_that_are_there(judged, folds, held_out, mon
 def only(monkeypatch, *kinds):
     """Try these strategies alone, and keep the last one."""
     monkeypatch.setattr(strategies, "STRATEGIES", kinds)
-    monkeypatch.setattr(Verdict, "kept", lambda self: self.judged[-1])
+    monkeypatch.setattr(Verdicts, "kept", lambda self: self.judged[-1])
 
 
 @pytest.mark.parametrize("kind", [strategies.MapMean, strategies.Voting, strategies.Scales], ids=lambda kind: kind.name)

@@ -9,7 +9,7 @@ import yaml
 
 from hmean.campaign.file import ChoicePhase, CrossvalPhase, EnsemblePhase, ScorePhase, SweepPhase, TrainPhase
 from hmean.campaign.state import Campaign, PhaseScore
-from hmean.ensemble.records import read_ensemble
+from hmean.ensemble.records import EnsembleRecord
 from hmean.runs.folder import RunFolder, load_yaml
 from hmean.runs.scores import Scores
 from hmean.search.records import trial_folders
@@ -115,7 +115,7 @@ def config_text(campaign: Campaign, name: str, trial: Path | None = None) -> str
     if isinstance(phase, ChoicePhase):
         return config_text(campaign, campaign.done[name].outcome)
     if isinstance(phase, EnsemblePhase):
-        strategy = read_ensemble(campaign.folder / name / "ensemble.json").strategy
+        strategy = EnsembleRecord.read(campaign.folder / name / "ensemble.json").strategy
         return f"{strategy}: {config_text(campaign, phase.of[0])}"
     own = args_of(campaign, name, trial)
     presets = [arg for arg in [*campaign.file.args, *own] if arg.startswith("preset=")]

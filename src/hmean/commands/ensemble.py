@@ -82,27 +82,27 @@ def run(settings: EnsembleSettings) -> EnsembleRecord:
     views = [MemberView.of(model) for model in members]
     average_path = RunFolder(folder).best
     strategies = all_strategies(held_out, views, [MemberView.of(model) for model in students], average_path)
-    verdict = judge(
+    verdicts = judge(
         strategies,
         held_out,
         accelerator=settings.trainer.accelerator,
         workers=settings.dataloaders.predict_dataloader.num_workers,
     )
-    kept = verdict.kept()
-    _write_average(kept.chosen, average_path)
-    _write_predictions(kept.chosen, held_out, folder)
+    kept = verdicts.kept()
+    _write_average(kept.found.chosen, average_path)
+    _write_predictions(kept.found.chosen, held_out, folder)
     record = EnsembleRecord(
         strategy=kept.row.strategy,
-        members=member_records(kept.chosen.option.members, folder),
-        postprocess=kept.chosen.params,
+        members=member_records(kept.found.chosen.option.members, folder),
+        postprocess=kept.found.chosen.params,
         tuned_on=keys,
         pages=len(pages),
         groups=held_out.group_count,
         data_hash=pages.fingerprint(),
         objective=dict(options.objective),
         runs=_run_records(views, folder),
-        strategies=tuple(one.row for one in verdict.judged),
-        skipped=tuple(verdict.skipped),
+        strategies=tuple(one.row for one in verdicts.judged),
+        skipped=tuple(verdicts.skipped),
     )
     record.write(folder / "ensemble.json")
     return record

@@ -84,7 +84,10 @@ class CrossvalRecord(Record):
     def collect(cls, made_of: MadeOf, folds: Sequence[Scores], out_of_fold: Scores, cross_fitted: Scores) -> Self:
         """From the scores of each fold, and of all pages before and after tuning."""
         of_folds = [FoldScore.collect(scores) for scores in folds]
-        each = np.array([[fold.of(statistic) for statistic in STATISTICS] for fold in of_folds])
+        rows = []
+        for fold in of_folds:
+            rows.append([fold.of(statistic) for statistic in STATISTICS])
+        each = np.array(rows)
         return cls(
             made_of=made_of,
             folds=tuple(of_folds),

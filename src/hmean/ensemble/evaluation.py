@@ -10,7 +10,7 @@ from hmean.data.pages import LabelledImages
 from hmean.ensemble.members import Ensemble
 from hmean.ensemble.records import EnsembleScores, ScoredMember
 from hmean.errors import InputError
-from hmean.inference.trained import Accelerator, PageFile, Unreadable
+from hmean.inference.trained import Accelerator, Unreadable, page_files
 from hmean.metrics.scorer import Scorer, choose_characters
 from hmean.progress import track
 from hmean.runs.carried import Influence
@@ -43,7 +43,7 @@ def evaluate_ensemble(
         InputError: if an image cannot be read.
     """
     truth = [pages.page(position) for position in range(len(pages))]
-    files = [PageFile(pages.name(position), pages.file(position)) for position in range(len(pages))]
+    files = page_files(pages)
     scorer = Scorer(choose_characters(truth))
     stream = ensemble.find(files, accelerator=accelerator, workers=workers)
     with write_predictions(folder / "predictions.json") as predictions, track("detecting", len(files)) as advance:

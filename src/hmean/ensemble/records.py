@@ -159,7 +159,7 @@ class EnsembleScores(Scores):
 
 
 def read_ensemble(path: Path) -> EnsembleRecord:
-    """Read an ``ensemble.json``.
+    """Read an ``ensemble.json`` whose members are to be run.
 
     Raises:
         InputError: if it is not one, or has a member that this version does not support.

@@ -11,7 +11,7 @@ from hmean.ensemble.detect import mean_map
 from hmean.ensemble.members import Ensemble
 from hmean.errors import InputError
 from hmean.files import write_json
-from hmean.inference.trained import Accelerator, PageFile, Unreadable
+from hmean.inference.trained import Accelerator, Unreadable, page_files
 from hmean.progress import track
 from hmean.runs.maps import MapStore
 
@@ -31,10 +31,10 @@ def write_teacher_maps(
     Raises:
         InputError: if an image cannot be read.
     """
-    files = {pages.name(i): pages.file(i) for i in range(len(pages))}
+    files = page_files(pages)
     made_by = " ".join(f"{member.record.weights_hash} {member.record.long_side}" for member in teachers.members)
-    store = MapStore(folder / "maps", made_by, files)
-    missing = [PageFile(name, file) for name, file in files.items() if name not in store]
+    store = MapStore(folder / "maps", made_by, dict(files))
+    missing = [file for file in files if file.name not in store]
     with track("teaching", len(missing)) as advance:
         for maps in teachers.maps(missing, accelerator=accelerator, workers=workers):
             if isinstance(maps, Unreadable):

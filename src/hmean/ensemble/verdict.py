@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -15,30 +15,36 @@ from hmean.ensemble.members import Ensemble
 from hmean.ensemble.records import SkippedStrategy, StrategyRow
 from hmean.ensemble.scoring import Chosen, HeldOutPages
 from hmean.ensemble.strategies import NotPossible, Strategy
-from hmean.inference.trained import Accelerator, PageFile
-from hmean.metrics.bootstrap import verdict
+from hmean.inference.trained import Accelerator, page_files
+from hmean.metrics.bootstrap import Verdict, verdict
 from hmean.tuning.scores import SettingScores, paired_gain
 
 TIMED_PAGES = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
-    """A strategy, and what was found about it.
+class Found:
+    """What a strategy chooses.
 
     Attributes:
-        row: its line in ``ensemble.json``.
-        chosen: what it chooses on all pages.
+        chosen: on all pages.
         cross_fitted: every page scored with what it chooses without the page's fold.
     """
 
-    row: StrategyRow
     chosen: Chosen
     cross_fitted: SettingScores
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Judged:
+    """A strategy: its line in ``ensemble.json``, and what it chooses."""
+
+    row: StrategyRow
+    found: Found
+
+
+@dataclass(frozen=True, eq=False)
+class Verdicts:
     """What was found about all strategies, the best single member first."""
 
     judged: Sequence[Judged]
@@ -64,7 +70,7 @@ class Cost(NamedTuple):
 
 def judge(
     strategies: Sequence[Strategy], held_out: HeldOutPages, *, accelerator: Accelerator = "auto", workers: int = 0
-) -> Verdict:
+) -> Verdicts:
     """Compare strategies with the first of them.
 
     Args:
@@ -73,36 +79,40 @@ def judge(
         accelerator: see ``TrainedModel.start``; for the measurement of time, as ``workers``.
         workers: see ``Ensemble.maps``.
     """
-    judged: list[Judged] = []
+    base: Found | None = None
+    judged = []
     skipped = []
     for strategy in strategies:
         try:
-            cross_fitted = held_out.cross_fit(strategy.choose)
-            chosen = strategy.choose(held_out.all())
+            found = Found(strategy.choose(held_out.all()), held_out.cross_fit(strategy.choose))
         except NotPossible as error:
             skipped.append(SkippedStrategy(strategy=strategy.name, reason=str(error)))
             continue
-        single = chosen
-        single_scores = cross_fitted
-        if judged:
-            single = judged[0].chosen
-            single_scores = judged[0].cross_fitted
-        cost = _measure(chosen, single, held_out.pages, accelerator, workers)
-        gain = paired_gain(cross_fitted, single_scores, held_out.objective)
-        row = StrategyRow(
-            strategy=strategy.name,
-            h=float(cross_fitted.score(held_out.objective)[0]),
-            gain=gain.gain,
-            interval95=gain.interval95,
-            verdict=verdict(gain.interval95) if judged else "base",
-            ms_a_page=cost.ms_a_page,
-            times_single=cost.times_single,
-            mb=_megabytes(chosen),
-            members=tuple(member.record for member in chosen.option.members),
-            postprocess=chosen.params,
-        )
-        judged.append(Judged(row, chosen, cross_fitted))
-    return Verdict(_with_the_best(judged, held_out), skipped)
+        if base is None:
+            base = found
+        cost = _measure(found.chosen, base.chosen, held_out.pages, accelerator, workers)
+        judged.append(Judged(_row(strategy.name, found, base, held_out, cost), found))
+    return Verdicts(_with_the_best(judged, held_out), skipped)
+
+
+def _row(name: str, found: Found, base: Found, held_out: HeldOutPages, cost: Cost) -> StrategyRow:
+    """The line of a strategy, compared with that of the best single member."""
+    gain = paired_gain(found.cross_fitted, base.cross_fitted, held_out.objective)
+    said: Verdict | Literal["base"] = verdict(gain.interval95)
+    if found is base:
+        said = "base"
+    return StrategyRow(
+        strategy=name,
+        h=float(found.cross_fitted.score(held_out.objective)[0]),
+        gain=gain.gain,
+        interval95=gain.interval95,
+        verdict=said,
+        ms_a_page=cost.ms_a_page,
+        times_single=cost.times_single,
+        mb=_megabytes(found.chosen),
+        members=tuple(member.record for member in found.chosen.option.members),
+        postprocess=found.chosen.params,
+    )
 
 
 def _with_the_best(judged: Sequence[Judged], held_out: HeldOutPages) -> list[Judged]:
@@ -111,14 +121,15 @@ def _with_the_best(judged: Sequence[Judged], held_out: HeldOutPages) -> list[Jud
     if not better:
         return list(judged)
     best = max(better, key=lambda one: one.row.h)
-    found = []
+    compared = []
     for one in judged:
         if one.row.verdict == "better":
-            lead = paired_gain(best.cross_fitted, one.cross_fitted, held_out.objective)
-            is_among = lead.interval95.low <= 0
-            one = Judged(one.row.model_copy(update={"among_the_best": is_among}), one.chosen, one.cross_fitted)
-        found.append(one)
-    return found
+            lead = paired_gain(best.found.cross_fitted, one.found.cross_fitted, held_out.objective)
+            row = one.row.model_copy(update={"among_the_best": lead.interval95.low <= 0})
+            compared.append(Judged(row, one.found))
+        else:
+            compared.append(one)
+    return compared
 
 
 def _megabytes(chosen: Chosen) -> float:
@@ -132,7 +143,7 @@ def _measure(chosen: Chosen, single: Chosen, pages: LabelledImages, accelerator:
 
     Both ensembles take each page in turn, so that whatever else the machine does slows down both.
     """
-    files = [PageFile(pages.name(i), pages.file(i)) for i in range(min(len(pages), TIMED_PAGES + 1))]
+    files = page_files(pages)[: TIMED_PAGES + 1]
     streams = []
     for one in (chosen, single):
         ensemble = Ensemble(Path(), one.option.members, one.params, np.zeros(0, dtype=np.int64))

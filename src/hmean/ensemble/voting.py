@@ -175,9 +175,7 @@ def _member_ious(points: Points, offsets: Ints, bounds: Floats, owner: Ints, lea
         for j in range(i):
             if owner[i] == owner[j]:
                 continue
-            width = min(bounds[i, RIGHT], bounds[j, RIGHT]) - max(bounds[i, LEFT], bounds[j, LEFT])
-            height = min(bounds[i, BOTTOM], bounds[j, BOTTOM]) - max(bounds[i, TOP], bounds[j, TOP])
-            most_shared = min(max(width, 0.0) * max(height, 0.0), areas[i], areas[j])
+            most_shared = min(_overlap_of_bounds(bounds[i], bounds[j]), areas[i], areas[j])
             both = areas[i] + areas[j]
             # shared / (both - shared) >= least, without the division and with room for rounding
             if most_shared > 0 and most_shared * (1 + least) >= least * both * (1 - 1e-9):
@@ -185,6 +183,15 @@ def _member_ious(points: Points, offsets: Ints, bounds: Floats, owner: Ints, lea
                 ious[i, j] = shared / (both - shared)
                 ious[j, i] = ious[i, j]
     return ious
+
+
+@njit(cache=True, nogil=True)
+def _overlap_of_bounds(a: Floats, b: Floats) -> float:
+    """Area shared by two axis-parallel boxes (4,)."""
+    width = min(a[RIGHT], b[RIGHT]) - max(a[LEFT], b[LEFT])
+    height = min(a[BOTTOM], b[BOTTOM]) - max(a[TOP], b[TOP])
+    area: float = max(width, 0.0) * max(height, 0.0)
+    return area
 
 
 @njit(cache=True, nogil=True)
@@ -198,10 +205,16 @@ def _overlap(p: Points, q: Points) -> float:
     base = min(p[:, 1].min(), q[:, 1].min())
     total = 0.0
     for i in range(len(p)):
-        # Edge a to b of p, edge c to d of q; heights are measured from the base.
-        ax, ay, bx, by = p[i - 1, 0], p[i - 1, 1] - base, p[i, 0], p[i, 1] - base
+        # The edge of p goes from a to b, that of q from c to d; heights are measured from the base.
+        ax = p[i - 1, 0]
+        ay = p[i - 1, 1] - base
+        bx = p[i, 0]
+        by = p[i, 1] - base
         for j in range(len(q)):
-            cx, cy, dx, dy = q[j - 1, 0], q[j - 1, 1] - base, q[j, 0], q[j, 1] - base
+            cx = q[j - 1, 0]
+            cy = q[j - 1, 1] - base
+            dx = q[j, 0]
+            dy = q[j, 1] - base
             left = max(min(ax, bx), min(cx, dx))
             right = min(max(ax, bx), max(cx, dx))
             if left >= right:
@@ -313,7 +326,10 @@ def _offset_from(base: Points, corners: Points) -> Points:
     nearest = np.inf
     offset = base
     for turn in range(2 * QUAD):
-        turned = np.roll(corners[:: 1 if turn < QUAD else -1], 2 * turn).reshape(QUAD, 2) - base
+        step = 1
+        if turn >= QUAD:
+            step = -1
+        turned = np.roll(corners[::step], 2 * turn).reshape(QUAD, 2) - base
         distance = (turned * turned).sum()
         if distance < nearest:
             nearest = distance

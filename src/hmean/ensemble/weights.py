@@ -64,18 +64,21 @@ def _mean(weights: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
 
 def _mismatch(a: TrainedModel, b: TrainedModel) -> str | None:
     """Why the weights of two models have no useful mean; None if they do."""
-    shapes = [{name: tensor.shape for name, tensor in model.weights.items()} for model in (a, b)]
-    if shapes[0] != shapes[1]:
+    if _shapes(a) != _shapes(b):
         return f"{b.path}: has another architecture than {a.path}"
     if _initialisation(a) != _initialisation(b):
         return f"{b.path}: was initialised differently (models, seed or checkpoint_path) from {a.path}"
     return None
 
 
+def _shapes(model: TrainedModel) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in model.weights.items()}
+
+
 def _initialisation(model: TrainedModel) -> dict[str, Any]:
     """What the first weights of a training follow from."""
     training = model.training
-    found = {key: training.get(key) for key in ("seed", "checkpoint_path")}
+    found = {"seed": training.get("seed"), "checkpoint_path": training.get("checkpoint_path")}
     for part in ("encoder", "decoder", "head"):
         found[part] = {**training["models"][part], "postprocess": None}
     return found

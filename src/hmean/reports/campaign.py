@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hmean.campaign.file import Expectations
 from hmean.campaign.state import SKIPPED, CampaignState, PhaseResult
-from hmean.ensemble.records import EnsembleRecord, read_ensemble
+from hmean.ensemble.records import EnsembleRecord
 from hmean.errors import InputError
 from hmean.files import write_text
 from hmean.metrics.bootstrap import Interval
@@ -261,7 +261,7 @@ class CampaignReport:
         """The verdict on each strategy of combining the folds, and its cost."""
         sections = []
         for name in self.of_kind("ensemble"):
-            sections.append(self.ensemble(name, read_ensemble(self.folder / name / "ensemble.json")))
+            sections.append(self.ensemble(name, EnsembleRecord.read(self.folder / name / "ensemble.json")))
         return sections
 
     def ensemble(self, name: str, record: EnsembleRecord) -> Section:
@@ -354,7 +354,7 @@ class CampaignReport:
         if not self.winners:
             return False
         file = self.folder / self.winners[-1] / "ensemble.json"
-        return file.exists() and read_ensemble(file).strategy != "single"
+        return file.exists() and EnsembleRecord.read(file).strategy != "single"
 
     def commands(self) -> Section:
         """The commands of the winner and of the phases that it takes up, and how to use it."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from hmean.ensemble.records import StrategyRow
-from hmean.ensemble.verdict import Judged, Verdict
+from hmean.ensemble.verdict import Judged, Verdicts
 from hmean.metrics.bootstrap import Interval
 from hmean.postprocess.parameters import PostprocessParams
 
@@ -22,7 +22,7 @@ def judged(strategy, times_single, **more):
         **{"mb": 1.0, **more},
     )
     nothing: Any = None
-    return Judged(row, nothing, nothing)
+    return Judged(row, nothing)
 
 
 def test_the_cheapest_of_those_that_cannot_be_distinguished_from_the_best_is_kept():
@@ -30,15 +30,15 @@ def test_the_cheapest_of_those_that_cannot_be_distinguished_from_the_best_is_kep
     mean = judged("mean", 5, among_the_best=True)
     scales = judged("scales", 2, among_the_best=True)
     cheap = judged("x", 1, among_the_best=False)
-    assert Verdict([single, mean, scales, cheap], []).kept() is scales
+    assert Verdicts([single, mean, scales, cheap], []).kept() is scales
 
 
 def test_of_equally_fast_ones_the_smallest_is_kept():
     small = judged("small", 2.02, among_the_best=True, mb=0.5)
     large = judged("large", 1.98, among_the_best=True)
-    assert Verdict([judged("single", 1), large, small], []).kept() is small
+    assert Verdicts([judged("single", 1), large, small], []).kept() is small
 
 
 def test_without_a_better_one_the_single_member_is_kept():
     single = judged("single", 1)
-    assert Verdict([single, judged("mean", 5)], []).kept() is single
+    assert Verdicts([single, judged("mean", 5)], []).kept() is single
