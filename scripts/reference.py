@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 import pydantic
 
+from hmean.campaign.state import CampaignState
 from hmean.cli import COMMANDS, Command
+from hmean.crossval.record import CrossvalRecord
 from hmean.data.folds import Splits
 from hmean.ensemble.records import EnsembleRecord
 from hmean.inference.metadata import ExportedMetadata
@@ -276,7 +278,9 @@ FILES: dict[str, type[Record]] = {
     "tuned.json": TuneResult,
     "manifest.json of a prediction": PredictionManifest,
     "splits.json": Splits,
+    "crossval.json": CrossvalRecord,
     "ensemble.json": EnsembleRecord,
+    "campaign.json": CampaignState,
     "checkpoint, key hmean": Carried,
     "exported model, metadata": ExportedMetadata,
     "report.json of a sweep": SweepReport,

@@ -85,7 +85,7 @@ class PhaseResult(Record):
 
 
 class CampaignState(Record):
-    """The content of ``campaign.json``."""
+    """A campaign: what is done, with which values, and what came of it."""
 
     file: CampaignFile = Field(description="the campaign file, as it was run last")
     phases: dict[str, PhaseResult] = Field(description="the phases that are done or skipped")

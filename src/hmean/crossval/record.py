@@ -61,7 +61,7 @@ class MadeOf(Record):
 
 
 class CrossvalRecord(Record):
-    """The content of ``crossval.json``."""
+    """A cross-validation: the scores of its folds, and of all pages together."""
 
     made_of: MadeOf | None = Field(description="what the scores follow from; null: written by an earlier version")
     folds: tuple[FoldScore, ...] = Field(description="each fold, on its own pages, before tuning")
