@@ -34,4 +34,4 @@ folder=$(sed -nE 's/: [0-9]+ trials, [0-9]+ agents here.*//p' "$log")
 echo "pid     $pid"
 echo "log     $log"
 echo "follow  tail -f $log${folder:+        (or: hmean sweep status $folder)}"
-echo "stop    kill $pid             (nothing is lost; the same command goes on)"
+echo "stop    kill $pid             (nothing is lost; the same command continues)"

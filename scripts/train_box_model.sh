@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The detector that comes with hmean (receipts-lite): SROIE's training shops (labels.json and images/ under $1) and synthetic receipts.
-# About an hour on 2 cores; goes on where it was stopped.
+# About an hour on 2 cores; continues where it was stopped.
 # usage: bash scripts/train_box_model.sh DATA/sroie [key=value ...]
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -88,7 +88,7 @@ class PageCache:
             with atomic(entry) as part, part.open("wb") as file:
                 file.write(head.tobytes())
                 file.write(page.image.data)
-        except InputError:  # a full disk: go on without
+        except InputError:  # a full disk: continue without
             self._is_full = True
 
     def _make_room(self, wanted: int) -> int:

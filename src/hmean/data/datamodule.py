@@ -31,7 +31,7 @@ class PagesModule(pl.LightningDataModule):
         val_batch: batch size of validation.
         train_workers: loader processes of training.
         val_workers: loader processes of validation.
-        first_epoch: 0, or where a resumed run goes on. Workers start to load before Lightning calls ``set_epoch``, so
+        first_epoch: 0, or where a resumed run continues. Workers start to load before Lightning calls ``set_epoch``, so
             they would begin with views of epoch 0.
     """
 

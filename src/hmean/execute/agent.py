@@ -162,7 +162,8 @@ class Agent(Generic[Payload, Result]):
             while process.poll() is None:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(self._poll)
-                # While the database is away the command goes on: only the database can say that the task is another's.
+                # While the database is away the command keeps running: only the database can say that the task is
+                # another's.
                 with suppress(*UNREACHABLE):
                     if not self._queue.beat(task, attempt.known()):
                         raise _LeaseLostError
@@ -208,7 +209,7 @@ def _end_holder(lock: IO[str]) -> None:
 
 def _require_space(folder: Path) -> None:
     if shutil.disk_usage(folder).free < MIN_FREE_BYTES:
-        raise _DiskFullError(f"{folder}: the disk is full; make room, then the same command goes on")
+        raise _DiskFullError(f"{folder}: the disk is full; make room, then the same command continues")
 
 
 def _last_line(log: Path) -> str:

@@ -74,5 +74,5 @@ def run_agents(queue: Queue[Payload, Result], count: int) -> list[Task[Payload, 
     tasks = patiently(queue.tasks)
     have_ended = all(task.state.has_ended() for task in tasks)
     if not have_ended and not patiently(queue.is_stopping):
-        raise InputError("the agents ended before all was done, see above; the same command goes on")
+        raise InputError("the agents ended before all was done, see above; the same command continues")
     return tasks

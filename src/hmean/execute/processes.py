@@ -49,8 +49,8 @@ def run_command(command: Sequence[str], lock: int, on_tick: Callable[[float], ob
 def end_with_parent(command: Sequence[str], parent_death_signal: Literal["KILL", "TERM"]) -> list[str]:
     """A command that gets a signal when the process that started it dies, also when that is killed.
 
-    Without ``setpriv`` (of util-linux) the command is unchanged: it goes on, and the lock on its folder tells the next
-    agent about it.
+    Without ``setpriv`` (of util-linux) the command is unchanged: it keeps running, and the lock on its folder tells the
+    next agent about it.
     """
     setpriv = shutil.which("setpriv")
     if setpriv is None:

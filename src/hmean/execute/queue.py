@@ -2,7 +2,7 @@
 
 A task waits until an agent claims it. The agent then holds a lease on it, which it renews with a heartbeat. An agent
 that dies stops beating: after a grace period another agent takes the task over, in the same folder, so that a command
-with ``resume=auto`` goes on from there. Only the agent that holds the lease can end a task, so a task ends once.
+with ``resume=auto`` continues from there. Only the agent that holds the lease can end a task, so a task ends once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hmean.records import Record
 from hmean.runs.folder import differences
 
 MAX_ATTEMPTS = 3
-# Tables and columns keep the names of earlier versions ("slot" for a task), so that their sweeps can go on.
+# Tables and columns keep the names of earlier versions ("slot" for a task), so that their sweeps can continue.
 _METADATA = sqlalchemy.MetaData()
 _QUEUES = sqlalchemy.Table(
     "hmean_queue",
@@ -132,7 +132,7 @@ class Queue(Generic[Payload, Result]):
         self._result = result
 
     def create(self, plan: Record, tasks: Sequence[NewTask[Payload]]) -> None:
-        """Create the queue, or add the tasks that it lacks, and let it go on if it was stopped.
+        """Create the queue, or add the tasks that it lacks, and let it continue if it was stopped.
 
         Args:
             plan: what the queue is about; kept with it.

@@ -1,4 +1,4 @@
-"""What a prediction is asked for: files, folders, patterns, label files and lists, as pages."""
+"""The inputs of a prediction: files, folders, patterns, label files and lists, as pages."""
 
 from __future__ import annotations
 

@@ -281,8 +281,8 @@ def _fill_journal(
         missing = [position for position in range(len(pages)) if keys[position] not in done]
         found: Iterator[FoundPage | Unreadable] = iter(())
         if missing:  # else the network need not be started
-            asked = [pages[position] for position in missing]
-            found = predictor.find(asked, accelerator=options.accelerator, workers=options.workers)
+            to_find = [pages[position] for position in missing]
+            found = predictor.find(to_find, accelerator=options.accelerator, workers=options.workers)
         with track("detecting", len(missing)) as advance:
             for position, result in zip(missing, found, strict=True):
                 if isinstance(result, Unreadable):

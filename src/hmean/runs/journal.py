@@ -1,4 +1,4 @@
-"""Journals of a prediction: each page is on the disk before the next one, so that a killed command goes on.
+"""Journals of a prediction: each page is on the disk before the next one, so that a killed command can continue.
 
 A journal is a file of JSON lines: first what made the predictions, then a line for each page. Every shard has its own;
 ``JournalReader`` reads all journals of a folder. A last line that was cut off counts as not written.
@@ -45,7 +45,7 @@ class Journal:
     """The journal that one command writes.
 
     Args:
-        path: its file; it goes on with what is there.
+        path: its file; what is there is kept and continued.
         made_by: what makes the predictions, plain JSON values.
         overwrite: drop what other models or values have begun in this folder.
 

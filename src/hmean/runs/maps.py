@@ -2,7 +2,7 @@
 
 One file for each page: a line of JSON (``MapHead``), then P in 8 bits, compressed by zlib. It is named by a hash of all
 that it was made from, model, view and the bytes of the image, so that a map of other weights or of an image that has
-changed since is never read, and a command that was killed goes on where it stopped.
+changed since is never read, and a command that was killed continues where it stopped.
 """
 
 from __future__ import annotations

@@ -62,10 +62,10 @@ def doctor(sweep: Sweep) -> str:
     at_work = [trial for trial in left if trial.state == TaskState.RUNNING and trial.number not in stale]
     if left and not at_work:
         found.append(
-            f"{len(left)} trials are left and no agent is at work; go on with hmean sweep FILE, or hmean sweep agent"
+            f"{len(left)} trials are left and no agent is at work; continue with hmean sweep FILE, or hmean sweep agent"
         )
     if queue.is_stopping():
-        found.append("it was stopped; go on with hmean sweep FILE")
+        found.append("it was stopped; continue with hmean sweep FILE")
     if sweep.folder.exists() and shutil.disk_usage(sweep.folder).free < LOW_DISK_BYTES:
         found.append(f"{sweep.folder}: less than 1 GB is free")
     if not found:

@@ -100,7 +100,7 @@ TrialQueue = Queue[TrialPayload, TrialResult]
 def trial_folder(sweep_folder: Path, number: int) -> Path:
     """The run folder of a trial."""
     folder = sweep_folder / f"trial_{number:02d}"
-    # Sweeps that were started by an earlier version go on in the folders that they have.
+    # Sweeps that were started by an earlier version continue in the folders that they have.
     folder_of_earlier_version = sweep_folder / f"slot_{number:02d}"
     if folder_of_earlier_version.exists():
         return folder_of_earlier_version

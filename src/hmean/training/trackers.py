@@ -1,7 +1,7 @@
 """Experiment trackers: where the metrics of a training go besides ``metrics.jsonl``, through Lightning's own loggers.
 
 A tracker never ends a training and never asks anything: the first time that it fails, this is said in one line, and
-the training goes on without it.
+the training continues without it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def open_tracker(name: TrackerName, folder: RunFolder, config: Mapping[str, Any]
     try:
         logger = _start(name, folder)
     except Exception as error:  # noqa: BLE001 - whatever a tracker raises must not end a training
-        _announce(f"{name}: could not be started ({error}); training goes on without it")
+        _announce(f"{name}: could not be started ({error}); training continues without it")
         return None
     tracker = Tracker(logger, name)
     tracker.log_hyperparams(dict(config))
@@ -133,7 +133,7 @@ class Tracker(Logger):
         except Exception as error:  # noqa: BLE001 - whatever a tracker raises must not end a training
             self._has_failed = True
             _announce(
-                f"{self._label}: failed ({error}); training goes on without it, and metrics.jsonl has every epoch"
+                f"{self._label}: failed ({error}); training continues without it, and metrics.jsonl has every epoch"
             )
 
 

@@ -97,7 +97,7 @@ def test_a_tracker_that_fails_is_dropped_after_one_message(capsys):
     log_two_epochs(tracker)
     said = capsys.readouterr().out
     assert said.count("no route to host") == 1
-    assert "training goes on without it" in said
+    assert "training continues without it" in said
 
 
 def test_a_tracker_that_cannot_be_started_is_left_out(tmp_path, monkeypatch, capsys):
