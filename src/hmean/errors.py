@@ -9,7 +9,14 @@ class InputError(Exception):
     """The user's input is wrong. The message names the file, the key or the word and says what to do.
 
     The command line prints it without a traceback and exits with 2.
+
+    Attributes:
+        faults: the faults that the message lists, all of them; of a plain message: the message.
     """
+
+    def __init__(self, message: str, faults: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.faults = tuple(faults) or (message,)
 
     @classmethod
     def listing(cls, heading: str, faults: Sequence[str], limit: int = 20) -> InputError:
@@ -17,4 +24,4 @@ class InputError(Exception):
         lines = [f"  - {fault}" for fault in faults[:limit]]
         if len(faults) > limit:
             lines.append(f"  ... and {len(faults) - limit} more")
-        return cls("\n".join([heading, *lines]))
+        return cls("\n".join([heading, *lines]), faults)

@@ -8,6 +8,8 @@ import urllib.request
 
 import pytest
 
+from hmean.cli import main
+
 pytest.importorskip("fastapi", reason="needs hmean[web]")
 
 
@@ -23,3 +25,11 @@ def test_it_prints_its_address_and_ends_quietly(two_runs):
     finally:
         process.kill()
     assert (process.returncode, errors) == (0, "")
+
+
+def test_a_config_that_is_none_of_a_run_is_named(tmp_path, capsys):
+    (tmp_path / "config.yaml").write_text("seed: 1\n")
+    assert main(["studio", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert f"{tmp_path / 'config.yaml'}: is not the config of a run" in told
+    assert "datasets: is missing" in told

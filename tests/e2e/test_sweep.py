@@ -19,7 +19,6 @@ from hmean.cli import main
 from hmean.commands import sweep
 from hmean.search import proposals
 from hmean.search.records import OBJECTIVES
-from hmean.search.sweepfile import read_sweep
 from hmean.settings.compose import read_settings
 from hmean.settings.training import TrainSettings
 from hmean.settings.trials import check_trials, preset_point
@@ -34,6 +33,7 @@ from support.sweeps import (
     check_ended,
     make_folder,
     plan,
+    read_sweep,
     starts,
     trials_of,
     wait_for,
@@ -143,7 +143,7 @@ def test_every_range_of_a_shipped_sweep_reaches_the_config(name, monkeypatch):
 
 
 @pytest.mark.parametrize(("change", "told"), [
-    ({"parameters": {LR: {"values": [0.001, -1.0]}}}, f"parameters.{LR} = -1.0: The settings are not valid:   - {LR}: input should be greater than 0"),
+    ({"parameters": {LR: {"values": [0.001, -1.0]}}}, f"parameters.{LR} = -1.0: {LR}: input should be greater than 0"),
     ({"parameters": {"models.optimizer.beta": {"values": [1]}}}, "models.optimizer.beta"),
     ({"parameters": {LR: {"values": [0.001]}, "datasets.val_dataset.annotation_path": {"values": [None]}}}, "annotation_path: None reaches the training as 'None'"),
     ({"parameters": {LR: {"distribution": "q_uniform", "min": 0.001, "max": 0.002, "q": 0}}}, "q above 0"),
@@ -151,6 +151,7 @@ def test_every_range_of_a_shipped_sweep_reaches_the_config(name, monkeypatch):
     ({"command": None}, "command: None is not of type"),
     ({"metric": {"name": "val/f1", "goal": "maximize"}}, "val/f1 is not measured"),
     ({"program": "absent.py"}, "absent.py was not found"),
+    ({"program": 3}, "program: 3 is not of type 'string'"),
     ({"command": ["${program}", "${args}"]}, "use ${args_no_hyphens}"),
 ])  # fmt: skip
 def test_faults_are_told_before_anything_runs(capsys, change, told):

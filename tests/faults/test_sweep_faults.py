@@ -19,7 +19,6 @@ from hmean.execute.commands import CommandPayload, CommandsPlan, open_commands
 from hmean.execute.database import Database, patiently
 from hmean.execute.queue import NewTask
 from hmean.search.proposals import open_study
-from hmean.search.sweepfile import read_sweep
 from support import postgresql
 from support.sweeps import (
     BRISK,
@@ -34,6 +33,7 @@ from support.sweeps import (
     let_time_pass,
     make_folder,
     plan,
+    read_sweep,
     rows,
     start_agent,
     starts,

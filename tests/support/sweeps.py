@@ -19,7 +19,7 @@ from hmean.execute.database import Database
 from hmean.execute.queue import TaskState
 from hmean.search.proposals import open_study, trial_number
 from hmean.search.records import Trial, TrialQueue
-from hmean.search.sweepfile import read_sweep
+from hmean.search.sweepfile import SweepFile, load_yaml
 from hmean.search.trials import open_queue
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +55,11 @@ STATES = {
     TaskState.STOPPED: TrialState.PRUNED,
     TaskState.FAILED: TrialState.FAIL,
 }
+
+
+def read_sweep(path: Path) -> SweepFile:
+    """A sweep file without faults."""
+    return SweepFile.parse(load_yaml(path), str(path))
 
 
 def make_folder(folder: Path) -> None:

@@ -9,7 +9,9 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 import pydantic
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from pydantic import ConfigDict, Field
+from yaml import YAMLError
 
 from hmean.errors import InputError
 from hmean.execute.processes import HMEAN
@@ -242,9 +244,16 @@ def read_campaign(path: Path, overrides: Sequence[str] = ()) -> CampaignFile:
             own.append(override)
         else:
             others.append(override)
-    given = OmegaConf.create(with_present_keys(OmegaConf.to_container(OmegaConf.from_dotlist(own))))
-    values: Any = OmegaConf.to_container(OmegaConf.merge(with_present_keys(load_yaml(path)), given))
-    values["args"] = [*values.get("args", []), *others]
+    in_file = load_yaml(path)
+    if not isinstance(in_file, Mapping):
+        raise InputError(f"{path}: must hold key: value pairs")
+    try:
+        given = with_present_keys(OmegaConf.to_container(OmegaConf.from_dotlist(own)))
+    except (YAMLError, OmegaConfBaseException) as error:
+        raise InputError(f"{' '.join(own)}: cannot be read ({error})") from error
+    values: Any = OmegaConf.to_container(OmegaConf.merge(with_present_keys(in_file), given))
+    if isinstance(values.get("args"), list):  # else it is a fault of the file
+        values["args"] += others
     try:
         campaign = CampaignFile.model_validate(values)
     except pydantic.ValidationError as error:

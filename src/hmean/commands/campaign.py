@@ -92,22 +92,30 @@ def _print_what_is_left(campaign: Campaign, lock: int) -> None:
 
 
 def check_args(path: Path, file: CampaignFile) -> None:
-    """Compose the overrides of every phase that trains.
+    """Compose the overrides of the campaign, and of every phase that trains.
 
     Raises:
-        InputError: listing every fault.
+        InputError: listing every fault, those of the campaign's own overrides once.
     """
-    faults = []
+    of_campaign = _faults_of(file.args)
+    faults = [f"args: {fault}" for fault in of_campaign]
     for name, phase in file.phases.items():
         if not isinstance(phase, TrainPhase | CrossvalPhase | SweepPhase):
             continue
-        try:
-            everything = _compose((*file.args, *phase.args))
-            check_components(everything.models.components().all())
-        except InputError as error:
-            faults.append(f"phases.{name}.args: {error}")
+        for fault in _faults_of([*file.args, *phase.args]):
+            if fault not in of_campaign:
+                faults.append(f"phases.{name}.args: {fault}")
     if faults:
         raise InputError.listing(f"{path}: is not a valid campaign:", faults)
+
+
+def _faults_of(args: Sequence[str]) -> Sequence[str]:
+    try:
+        everything = _compose(tuple(args))
+        check_components(everything.models.components().all())
+    except InputError as error:
+        return error.faults
+    return ()
 
 
 @cache

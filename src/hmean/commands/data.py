@@ -89,7 +89,7 @@ def synth(
     """
     faults = []
     if min(train, val, test) < 0 or train + val + test == 0:
-        faults.append(f"--train {train} --val {val} --test {test}: set at least one of them to 1 or more")
+        faults.append(f"--train {train} --val {val} --test {test}: none may be negative, and one must be at least 1")
     if seed < 0:
         faults.append(f"--seed {seed}: must not be negative")
     smallest, largest = long_side

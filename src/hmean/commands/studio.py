@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
+import pydantic
 from pydantic import Field
 
 from hmean.data.check import check_pages
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
+from hmean.records import describe_fault
 from hmean.settings.build import open_dataset
 from hmean.settings.compose import load_yaml
 from hmean.settings.keys import pruned, with_present_keys
@@ -101,8 +103,13 @@ def open_studio(settings: StudioSettings) -> Studio:
 
 
 def _read_config(folder: Path) -> ShownRun:
-    values = with_present_keys(load_yaml(folder / "config.yaml"))
-    return ShownRun.model_validate(pruned(values, ShownRun))
+    file = folder / "config.yaml"
+    values = with_present_keys(load_yaml(file))
+    try:
+        return ShownRun.model_validate(pruned(values, ShownRun))
+    except pydantic.ValidationError as error:
+        faults = [describe_fault(detail) for detail in error.errors()]
+        raise InputError.listing(f"{file}: is not the config of a run:", faults) from None
 
 
 def _open_images(config: ShownRun, settings: StudioSettings) -> LabelledImages:

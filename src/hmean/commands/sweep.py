@@ -100,7 +100,7 @@ def run(settings: SweepSettings) -> SweepResult:
 
 
 def _run_file(path: Path, settings: SweepSettings) -> str:
-    """Run a sweep, or go on with it; the table of its trials."""
+    """Run a sweep, or continue it; the table of its trials."""
     draft = SweepDraft(load_yaml(path))
     faults = [f"{path}: {fault}" for fault in draft.faults]
     preset = check_trials(draft.file, settings.overrides, tune_each=settings.tune_each, faults=faults)
@@ -113,7 +113,10 @@ def _run_file(path: Path, settings: SweepSettings) -> str:
     agents = settings.agents
     if agents is None:
         agents = max(1, len(visible_gpus()))
-    print(f"{sweep.folder}: {sweep.plan.n} trials, {agents} agents here; stopped, the same command goes on", flush=True)
+    print(
+        f"{sweep.folder}: {sweep.plan.n} trials, {agents} agents here; if it is stopped, the same command continues",
+        flush=True,
+    )
     if agents:
         run_agents(sweep.queue, agents)
     sweep.mirror()
@@ -226,7 +229,7 @@ def _status(words: Sequence[str]) -> str:
 
 def _stop(words: Sequence[str]) -> str:
     open_sweep(words).queue.stop()
-    return "agents give their trials back within seconds; go on with hmean sweep FILE"
+    return "agents give their trials back within seconds; hmean sweep FILE continues"
 
 
 def _doctor(words: Sequence[str]) -> str:
@@ -251,6 +254,8 @@ def _agent(words: Sequence[str]) -> str:
         raise InputError("hmean sweep agent takes URL and NAME")
     url, name = words
     if url == "-":
+        if STORAGE_VARIABLE not in os.environ:
+            raise InputError(f"hmean sweep agent -: reads the URL from {STORAGE_VARIABLE}, which is not set")
         url = os.environ[STORAGE_VARIABLE]
     database = Database(url)
     queue = open_queue(database, name)

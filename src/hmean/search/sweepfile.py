@@ -86,15 +86,6 @@ class SweepFile:
         return points
 
 
-def read_sweep(path: Path) -> SweepFile:
-    """Read and check a sweep file.
-
-    Raises:
-        InputError: if it cannot be read, or listing every fault.
-    """
-    return SweepFile.parse(load_yaml(path), str(path))
-
-
 def load_yaml(path: Path) -> Any:
     """The content of a sweep file, not checked.
 

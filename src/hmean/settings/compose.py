@@ -21,7 +21,7 @@ from yaml import YAMLError
 
 from hmean.errors import InputError
 from hmean.plugins import did_you_mean
-from hmean.postprocess.parameters import implied_unclip
+from hmean.postprocess.parameters import PARAMETERS, implied_unclip
 from hmean.settings.all import AllSettings
 from hmean.settings.keys import REMOVED, is_read, known_keys, pruned, with_present_keys
 from hmean.settings.overrides import Override, ParsedOverrides, parse_overrides
@@ -209,10 +209,17 @@ def _unread_keys(overrides: Sequence[Override], kind: type[Settings]) -> list[st
         if key in REMOVED:
             faults.append(f"{key}: was removed ({REMOVED[key]})")
         elif is_read(key, AllSettings):
-            faults.append(f"{key}: this command does not read it")
+            faults.append(f"{key}: this command does not read it{_counterpart(key, own)}")
         else:
             faults.append(f"{key}: unknown key{did_you_mean(key, own)}")
     return faults
+
+
+def _counterpart(key: str, known: Sequence[str]) -> str:
+    """A hint from a list of ``tune`` to the value of the same post-processing parameter, and back; or nothing."""
+    if key.rpartition(".")[2] not in PARAMETERS:
+        return ""
+    return did_you_mean(key, known)
 
 
 def _composed(
@@ -389,7 +396,10 @@ def _sentence(detail: Any, known: Sequence[str]) -> str:
         return f"{key}: is required"
     message = detail["msg"]
     if detail["type"] == "value_error":  # a rule between fields, whose words say what was given
-        return f"{key}: {message.removeprefix('Value error, ')}"
+        rule = str(message).removeprefix("Value error, ")
+        if not key:  # between keys of the record itself
+            return rule
+        return f"{key}: {rule}"
     return f"{key}: {message[0].lower()}{message[1:]}, got {detail['input']!r}"
 
 

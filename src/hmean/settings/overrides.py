@@ -180,4 +180,7 @@ def _path_value(typed: str) -> str | None:
 
 
 def _is_group(key: str, group_folders: Sequence[Path]) -> bool:
+    """Whether a key chooses a file: ``preset``, or a folder below it. What else lies in ``configs`` is no group."""
+    if key != "preset" and not key.startswith("preset/"):
+        return False
     return "." not in key and any((folder / key).is_dir() for folder in group_folders)

@@ -22,7 +22,7 @@ Side = Annotated[int, Field(ge=32, le=8192)]
 # A run's name is the name of a folder, and sweeps and loggers pass it on: no separators, no "=".
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 SplitName = Literal["val", "test", "train"]
-Tracker = TrackerName | Literal["none"]
+Tracker = Literal[TrackerName, "none"]
 
 
 class Section(pydantic.BaseModel):

@@ -46,12 +46,12 @@ def check_trials(
     if not _has_command(file):
         raise InputError.listing(_HEADING, found)
     preset = None
-    told: set[str] = set()
+    known: set[str] = set()
     for point in [{}, *_extreme_points(file)]:
         try:
             settings = _training(file, point, training)
         except InputError as error:
-            found += _new_faults(error, point, told)
+            found += _new_faults(error, point, known)
         else:
             preset = preset or settings
     if found or preset is None:
@@ -76,7 +76,8 @@ def preset_point(file: SweepFile, preset: TrainSettings) -> Params:
 def _file_faults(file: SweepFile, *, tune_each: bool) -> list[str]:
     """What is wrong with a sweep file beyond its schema."""
     faults = []
-    if "${program}" in file.command and not Path(file.config.get("program", ".")).exists():
+    program = file.config.get("program", ".")
+    if "${program}" in file.command and isinstance(program, str) and not Path(program).exists():
         faults.append(f"program: {file.program} was not found in this folder")
     if file.metric and file.metric not in OBJECTIVES:
         faults.append(f"metric.name: {file.metric} is not measured; choose one of {', '.join(OBJECTIVES)}")
@@ -114,8 +115,7 @@ def _tuning_faults(tuning: Sequence[str], *, tune_each: bool) -> list[str]:
     try:
         read_settings(AllSettings, tuning)
     except InputError as error:
-        _, *lines = str(error).splitlines()
-        return [line.removeprefix("  - ") for line in lines]
+        return list(error.faults)
     return []
 
 
@@ -153,14 +153,9 @@ def _value_at(settings: Settings, key: str) -> Any:
     return found
 
 
-def _new_faults(error: InputError, point: Params, told: set[str]) -> list[str]:
-    """One line for the faults of a point that other points do not have too; adds them to ``told``."""
-    heading, *lines = str(error).splitlines()
-    new = [line for line in lines or [heading] if line not in told]
-    told.update(new)
-    if not new:
-        return []
-    if lines:
-        new = [heading, *new]
+def _new_faults(error: InputError, point: Params, known: set[str]) -> list[str]:
+    """The faults of a point that are not ``known`` from other points; they are added to it."""
+    new = [fault for fault in error.faults if fault not in known]
+    known.update(new)
     where = "".join(f"parameters.{key} = {value!r}: " for key, value in point.items())
-    return [where + " ".join(new)]
+    return [f"{where}{fault}" for fault in new]

@@ -45,6 +45,26 @@ def test_all_faults_of_a_file_are_listed(tmp_path):
         assert part in str(error.value), part
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("args=3", "args: input should be a valid list, got 3"),
+        ("args=[", r"args=\[: cannot be read"),
+        ("phases=3", "phases: input should be a valid dictionary, got 3"),
+    ],
+)
+def test_an_override_of_another_type_is_a_fault(path, override, message):
+    with pytest.raises(InputError, match=message):
+        read_campaign(path, [override])
+
+
+def test_a_file_that_is_a_list_is_a_fault(tmp_path):
+    file = tmp_path / "list.yaml"
+    file.write_text("- 1\n")
+    with pytest.raises(InputError, match="must hold key: value pairs"):
+        read_campaign(file)
+
+
 def test_limits_and_order_of_phases_are_checked(tmp_path):
     path = campaign_file(tmp_path, tmp_path / "pages", 0.0004, (0.90, 0.95))
     with pytest.raises(InputError, match=r"sweep_at must not be above pass_at.*no phase before it is named nobody"):

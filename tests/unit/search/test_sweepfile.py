@@ -7,7 +7,8 @@ import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 
 from hmean.errors import InputError
-from hmean.search.sweepfile import SweepFile, read_sweep
+from hmean.search.sweepfile import SweepFile
+from support.sweeps import read_sweep
 
 CONFIGS = Path(__file__).parents[3] / "configs"
 GOOD = {

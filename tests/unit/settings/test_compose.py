@@ -21,6 +21,7 @@ from hmean.settings.sections import (
     Targets,
     TrainedModels,
 )
+from hmean.settings.training import TrainSettings
 
 SPEC_KEYS = [
     "exp_name",
@@ -239,15 +240,32 @@ def carried(**changes):
 
 
 def test_a_key_that_the_command_does_not_read_is_an_error_with_a_hint_that_works():
-    typed = ["models.optimizer.lr=3", "trasforms.pad=square", "thresh=0.3", "split=all", "checkpoint_path=x"]
+    typed = ["models.optimizer.lr=3", "tune.thresh=[0.3]", "trasforms.pad=square", "thresh=0.3", "split=all"]
+    typed.append("checkpoint_path=x")
     with pytest.raises(InputError) as caught:
         read_settings(Uses, typed)
     assert str(caught.value).splitlines()[1:] == [
         "  - models.optimizer.lr: this command does not read it",
+        "  - tune.thresh: this command does not read it; did you mean models.head.postprocess.thresh?",
         "  - trasforms.pad: unknown key; did you mean transforms.pad?",
         "  - thresh: unknown key; did you mean models.head.postprocess.thresh?",
         "  - split: input should be 'val', 'test' or 'train', got 'all'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "fault"),
+    [
+        (["logger=tensorbord"], "logger: input should be 'csv', 'tensorboard', 'wandb', 'mlflow' or 'none', got"),
+        (["wandb=true", "logger=csv"], "wandb=true and logger=csv name two trackers"),
+        (["campaign=quickstart"], "campaign: unknown key"),  # a folder of configs, but no group of presets
+    ],
+)
+def test_a_fault_is_one_line_and_names_its_key(typed, fault):
+    with pytest.raises(InputError) as caught:
+        read_settings(TrainSettings, ["preset=quickstart", *typed])
+    (line,) = caught.value.faults
+    assert line.startswith(fault)
 
 
 def test_what_a_model_brings_replaces_the_preset_and_is_replaced_by_overrides():
