@@ -8,7 +8,7 @@ from support.runs import rows
 def test_a_student_learns_from_an_evaluation_of_its_teacher(copy_of_run, tiny, tmp_path, capsys):
     """The student's own labels, seed and recipe are the teacher's: what it learns differs by the teacher's maps alone."""
     data = [o for o in tiny if o.startswith(("dataset_base_path", "dataloaders.val", "dataloaders.train"))]
-    assert main(["evaluate", *data, f"run={copy_of_run}", "evaluate_on=train"]) == 0
+    assert main(["evaluate", *data, f"run={copy_of_run}", "split=train"]) == 0
     student = [*tiny[:-1], "exp_name=student", f"datasets.train_dataset.teacher={copy_of_run}"]
     assert main(["train", *student]) == 0
     run = tmp_path / "outputs/student"

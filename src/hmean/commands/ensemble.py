@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hmean.data.check import require_sound
 from hmean.ensemble.checks import check_members, trained_on
-from hmean.ensemble.detect import detect_joined
+from hmean.ensemble.detect import detect_combined
 from hmean.ensemble.members import MemberView, member_records
 from hmean.ensemble.records import EnsembleRecord, RunRecord
 from hmean.ensemble.scoring import Chosen, HeldOutPages
@@ -149,7 +149,7 @@ def _write_predictions(chosen: Chosen, held_out: HeldOutPages, folder: Path) -> 
     stores = [held_out.make_maps(member) for member in chosen.option.members]
     with write_predictions(folder / "predictions.json") as predictions:
         for page in held_out.labels:
-            found = detect_joined([store.read(page.name) for store in stores], chosen.params)
+            found = detect_combined([store.read(page.name) for store in stores], chosen.params)
             predictions.write(page.name, found, page.width, page.height)
 
 

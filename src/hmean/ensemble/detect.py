@@ -18,7 +18,7 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.types import Detections
 
 
-def detect_joined(maps: Sequence[PageMap], params: PostprocessParams) -> Detections:
+def detect_combined(maps: Sequence[PageMap], params: PostprocessParams) -> Detections:
     """What the maps of one page say together: by votes if the parameters are of a vote, else from their mean."""
     if isinstance(params, VotingParams):
         return detect_voted(maps, [params])[0]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.ensemble.detect import detect_joined
+from hmean.ensemble.detect import detect_combined
 from hmean.ensemble.records import MemberRecord, ViewRecord, read_ensemble
 from hmean.errors import InputError
 from hmean.inference.opening import open_model
@@ -63,7 +63,9 @@ class Ensemble:
     @property
     def made_by(self) -> Mapping[str, Any]:
         """What makes the predictions, wherever the files are; plain JSON values."""
-        members = [{**member.record.to_json(), "pad": member.view.pad} for member in self.members]
+        members = []
+        for member in self.members:
+            members.append({**member.record.to_json(), "pad": member.view.pad})
         return {"members": members, "postprocess": self.params.to_dict()}
 
     def find(
@@ -74,7 +76,7 @@ class Ensemble:
             if isinstance(maps, Unreadable):
                 yield maps
             else:
-                yield FoundPage(detect_joined(maps, self.params), maps[0].page_width, maps[0].page_height)
+                yield FoundPage(detect_combined(maps, self.params), maps[0].page_width, maps[0].page_height)
 
     def maps(
         self, pages: Sequence[PageFile], *, accelerator: Accelerator = "auto", workers: int = 0
@@ -94,12 +96,17 @@ class Ensemble:
             runner = runners[member.model].at(member.view)
             streams.append(runner(pages, batch_size=1, workers=min(workers, 1)))
         for results in zip(*streams, strict=True):
-            maps = [result for result in results if isinstance(result, PageMap)]
-            unreadable = [result for result in results if isinstance(result, Unreadable)]
-            if unreadable:
-                yield unreadable[0]
-            else:
-                yield maps
+            yield _maps_of_page(results)
+
+
+def _maps_of_page(results: Sequence[PageMap | Unreadable]) -> list[PageMap] | Unreadable:
+    """The maps of all members, unless one could not read the page."""
+    maps = []
+    for result in results:
+        if isinstance(result, Unreadable):
+            return result
+        maps.append(result)
+    return maps
 
 
 def member_records(members: Sequence[MemberView], folder: Path) -> tuple[MemberRecord, ...]:

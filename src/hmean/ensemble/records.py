@@ -20,7 +20,7 @@ from hmean.runs.scores import Scores
 from hmean.types import Statistic
 
 
-def _joined_params(value: Any) -> PostprocessParams:
+def _combined_params(value: Any) -> PostprocessParams:
     """Parameters of a vote, if they say how many votes are needed, else those of the mean of maps."""
     if isinstance(value, PostprocessParams):
         return value
@@ -31,9 +31,9 @@ def _joined_params(value: Any) -> PostprocessParams:
     return PostprocessParams.from_dict(value)
 
 
-JoinedParams = Annotated[
+CombinedParams = Annotated[
     PostprocessParams,
-    PlainValidator(_joined_params),
+    PlainValidator(_combined_params),
     PlainSerializer(PostprocessParams.to_dict),
     WithJsonSchema({"type": "object"}),
 ]
@@ -75,7 +75,7 @@ class StrategyRow(Record):
     times_single: float = Field(description="the same over the time of the best single member; median")
     mb: float = Field(description="megabytes of weights")
     members: tuple[ViewRecord, ...] = Field(description="networks and sizes, chosen on all pages")
-    postprocess: JoinedParams = Field(description="post-processing parameters, chosen on all pages")
+    postprocess: CombinedParams = Field(description="post-processing parameters, chosen on all pages")
 
 
 class SkippedStrategy(Record):
@@ -94,7 +94,7 @@ class EnsembleRecord(Record):
         description="the strategy that was kept; single: no ensemble is better than the best member",
     )
     members: tuple[MemberRecord, ...] = Field(min_length=1, description="the networks and sizes that predict")
-    postprocess: JoinedParams = Field(
+    postprocess: CombinedParams = Field(
         description="what is done with their maps: parameters with votes are those of a vote, others hold for the mean"
     )
     tuned_on: PageKeys = Field(description="keys of the pages that members and parameters were chosen on")
@@ -114,8 +114,13 @@ class EnsembleRecord(Record):
             return values
         present = dict(values)
         rows = present.pop("candidates")
-        present["strategies"] = [row for row in rows if "skipped" not in row]
-        present["skipped"] = [row for row in rows if "skipped" in row]
+        present["strategies"] = []
+        present["skipped"] = []
+        for row in rows:
+            if "skipped" in row:
+                present["skipped"].append(row)
+            else:
+                present["strategies"].append(row)
         return present
 
     def summary(self) -> str:
@@ -154,7 +159,7 @@ class ScoredMember(ViewRecord):
 class EnsembleScores(Scores):
     """``scores.json`` of an ensemble."""
 
-    postprocess: JoinedParams = Field(description="what was done with the members' maps")
+    postprocess: CombinedParams = Field(description="what was done with the members' maps")
     members: tuple[ScoredMember, ...] = Field(description="the members")
 
 

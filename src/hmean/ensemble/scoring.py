@@ -17,6 +17,7 @@ from hmean.data.folds import fold_of, group_keys
 from hmean.data.pages import LabelledImages
 from hmean.ensemble.detect import detect_mean, detect_voted
 from hmean.ensemble.members import MemberView
+from hmean.ensemble.records import ViewRecord
 from hmean.ensemble.voting import voting_rules
 from hmean.errors import InputError
 from hmean.metrics.kernels import CLEVAL_COLUMNS, MATCH_COLUMNS, Flags
@@ -86,13 +87,18 @@ class HeldOutPages:
         self.floors = options.floors
         self.make_maps = make_maps
         self.settings = make_grid(present, axes)
-        self.labels = [pages.page(position) for position in range(len(pages))]
+        self.labels: list[Page] = []
+        names = []
+        groups = []
+        for position in range(len(pages)):
+            page = pages.page(position)
+            self.labels.append(page)
+            names.append(page.name)
+            groups.append(page.group)
         self.characters = choose_characters(self.labels)
-        names = [page.name for page in self.labels]
-        groups = [page.group for page in self.labels]
         self.group_count = len(set(group_keys(names, groups)))
         self.fold = fold_of(names, groups, min(options.folds, self.group_count), seed=0)
-        self._known: dict[tuple[bool, tuple[tuple[str, int], ...]], SettingScores] = {}
+        self._known: dict[tuple[bool, tuple[ViewRecord, ...]], SettingScores] = {}
 
     def mean(self, *members: MemberView) -> Option:
         """The mean of the members' maps."""
@@ -103,7 +109,7 @@ class HeldOutPages:
         return self._option(members, voting=True)
 
     def _option(self, members: tuple[MemberView, ...], *, voting: bool) -> Option:
-        key = (voting, tuple((member.record.weights_hash, member.record.long_side) for member in members))
+        key = (voting, tuple(member.record for member in members))
         if key not in self._known:
             self._known[key] = self._score(members, voting=voting)
         return Option(members, self._known[key])

@@ -103,7 +103,10 @@ class Voting(Strategy):
             assert isinstance(params, VotingParams)  # noqa: S101 - the settings of votes
             rule = (params.votes, params.iou, params.geometry, params.soft)
             settings_of.setdefault(rule, []).append(index)
-        return [Option(every.members, every.scores.of_settings(*settings)) for settings in settings_of.values()]
+        options = []
+        for settings in settings_of.values():
+            options.append(Option(every.members, every.scores.of_settings(*settings)))
+        return options
 
 
 class WeightAverage(Strategy):

@@ -13,7 +13,7 @@ from torch import Tensor
 from hmean.errors import InputError
 from hmean.inference.checkpoints import Checkpoint
 from hmean.inference.trained import TrainedModel
-from hmean.runs.carried import PagesSeen
+from hmean.runs.carried import PagesSeen, PostprocessChange
 
 
 def average_weights(models: Sequence[TrainedModel], path: Path) -> Checkpoint:
@@ -35,15 +35,18 @@ def average_weights(models: Sequence[TrainedModel], path: Path) -> Checkpoint:
         raise InputError.listing(
             "Averaged weights are of use only if the models share architecture and initialisation:", faults
         )
-    history = [change for model in models for change in model.history]
+    history: list[PostprocessChange] = []
+    train = []
+    val = []
+    for model in models:
+        history += model.history
+        train.append(model.pages.train)
+        val.append(model.pages.val)
     carried = first.carried.model_copy(
         update={
             "epoch": max(model.epoch for model in models),
             "history": tuple(history),
-            "pages": PagesSeen(
-                train=np.unique(np.concatenate([model.pages.train for model in models])),
-                val=np.unique(np.concatenate([model.pages.val for model in models])),
-            ),
+            "pages": PagesSeen(train=np.unique(np.concatenate(train)), val=np.unique(np.concatenate(val))),
             "members": tuple(model.weights_hash() for model in models),
         }
     )
