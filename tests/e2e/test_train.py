@@ -138,7 +138,7 @@ def test_two_processes_train_as_one_run(receipts, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:The dirpath has changed")
 def test_a_run_of_an_earlier_version_is_resumed(copy_of_run, receipts):
-    """Its config.yaml has keys by other names, and keys that are gone."""
+    """Its config.yaml has keys and components by other names, and keys that are gone."""
     path = copy_of_run / "config.yaml"
     config = yaml.safe_load(path.read_text())
     for dataset in config["datasets"].values():
@@ -146,6 +146,8 @@ def test_a_run_of_an_earlier_version_is_resumed(copy_of_run, receipts):
     config["models"]["targets"]["device"] = "auto"
     postprocess = config["models"]["head"]["postprocess"]
     postprocess["growth"] = postprocess.pop("unclip")
+    config["models"]["encoder"]["_target_"] = "hmean.models.encoder.TimmEncoder"
+    config["models"]["loss"]["_target_"] = "hmean.losses.DBLoss"
     config["evaluate_on"] = "val"
     config["predict"] = {"overlays": 16, "csv": True}
     path.write_text(yaml.safe_dump(config))

@@ -9,6 +9,8 @@ from typing import Any
 
 import pydantic
 
+from hmean.plugins import present_name
+
 # Names that keys had in earlier versions. Command lines, presets, checkpoints and saved configs may still use them.
 _RENAMED = (
     (re.compile(r"^evaluate_on$"), "split"),
@@ -33,7 +35,7 @@ def present_key(key: str) -> str:
 
 
 def with_present_keys(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of nested values, every key under its present name, without removed keys.
+    """A copy of nested values, every key and every ``_target_`` under its present name, without removed keys.
 
     Where both names are there, the old one holds what the user wrote and the new one a default: the old one is taken,
     unless it is None.
@@ -50,6 +52,8 @@ def _with_present_keys(values: Mapping[str, Any], path: str) -> dict[str, Any]:
             continue
         if isinstance(value, Mapping):
             value = _with_present_keys(value, f"{old_path}.")
+        elif key == "_target_" and isinstance(value, str):
+            value = present_name(value)
         new_path = present_key(old_path)
         if new_path == old_path:
             found[key] = value
