@@ -32,6 +32,7 @@ class Command:
         help: what it reads and writes, with examples.
         settings: name of the settings record in its module; None: it takes ordinary options (``add_options``).
         example: an override that it reads; None: it reads no preset.
+        inputs: the words that it takes beside ``key=value``, as its help names them.
         packages: that it cannot start without, as they are imported.
         extra: of hmean's that brings them.
     """
@@ -41,6 +42,7 @@ class Command:
     help: str = ""
     settings: str | None = None
     example: str | None = None
+    inputs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     extra: str = "train"
 
@@ -73,7 +75,8 @@ COMMANDS = (
         "evaluate",
         "Score a trained model on labelled pages.",
         """
-  reads   run=FOLDER or checkpoint_path=FILE (model, preprocessing and thresholds), the pages of split=val|test|train
+  reads   run=FOLDER or checkpoint_path=FILE (model, preprocessing and thresholds), the pages of
+          split=val|test|train in dataset_base_path=data
   writes  next to the checkpoints, evaluate_<split>/ (or output=FOLDER): scores.json, errors.json (what is missed,
           false, split and merged, by text height, aspect, angle, position and group), predictions.json, pictures/;
           in the run, maps/, for hmean tune and the next evaluation; for an ensemble.json with maps=true: maps/, to
@@ -100,6 +103,7 @@ COMMANDS = (
       shard=3/16 predicts the third of 16 disjoint shards; the command without shard predicts the rest and joins all.
   An argument with "=" in it is a path if there is such a file; after -- every argument is a path.""",
         settings="PredictSettings",
+        inputs=("[PATH ...]",),
         example="models.head.postprocess.thresh=0.3",
     ),
     Command(
@@ -117,6 +121,7 @@ COMMANDS = (
   hmean export run=outputs/b4 precision=int8 output=b4_int8.onnx
   hmean tune checkpoint_path=b4_int8.onnx      evaluate, predict and tune take the file in place of a checkpoint""",
         settings="ExportSettings",
+        inputs=("[IMAGE ...]",),
         example="precision=int8",
         packages=(*TRAINING, "onnx"),
         extra="export",
@@ -125,7 +130,7 @@ COMMANDS = (
         "tune",
         "Tune the post-processing on cached probability maps; the network runs once at most.",
         """
-  reads   run=FOLDER or checkpoint_path=FILE, the pages of split=val|test|train
+  reads   run=FOLDER or checkpoint_path=FILE, the pages of split=val|test|train in dataset_base_path=data
   writes  tuned.json, and the values into the checkpoint (the earlier ones stay in its history), unless they gain
           nothing on pages that they were not chosen on (cross-fitted by groups of pages)
 
@@ -148,6 +153,7 @@ COMMANDS = (
   hmean sweep import FOLDER earlier.csv          start from a table of earlier trials
   hmean sweep agent URL NAME                     help from another machine, in the same working directory""",
         settings="SweepSettings",
+        inputs=("FILE",),
         example="trainer.max_epochs=10",
         packages=("optuna", "jsonschema"),
     ),
@@ -174,6 +180,7 @@ COMMANDS = (
 
   hmean ensemble outputs/fold_0 outputs/fold_1 'datasets.val_dataset.folds={file: splits.json, split: holdout}'""",
         settings="EnsembleSettings",
+        inputs=("RUN RUN ...",),
         example="tune.objective=iou70",
     ),
     Command(
@@ -204,6 +211,7 @@ COMMANDS = (
   hmean campaign FILE reset=PHASE                        do that phase again, and all that depend on it
   hmean predict IMAGES run=outputs/quickstart_campaign output=submission""",
         settings="CampaignSettings",
+        inputs=("FILE",),
         example="budget_hours=20",
         packages=(*TRAINING, "optuna"),
     ),
@@ -238,6 +246,7 @@ COMMANDS = (
   hmean studio outputs/b4 split=val                     prints an address of this machine; Ctrl-C ends it
   hmean studio outputs/b4 outputs/resnet50 port=8080    (ssh -L 8080:127.0.0.1:8080 MACHINE shows it elsewhere)""",
         settings="StudioSettings",
+        inputs=("RUN [RUN]",),
         packages=("fastapi", "uvicorn"),
         extra="web",
     ),
@@ -250,6 +259,7 @@ COMMANDS = (
 
   hmean report outputs/b4 outputs/resnet50""",
         settings="ReportSettings",
+        inputs=("RUN ...",),
     ),
     Command("score", "Score a prediction file against a label file."),
     Command("compare", "Compare results on the same pages, with paired intervals."),
@@ -335,7 +345,8 @@ def _overview() -> str:
 
 
 def _help(command: Command) -> str:
-    text = f"usage: hmean {command.name} [PATH ...] [key=value ...]\n\n{command.summary}\n{command.help}\n"
+    words = " ".join(["usage: hmean", command.name, *command.inputs, "[key=value ...]"])
+    text = f"{words}\n\n{command.summary}\n{command.help}\n"
     if command.example is not None:
         text += PRESETS_HELP.format(example=command.example)
     return text
@@ -370,9 +381,7 @@ def _require_packages(command: Command) -> None:
 
 def _run_tool(command: Command, arguments: Sequence[str]) -> int:
     """Run a command that has ordinary options."""
-    parser = argparse.ArgumentParser(
-        prog=f"hmean {command.name}", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(prog=f"hmean {command.name}")
     module: Any = importlib.import_module(command.module)
     module.add_options(parser)
     options = parser.parse_args(arguments)

@@ -12,13 +12,13 @@ from hmean.data.check import check_pages
 from hmean.data.folds import HOLDOUT, write_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.labels.formats import images_of, open_labels
+from hmean.labels.formats import format_names, images_of, open_labels
 from hmean.progress import track
 from hmean.synth.dataset import write_dataset
 from hmean.synth.fonts import font_files
 from hmean.synth.sheet import Level
 
-_LABELS_HELP = "UFO JSON file, or folder of ICDAR or SROIE .txt files"
+_LABELS_HELP = format_names()
 _SHORTEST_SIDE = 128
 _LONGEST_SIDE = 4096
 

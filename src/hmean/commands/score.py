@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hmean.labels.formats import format_names
 from hmean.metrics.bootstrap import Interval, hmean_intervals
 from hmean.metrics.tables import score_table
 from hmean.runs.scoring import score_files
@@ -19,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "CLEval (macro and pooled), and matches at IoU 0.5 and 0.7, of a prediction file on the images of a label file."
     )
-    parser.add_argument("truth", type=Path, help="labels: UFO JSON, or a folder of ICDAR or SROIE txt files")
+    parser.add_argument("truth", type=Path, help=f"labels: {format_names()}")
     parser.add_argument("predictions", type=Path, help="predictions.json (UFO with scores)")
     parser.add_argument(
         "--images", type=Path, help="images of txt labels; by default images/ beside them, or the folder above them"

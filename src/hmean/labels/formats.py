@@ -9,11 +9,16 @@ from hmean.labels.icdar import IcdarLabels
 from hmean.labels.label_set import LabelSet
 from hmean.labels.ufo import UfoLabels
 
-# The first format that recognises a path opens it, so those that look closest at a file come first.
+# The first format that recognises a path opens it. UFO takes any file and ICDAR any folder, so put new formats first.
 FORMATS: tuple[type[LabelSet], ...] = (
     UfoLabels,
     IcdarLabels,
 )
+
+
+def format_names() -> str:
+    """All formats in words, for messages and help."""
+    return " or ".join(label_format.format_name for label_format in FORMATS)
 
 
 def open_labels(path: Path, image_path: Path) -> LabelSet:
@@ -29,9 +34,8 @@ def open_labels(path: Path, image_path: Path) -> LabelSet:
     for label_format in FORMATS:
         if label_format.recognises(path):
             return label_format.open(path, image_path)
-    names = " or ".join(label_format.format_name for label_format in FORMATS)
     raise InputError(
-        f"{path}: not found. Labels are {names}. Lay out a data set as <dataset_base_path>/images/... and "
+        f"{path}: not found. Labels are {format_names()}. Lay out a data set as <dataset_base_path>/images/... and "
         "<dataset_base_path>/jsons/{train,val,test}.json (docs/reference/data.md), or draw one to try hmean: "
         "hmean data synth data"
     )

@@ -57,7 +57,7 @@ class IcdarLabels(LabelSet):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Any folder: this is the only format that is one."""
+        """Any folder: it stands behind the other formats that are folders."""
         return path.is_dir()
 
     @classmethod

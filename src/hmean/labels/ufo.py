@@ -52,7 +52,7 @@ class UfoLabels(LabelSet):
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Any file: UFO is the only format that is one file for all pages."""
+        """Any file: it stands behind the other formats that are one file for all pages."""
         return path.is_file()
 
     @classmethod
