@@ -112,7 +112,7 @@ def shared(tmp_path_factory):
         (["host=example"], None, "set HMEAN_API_KEY, or open=true"),
         ([], "short", "16 or more"),
         ([], "", "16 or more"),
-        (["model=missing.onnx"], None, "missing.onnx: no such model"),
+        (["model=missing.onnx"], None, "missing.onnx: exported model not found"),
     ],
 )
 def test_wrong_options(monkeypatch, capsys, words, key, said):

@@ -11,6 +11,7 @@ NEED_TORCH = {
     "data/test_dataset.py",
     "data/test_sampler.py",
     "data/test_teacher.py",
+    "ensemble/test_weights.py",
     "inference/test_opening.py",
     "metrics/test_cleval_official.py",
     "network",
