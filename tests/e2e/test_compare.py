@@ -93,3 +93,15 @@ def test_configs_are_told_apart(tmp_path, capsys):
     (b / "config.yaml").write_text("models: {optimizer: {lr: 0.2}}")
     assert main(["compare", str(a), str(b)]) == 0
     assert "config\tmodels.optimizer.lr: was 0.1, now 0.2" in capsys.readouterr().out
+
+
+def test_what_was_renamed_since_is_no_difference_and_no_config_is_none(tmp_path, capsys):
+    a = scored(tmp_path / "a", scorer_of("xyz"))
+    b = Path(shutil.copytree(a, tmp_path / "b"))
+    (a / "config.yaml").write_text("{evaluate_on: val, models: {loss: {_target_: hmean.losses.DBLoss}}}")
+    (b / "config.yaml").write_text("models: {loss: {_target_: hmean.network.losses.DBLoss}}")
+    assert main(["compare", str(a), str(b)]) == 0
+    assert "config" not in capsys.readouterr().out
+    (b / "config.yaml").unlink()
+    assert main(["compare", str(a), str(b)]) == 0
+    assert "config" not in capsys.readouterr().out

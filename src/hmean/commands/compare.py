@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import Field
@@ -12,6 +13,8 @@ from pydantic import Field
 from hmean.errors import InputError
 from hmean.records import Record
 from hmean.runs.comparison import COMPARED, Comparison, Result, compare, mismatch, open_result
+from hmean.settings.keys import pruned, with_present_keys
+from hmean.settings.training import TrainSettings
 from hmean.types import PRH, Characters
 
 
@@ -97,7 +100,7 @@ def run(inputs: Sequence[Path], truth: Path | None = None, images: Path | None =
     """
     if len(inputs) < 2:
         raise InputError("hmean compare takes two or more results: run folders, or prediction files and --truth")
-    results = [open_result(path, truth, images) for path in inputs]
+    results = [_with_present_keys(open_result(path, truth, images)) for path in inputs]
     base = results[0]
     others = results[1:]
     faults = [fault for other in others if (fault := mismatch(base, other)) is not None]
@@ -109,3 +112,10 @@ def run(inputs: Sequence[Path], truth: Path | None = None, images: Path | None =
         results=[ResultRow.of(result) for result in results],
         comparisons=[compare(base, other) for other in others],
     )
+
+
+def _with_present_keys(result: Result) -> Result:
+    """What a training reads of the config, under the names of this version: else all that was renamed would differ."""
+    if not isinstance(result.config, Mapping):
+        return result
+    return replace(result, config=pruned(with_present_keys(result.config), TrainSettings))

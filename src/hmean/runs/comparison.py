@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ NO_DIFFERENCE = (
     "resume",
     "overwrite",
     "wandb",
+    "logger",
     "tune",
     "predict",
     "models.head.postprocess",
@@ -99,7 +100,8 @@ class Result:
         pages: the scored pages.
         characters: how characters were counted.
         data_hash: hash of labels and images; None if they were given as files to score against.
-        config: of the run with what its pages were scored with; None where there is no run.
+        config: of the run; None where there is no run.
+        scored_with: what its scores.json says of the model and the post-processing that the pages were scored with.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Result:
     characters: Characters
     data_hash: str | None
     config: Any
+    scored_with: Mapping[str, Any] = field(default_factory=dict)
 
     def score(self) -> Score:
         """The score of all pages."""
@@ -142,7 +145,8 @@ def open_result(path: Path, truth: Path | None = None, images: Path | None = Non
         pages=scores.page_scores(),
         characters=scores.cleval.characters,
         data_hash=scores.data_hash,
-        config={**(config or {}), **scored_with},
+        config=config,
+        scored_with=scored_with,
     )
 
 
@@ -174,7 +178,9 @@ def compare(base: Result, other: Result) -> Comparison:
         )
     changed: list[str] = []
     if base.config and other.config:
-        changed = differences(base.config, other.config, NO_DIFFERENCE)
+        changed += differences(base.config, other.config, NO_DIFFERENCE)
+    if base.scored_with and other.scored_with:
+        changed += differences(base.scored_with, other.scored_with)
     return Comparison(name=other.name, to=base.name, config=changed, **found)
 
 
