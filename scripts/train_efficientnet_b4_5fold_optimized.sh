@@ -10,4 +10,5 @@ given=("${@/#exp_name=/name=}")
 given=("${given[@]/#k=/crossval.k=}")
 given=("${given[@]/#holdout=/crossval.holdout=}")
 given=("${given[@]/#agents=/crossval.agents=}")
-"${HMEAN:-.venv/bin/hmean}" campaign configs/campaign/efficientnet_b4_5fold.yaml "${given[@]}"
+hmean=.venv/bin/hmean; [ -x "$hmean" ] || hmean=hmean
+"${HMEAN:-$hmean}" campaign configs/campaign/efficientnet_b4_5fold.yaml "${given[@]}"
