@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import yaml
 from hmean.campaign.file import ChoicePhase, CrossvalPhase, EnsemblePhase, ScorePhase, SweepPhase, TrainPhase
 from hmean.campaign.state import Campaign, PhaseScore
 from hmean.ensemble.records import EnsembleRecord
+from hmean.errors import InputError
+from hmean.postprocess.parameters import OLD_NAMES, present_names
 from hmean.runs.folder import RunFolder, load_yaml
 from hmean.runs.scores import Scores
 from hmean.search.records import trial_folders
@@ -94,8 +97,9 @@ def args_of(campaign: Campaign, name: str, trial: Path | None = None) -> list[st
         return args_of(campaign, campaign.done[name].outcome)
     if isinstance(phase, SweepPhase):
         searched = yaml.safe_load(Path(phase.file).read_text(encoding="utf-8"))["parameters"]
-        trained_with = load_yaml(RunFolder(trial or run_folder(campaign, name)).config)
-        return [*phase.args, *(f"{key}={_value_at(trained_with, key)}" for key in searched)]
+        config = RunFolder(trial or run_folder(campaign, name)).config
+        trained_with = present_names(load_yaml(config))
+        return [*phase.args, *(f"{key}={value_at(trained_with, key, config)}" for key in searched)]
     found = []
     if isinstance(phase, TrainPhase | CrossvalPhase):
         for of in campaign.done_of(name):
@@ -103,9 +107,17 @@ def args_of(campaign: Campaign, name: str, trial: Path | None = None) -> list[st
     return [*found, *phase.args]
 
 
-def _value_at(values: Any, key: str) -> Any:
+def value_at(values: Any, key: str, source: Path) -> Any:
+    """The value of a dotted key in a config, whose keys have their present names; ``key`` may have an old one.
+
+    Raises:
+        InputError: if the config, which is that of the file ``source``, does not have it.
+    """
     for part in key.split("."):
-        values = values[part]
+        name = OLD_NAMES.get(part, part)
+        if not isinstance(values, Mapping) or name not in values:
+            raise InputError(f"{source}: has no {key}, although the sweep searches it")
+        values = values[name]
     return values
 
 
