@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 
 from hmean.campaign.file import Expectations
 from hmean.campaign.state import SKIPPED, CampaignState, PhaseResult
 from hmean.ensemble.records import EnsembleRecord
-from hmean.errors import InputError
 from hmean.files import write_text
 from hmean.metrics.bootstrap import Interval
 from hmean.reports.page import render, render_text
+from hmean.reports.words import Words
 from hmean.runs.comparison import compare, open_result
 from hmean.runs.scores import Scores
 
-LANGUAGES = ("en", "ko")
 WORST_PAGES = 5  # that are named
 
 
@@ -30,34 +27,13 @@ def write_campaign_report(folder: Path, lang: str = "en") -> Path:
     Raises:
         InputError: if there is no such language.
     """
-    if lang not in LANGUAGES:
-        raise InputError(f"lang={lang}: choose one of {', '.join(LANGUAGES)}")
-    report = CampaignReport(folder, Words(lang))
-    values = {"title": report.words.say("title", name=folder.name), "lang": lang, "sections": report.sections()}
-    stem = "report"
-    if lang != "en":
-        stem = f"report.{lang}"
-    write_text(folder / f"{stem}.md", render_text("campaign.md.j2", **values))
-    write_text(folder / f"{stem}.html", render("campaign.html.j2", **values))
-    return folder / f"{stem}.html"
-
-
-class Words:
-    """The texts of one language."""
-
-    def __init__(self, lang: str) -> None:
-        source = files("hmean.reports") / "templates" / "campaign_strings.json"
-        table = json.loads(source.read_text(encoding="utf-8"))
-        column = LANGUAGES.index(lang)
-        self._texts = {key: str(texts[column]) for key, texts in table.items()}
-
-    def say(self, key: str, **values: str | int) -> str:
-        """A text of the table."""
-        return self._texts[key].format(**values)
-
-    def word(self, name: str) -> str:
-        """A split, outcome or strategy in this language; what has no entry stays as it is."""
-        return self._texts.get(name, name)
+    words = Words(lang)
+    report = CampaignReport(folder, words)
+    values = {"title": words.say("title", name=folder.name), "lang": lang, "sections": report.sections()}
+    target = folder / words.file_name(".html")
+    write_text(folder / words.file_name(".md"), render_text("campaign.md.j2", **values))
+    write_text(target, render("campaign.html.j2", **values))
+    return target
 
 
 @dataclass(frozen=True)

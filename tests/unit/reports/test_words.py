@@ -1,0 +1,35 @@
+import re
+
+import pytest
+
+from hmean.errors import InputError
+from hmean.reports.words import LANGUAGES, Words, read_table
+
+HANGUL = re.compile("[가-힣]")
+# What Korean engineers write in Latin letters too.
+LATIN_ONLY = ()
+
+
+@pytest.mark.parametrize(("key", "text"), read_table().items())
+def test_every_english_text_has_a_korean_one_with_the_same_values(key, text):
+    assert set(re.findall(r"{\w*}", text.en)) == set(re.findall(r"{\w*}", text.ko))
+    assert not HANGUL.search(text.en)
+    assert HANGUL.search(text.ko) or key in LATIN_ONLY, text.ko
+
+
+def test_a_language_that_there_is_not_is_refused():
+    with pytest.raises(InputError, match="lang=de: choose one of en, ko"):
+        Words("de")
+
+
+def test_a_text_has_its_values_and_a_name_without_entry_stays():
+    assert Words("en").say("title", name="spring") == "Campaign spring"
+    assert Words("ko").say("title", name="spring") == "캠페인 spring"
+    assert Words("ko").word("val") == "검증"
+    assert Words("ko").word("shop 7") == "shop 7"
+    with pytest.raises(KeyError):
+        Words("en").say("title")
+
+
+def test_each_language_has_its_own_file():
+    assert [Words(lang).file_name(".html") for lang in LANGUAGES] == ["report.html", "report.ko.html"]
