@@ -15,6 +15,7 @@ from hmean.inference.checkpoints import load_checkpoint
 from hmean.labels.formats import open_labels
 from hmean.locks import locked
 from hmean.metrics.scorer import Scorer
+from hmean.runs.manifest import Manifest
 from hmean.runs.predictions import read_predictions
 from hmean.runs.scores import Scores
 from hmean.tuning.result import TuneResult
@@ -37,6 +38,7 @@ def read(path: Path):
 
 def test_out_of_fold_is_what_each_fold_found_on_its_own_pages(crossval_folder, twelve_pages):
     record = CrossvalRecord.read(crossval_folder / "crossval.json")
+    assert Manifest.read(crossval_folder / "manifest.json").data_hash == {"train": record.made_of.data_hash}
     fold_of = read(crossval_folder / "splits.json")["fold"]
     inside = {name for name, fold in fold_of.items() if fold is not None}
     assert len(fold_of) - len(inside) == 3

@@ -27,6 +27,7 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.predictions import read_predictions
+from hmean.runs.provenance import describe_git
 from hmean.settings.all import AllSettings
 from hmean.settings.compose import compose_all
 from support.models import carried_of, write_ensemble
@@ -91,7 +92,10 @@ def test_the_file_finds_what_the_checkpoint_finds_and_says_so(run, exported, rec
     assert metadata.weights_hash == metadata.provenance.checkpoint_hash == checkpoint.weights_hash()
     assert metadata.postprocess == checkpoint.postprocess
     assert metadata.pages.to_json() == {"train": [1, 2], "val": [3]}
-    assert metadata.provenance.hmean == hmean.__version__
+    assert metadata.provenance.export.hmean == hmean.__version__
+    training = metadata.provenance.training  # the checkpoint does not say more
+    assert (training.seed, training.git, training.minutes) == (42, None, None)
+    assert training.schedule.lr == 0.0015
     assert [path.name for path in exported.parent.iterdir()] == [exported.name]  # nothing else is left
     images = str(receipts / "images")
     for name, model in (("a", f"run={run}"), ("b", f"checkpoint_path={exported}")):
@@ -100,6 +104,30 @@ def test_the_file_finds_what_the_checkpoint_finds_and_says_so(run, exported, rec
     same = sum(len(a[n]) == len(b[n]) and np.allclose(a[n].scores, b[n].scores, atol=1e-3) for n in a)
     assert len(a) == 11
     assert same >= 10
+
+
+def test_the_training_is_told_apart_from_the_export(trained_run, tmp_path, capsys):
+    """Also of a checkpoint of an earlier version, whose run folder has the manifest."""
+    checkpoint = load_checkpoint(trained_run / "checkpoints/best.ckpt")
+    assert main(["export", f"run={trained_run}", f"output={tmp_path / 'a.onnx'}"]) == 0
+    printed = capsys.readouterr().out
+    provenance = read_metadata(tmp_path / "a.onnx").provenance
+    assert provenance.training == checkpoint.carried.provenance.training
+    assert provenance.export.date >= provenance.training.saved
+    assert f"data: train {provenance.training.data_hash['train'][:8]}" in printed
+    assert "schedule: 2 epochs" in printed
+    assert f"export: commit {describe_git(provenance.export.git)}" in printed
+
+    old = Path(shutil.copytree(trained_run, tmp_path / "old"))
+    content = torch.load(old / "checkpoints/best.ckpt", weights_only=True)
+    del content["hmean"]["provenance"]
+    torch.save(content, old / "checkpoints/best.ckpt")
+    assert main(["export", f"run={old}", f"output={tmp_path / 'b.onnx'}"]) == 0
+    found = read_metadata(tmp_path / "b.onnx").provenance.training
+    assert found.data_hash == provenance.training.data_hash
+    assert found.minutes == pytest.approx(provenance.training.minutes, abs=0.02)
+    assert found.saved is None
+    assert "saved not recorded" in capsys.readouterr().out
 
 
 def test_any_size_and_batch_is_the_same_network(run, exported):

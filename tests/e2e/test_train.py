@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 import hmean
 from hmean.cli import main
 from hmean.inference.checkpoints import load_checkpoint
+from hmean.runs.manifest import Manifest
 from support.pages import TINY
 from support.runs import rows
 
@@ -154,6 +156,40 @@ def test_a_run_of_an_earlier_version_is_resumed(copy_of_run, receipts):
     command = ["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={copy_of_run.parent}", "exp_name=tiny"]
     assert main([*command, "resume=auto", "trainer.max_epochs=3"]) == 0
     assert [row["epoch"] for row in rows(copy_of_run)] == [0, 1, 2]
+    training = load_checkpoint(copy_of_run / "checkpoints/last.ckpt").carried.provenance.training
+    assert training.starts == 2
+    before = sum(row["seconds"] for row in rows(copy_of_run)[:2])
+    assert 60 * training.minutes > 0.9 * before  # the clock goes on
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_a_resumed_run_does_not_invent_the_minutes_that_an_earlier_version_did_not_record(copy_of_run, receipts):
+    last = copy_of_run / "checkpoints/last.ckpt"
+    content = torch.load(last, weights_only=True)
+    del content["hmean"]["provenance"]
+    torch.save(content, last)
+    assert load_checkpoint(last).carried.provenance.training is None
+    command = ["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={copy_of_run.parent}", "exp_name=tiny"]
+    assert main([*command, "resume=auto", "trainer.max_epochs=3"]) == 0
+    training = load_checkpoint(last).carried.provenance.training
+    assert training.minutes is None
+    assert training.starts == 2
+
+
+def test_checkpoints_say_how_they_were_trained(trained_run, capsys):
+    manifest = Manifest.read(trained_run / "manifest.json")
+    for name in ("best", "last"):
+        training = load_checkpoint(trained_run / f"checkpoints/{name}.ckpt").carried.provenance.training
+        assert training.data_hash == manifest.data_hash
+        assert training.config_hash == manifest.config_hash
+        assert training.git == manifest.git
+        assert training.versions == manifest.versions
+        assert training.command == manifest.machine.command
+        assert (training.seed, training.schedule.epochs, training.schedule.lr) == (42, 2, 0.0015)
+        assert training.saved > "2020"
+        assert training.starts == 1
+    epochs = sum(row["seconds"] for row in rows(trained_run))
+    assert 60 * training.minutes == pytest.approx(epochs, rel=0.2, abs=0.7)
 
 
 def test_a_tracker_gets_the_metrics(tiny, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 
 from hmean.ensemble.members import MemberView, member_records
 from hmean.ensemble.records import EnsembleRecord
-from hmean.inference.metadata import ExportedMetadata, Preprocess, Provenance
+from hmean.inference.metadata import ExportedMetadata, ExportedProvenance, ExportProvenance, Preprocess
 from hmean.inference.opening import open_model
 from hmean.runs.carried import Carried, PagesSeen
 from hmean.settings.all import AllSettings
@@ -53,7 +53,7 @@ def exported_metadata(config: AllSettings, network_hash: str) -> ExportedMetadat
         precision="fp32",
         weights_hash="0" * 64,
         network_hash=network_hash,
-        provenance=Provenance(
-            exported="", checkpoint_hash="", hmean="", config_hash="", data_hash={}, git=None, versions={}
+        provenance=ExportedProvenance(
+            export=ExportProvenance(hmean="", git=None, versions={}, date=""), checkpoint_hash=""
         ),
     )

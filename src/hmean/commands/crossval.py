@@ -26,6 +26,7 @@ from hmean.inference.trained import Execution
 from hmean.locks import locked
 from hmean.plugins import check_components
 from hmean.runs.folder import RunFolder
+from hmean.runs.manifest import Manifest
 from hmean.settings.build import open_dataset, tune_options
 from hmean.settings.compose import read_saved, select
 from hmean.settings.sections import Crossval, Dataset, Folds, Tracker, Tune
@@ -66,13 +67,15 @@ def run(settings: CrossvalSettings) -> CrossvalRecord:
     folder = Path(settings.output_dir) / settings.run_name()
     with locked(folder) as lock:
         fold_of_page = _deal(settings, pages, folder / "splits.json")
+        in_folds = replace(pages, indices=np.flatnonzero(fold_of_page != HOLDOUT).tolist())
+        data_hash = {"train": in_folds.fingerprint()}
+        Manifest.collect(settings.to_dict(), data_hash, settings.seed).write(folder / "manifest.json")
         recipes = [fold_settings(settings, folder, number) for number in range(settings.crossval.k)]
         _train(recipes, folder, settings.crossval.agents, lock)
         packages = [component.target.split(".")[0] for component in components]
         folds = [_open(recipe, packages) for recipe in recipes]
         check_folds(folds)
-        in_folds = np.flatnonzero(fold_of_page != HOLDOUT).tolist()
-        return join_folds(folder, folds, replace(pages, indices=in_folds), tune_options(settings.tune))
+        return join_folds(folder, folds, in_folds, tune_options(settings.tune))
 
 
 def _deal(settings: CrossvalSettings, pages: LabelledImages, splits: Path) -> NDArray[np.int64]:

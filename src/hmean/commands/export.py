@@ -78,6 +78,8 @@ class ExportResult:
                 lines.append(f"{share:.2f} % of {check.boxes} boxes are the same (IoU >= {SAME_IOU:g})")
             else:
                 lines.append("neither finds a box on them: is the model trained?")
+        provenance = self.metadata.provenance
+        lines += ["training: " + provenance.describe_training(), "export: " + provenance.describe_export()]
         loss = self.metadata.loss
         if loss is not None:
             for name in ("macro", "pooled", "iou50", "iou70"):

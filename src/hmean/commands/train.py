@@ -18,6 +18,7 @@ from hmean.plugins import check_components
 from hmean.reports.run import write_run_report
 from hmean.runs.folder import RunFolder, open_run
 from hmean.runs.manifest import Manifest
+from hmean.runs.provenance import Provenance, TrainingProvenance
 from hmean.runs.scores import Scores
 from hmean.settings.build import open_dataset
 from hmean.settings.build_training import build_data, build_module, trainer_options
@@ -81,7 +82,7 @@ def run(settings: TrainSettings) -> TrainResult:
     callbacks = build_callbacks(folder, settings.trainer.ema_decay)
     trainer = build_trainer(trainer_options(settings), folder, callbacks, tracker)
     if trainer.is_global_zero:
-        _write_manifest(folder, settings, trainer, train_pages, val_pages)
+        _record_start(folder, settings, module, trainer, {"train": train_pages, "val": val_pages})
         print(f"training {folder.path} on {machine(trainer)}, {len(train_pages)} pages, validating on {len(val_pages)}")
 
     # Train, score the best epoch, report.
@@ -115,13 +116,17 @@ def _with_present_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     return pruned(with_present_keys(config), TrainSettings)
 
 
-def _write_manifest(
+def _record_start(
     folder: RunFolder,
     settings: TrainSettings,
+    module: DetectorModule,
     trainer: pl.Trainer,
-    train_pages: LabelledImages,
-    val_pages: LabelledImages,
+    pages: Mapping[str, LabelledImages],
 ) -> None:
-    data_hash = {"train": train_pages.fingerprint(), "val": val_pages.fingerprint()}
-    manifest = Manifest.collect(settings.to_dict(), data_hash, settings.seed, device=machine(trainer))
+    """Write ``manifest.json``, and let the checkpoints carry what it says."""
+    data_hash = {split: labelled.fingerprint() for split, labelled in pages.items()}
+    config = settings.to_dict()
+    manifest = Manifest.collect(config, data_hash, settings.seed, device=machine(trainer))
     manifest.write(folder.manifest)
+    training = TrainingProvenance.of_manifest(manifest, config).model_copy(update={"starts": 1})
+    module.carried = module.carried.model_copy(update={"provenance": Provenance(training=training)})

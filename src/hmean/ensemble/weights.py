@@ -14,6 +14,7 @@ from hmean.errors import InputError
 from hmean.inference.checkpoints import Checkpoint
 from hmean.inference.trained import TrainedModel
 from hmean.runs.carried import PagesSeen, PostprocessChange
+from hmean.runs.provenance import Provenance, TrainingProvenance
 
 
 def average_weights(models: Sequence[TrainedModel], path: Path) -> Checkpoint:
@@ -38,7 +39,9 @@ def average_weights(models: Sequence[TrainedModel], path: Path) -> Checkpoint:
     history: list[PostprocessChange] = []
     train = []
     val = []
+    trainings: list[TrainingProvenance] = []
     for model in models:
+        trainings.append(model.carried.provenance.training or TrainingProvenance.of_config(model.training))
         history += model.history
         train.append(model.pages.train)
         val.append(model.pages.val)
@@ -48,6 +51,7 @@ def average_weights(models: Sequence[TrainedModel], path: Path) -> Checkpoint:
             "history": tuple(history),
             "pages": PagesSeen(train=np.unique(np.concatenate(train)), val=np.unique(np.concatenate(val))),
             "members": tuple(model.weights_hash() for model in models),
+            "provenance": Provenance(members=tuple(trainings)),
         }
     )
     return Checkpoint(path, carried, _mean([model.weights for model in models]))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import pydantic
 from pydantic import AliasChoices, Field
 
 from hmean.errors import InputError
@@ -21,6 +23,7 @@ from hmean.records import Record
 from hmean.runs.carried import Carried
 from hmean.runs.comparison import Difference
 from hmean.runs.manifest import GitState
+from hmean.runs.provenance import Provenance, TrainingProvenance, describe_git, describe_versions
 from hmean.types import Pad, Statistic, View
 
 METADATA_FORMAT = 1
@@ -52,21 +55,37 @@ class ExportedScores(ScoreRecord):
     interval95: dict[Statistic, Interval] = Field(description="95 % interval of each hmean")
 
 
-class Provenance(Record):
-    """Where the network comes from."""
+class ExportProvenance(Record):
+    """What exported the network."""
 
-    exported: str = Field(description="time of the export, local")
-    checkpoint_hash: str = Field(description="hash of the checkpoint's weights")
-    hmean: str = Field(description="version of hmean that exported it")
-    config_hash: str = Field(description="hash of the config of the training")
-    data_hash: dict[str, str] = Field(description="hash of the pages of each split of the training")
+    hmean: str = Field(description="version of hmean")
     git: GitState | None = Field(description="state of the git repository; null if there was none")
     versions: dict[str, str | None] = Field(description="versions of the packages that results depend on")
+    date: str = Field(description="time of the export, local")
+    seconds: float | None = Field(default=None, description="duration, with the check; null: not recorded")
+
+
+class ExportedProvenance(Provenance):
+    """Where the network comes from: the training and the export, each with its own code, versions and date."""
+
+    export: ExportProvenance = Field(description="what exported the network")
+    checkpoint_hash: str = Field(description="hash of the checkpoint's weights")
     scores: ExportedScores | None = Field(
         default=None,
         description="scores of the run, if they are of these weights, this view and these post-processing values (of "
         "tuned values the cross-fitted ones); null for int8, and once the values in the file change",
     )
+
+    def describe_export(self) -> str:
+        """The export on one line."""
+        export = self.export
+        duration = ""
+        if export.seconds is not None:
+            duration = f", in {export.seconds:.0f} seconds"
+        return (
+            f"commit {describe_git(export.git)}, hmean {export.hmean}, {export.date}{duration}; "
+            f"{describe_versions(export.versions)}"
+        )
 
 
 class Check(Record):
@@ -112,9 +131,33 @@ class ExportedMetadata(Carried):
     network_hash: str | None = Field(
         default=None, description="SHA-256 of the file without this text: a file with another network is refused"
     )
-    provenance: Provenance = Field(description="where the network comes from")
+    provenance: ExportedProvenance = Field(description="where the network comes from")
     check: Check | None = Field(default=None, description="the comparison with the checkpoint")
     loss: Loss | None = Field(default=None, description="int8: what is lost")
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _of_earlier_versions(cls, values: Any) -> Any:
+        """Earlier versions wrote the export's commit and the training's hashes side by side, and no more of it."""
+        provenance = values.get("provenance") if isinstance(values, Mapping) else None
+        if not isinstance(provenance, Mapping) or "exported" not in provenance:
+            return values
+        training = TrainingProvenance.of_config(values.get("config", {})).model_copy(
+            update={"config_hash": provenance.get("config_hash"), "data_hash": provenance.get("data_hash") or None}
+        )
+        export = {
+            "hmean": provenance.get("hmean"),
+            "git": provenance.get("git"),
+            "versions": provenance.get("versions"),
+            "date": provenance.get("exported"),
+        }
+        present = {
+            "training": training,
+            "export": export,
+            "checkpoint_hash": provenance.get("checkpoint_hash"),
+            "scores": provenance.get("scores"),
+        }
+        return {**values, "provenance": present}
 
 
 def read_metadata(path: Path) -> ExportedMetadata:

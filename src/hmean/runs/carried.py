@@ -21,6 +21,7 @@ from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 from hmean.errors import InputError
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
+from hmean.runs.provenance import Provenance
 
 CHECKPOINT_FORMAT = 2
 
@@ -86,6 +87,7 @@ class Carried(Record):
     history: tuple[PostprocessChange, ...] = Field(description="earlier post-processing values, oldest first")
     pages: PagesSeen = Field(description="the pages that the model has seen")
     members: tuple[str, ...] = Field(default=(), description="weights hashes of the models whose weights were averaged")
+    provenance: Provenance = Field(default=Provenance(), description="where the weights come from")
 
     def influenced_by(self, keys: NDArray[np.int64], *, epoch_chosen: bool = True) -> Influence:
         """How many of these pages had a part in the making of the model.

@@ -99,7 +99,10 @@ def config_hash(config: Mapping[str, Any]) -> str:
 
 def command_line(arguments: Sequence[str]) -> list[str]:
     """A command line, without secrets, and with paths relative to the folder that it was typed in."""
-    shown = [Path(arguments[0]).name]
+    program = Path(arguments[0]).name
+    if program == "__main__.py":  # python -m hmean
+        program = "hmean"
+    shown = [program]
     for argument in arguments[1:]:
         if not _SECRET.match(argument):
             shown.append(_with_relative_path(argument))
@@ -126,11 +129,16 @@ def package_versions() -> dict[str, str | None]:
     return versions
 
 
-def git_state() -> GitState | None:
-    """The commit of the current folder; None if it is in no git repository."""
+def git_state(leaving_out: Sequence[str] = ()) -> GitState | None:
+    """The commit of the current folder; None if it is in no git repository.
+
+    Args:
+        leaving_out: files and folders, from the root of the repository, whose changes do not count.
+    """
+    elsewhere = [f":(top,exclude){path}" for path in leaving_out]
     try:
         commit = _git("rev-parse", "HEAD")
-        status = _git("status", "--porcelain")
+        status = _git("status", "--porcelain", "--", ":(top)", *elsewhere)
     except (OSError, subprocess.SubprocessError):
         return None
     return GitState(commit=commit, dirty=status != "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import Any
 
 import lightning.pytorch as pl
@@ -20,6 +21,7 @@ from hmean.postprocess.decoding import PageMap, detect
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried
 from hmean.runs.checkpoints import to_content
+from hmean.runs.provenance import Provenance
 from hmean.training.optimization import Optimization
 from hmean.types import Score
 
@@ -61,13 +63,27 @@ class DetectorModule(pl.LightningModule):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.carried = carried
         self._scored: dict[int, PageScore] = {}  # by position in val_pages
+        self._seconds: float | None = 0.0  # of the finished epochs; None if a run is resumed that did not record them
+        self._epoch_start: float | None = None  # while an epoch runs
 
     # --- training -----------------------------------------------------------------------------------------------------
 
     def on_train_epoch_start(self) -> None:
-        """Seed chance in the network by epoch: a resumed run draws what an uninterrupted one would."""
+        """Seed chance in the network by epoch: a resumed run draws what an uninterrupted one would. Start the clock."""
         sequence = np.random.SeedSequence([self.seed, self.current_epoch, self.global_rank])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+        self._epoch_start = time.monotonic()
+
+    def on_train_epoch_end(self) -> None:
+        """Stop the clock of the epoch."""
+        self._seconds = self._trained_seconds()
+        self._epoch_start = None
+
+    def _trained_seconds(self) -> float | None:
+        """Duration of all epochs so far, of earlier starts too; None if those are not known."""
+        if self._seconds is None or self._epoch_start is None:
+            return self._seconds
+        return self._seconds + time.monotonic() - self._epoch_start
 
     def training_step(self, batch: dict[str, Any], batch_idx: int) -> Tensor:  # noqa: ARG002 - Lightning's signature
         """One batch of ``TrainDataset`` items to the loss.
@@ -179,9 +195,28 @@ class DetectorModule(pl.LightningModule):
     # --- checkpoints --------------------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let config, preprocessing and post-processing travel with the weights."""
-        carried = self.carried.model_copy(update={"epoch": self.current_epoch})
-        checkpoint["hmean"] = to_content(carried)
+        """Let config, preprocessing, post-processing and provenance travel with the weights."""
+        update: dict[str, Any] = {"epoch": self.current_epoch}
+        provenance = self.carried.provenance
+        if provenance.training is not None:
+            training = provenance.training.at(self._trained_seconds())
+            update["provenance"] = provenance.model_copy(update={"training": training})
+        checkpoint["hmean"] = to_content(self.carried.model_copy(update=update))
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Continue the clock, and the count of starts, of the run that is resumed."""
+        earlier = Provenance.model_validate(checkpoint["hmean"].get("provenance", {})).training
+        starts = 2
+        self._seconds = None
+        if earlier is not None:
+            starts = (earlier.starts or 1) + 1
+            if earlier.minutes is not None:
+                self._seconds = 60 * earlier.minutes
+        own = self.carried.provenance
+        if own.training is not None:
+            training = own.training.model_copy(update={"starts": starts})
+            provenance = own.model_copy(update={"training": training})
+            self.carried = self.carried.model_copy(update={"provenance": provenance})
 
 
 def _unreadable(error: str) -> str:

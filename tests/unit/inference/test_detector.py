@@ -14,7 +14,7 @@ from hmean.errors import InputError
 from hmean.images import read_image
 from hmean.inference import onnx_file
 from hmean.inference.bundled import BUNDLED
-from hmean.inference.metadata import network_bytes, network_hash, read_metadata, write_metadata
+from hmean.inference.metadata import ExportedMetadata, network_bytes, network_hash, read_metadata, write_metadata
 from hmean.inference.opening import open_model
 from hmean.labels.formats import open_labels
 from hmean.metrics.scorer import Scorer
@@ -129,6 +129,39 @@ def test_the_bundled_model_is_as_it_was_exported():
     assert metadata.postprocess.unclip == "inverse"
     assert metadata.provenance.scores.split == "val"
     assert metadata.check.same_boxes > 0.98
+    training = metadata.provenance.training
+    assert (training.seed, training.schedule.epochs, training.schedule.batch_size) == (42, 16, 4)
+    assert training.minutes == 73
+    assert training.git is None  # nobody recorded it
+    assert training.note.startswith("The first four epochs ran under a schedule of 22 epochs")
+    assert metadata.provenance.export.git.commit.startswith("e37fb57")
+
+
+def test_metadata_of_an_earlier_version_tells_the_training_apart_from_the_export(ink):
+    values = read_metadata(ink).to_json()
+    values["config"]["seed"] = 5
+    values["provenance"] = {
+        "exported": "2026-11-26T02:39:24",
+        "checkpoint_hash": "abc",
+        "hmean": "0.0.9",
+        "config_hash": "def",
+        "data_hash": {"train": "123"},
+        "git": {"commit": "456", "dirty": True},
+        "versions": {"torch": "2.6"},
+    }
+    found = ExportedMetadata.parse(values, ink).provenance
+    assert found.export.to_json() == {
+        "hmean": "0.0.9",
+        "git": {"commit": "456", "dirty": True},
+        "versions": {"torch": "2.6"},
+        "date": "2026-11-26T02:39:24",
+        "seconds": None,
+    }
+    assert (found.training.seed, found.training.config_hash, found.training.data_hash) == (5, "def", {"train": "123"})
+    assert found.training.git is found.training.versions is found.training.minutes is None
+    del values["provenance"]["checkpoint_hash"]
+    with pytest.raises(InputError, match=r"provenance\.checkpoint_hash"):
+        ExportedMetadata.parse(values, ink)
 
 
 def test_writing_needs_onnx_and_says_so(ink, tmp_path, monkeypatch):

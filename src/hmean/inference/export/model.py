@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from hmean import __version__
 from hmean.data.pages import LabelledImages
 from hmean.data.views import STRIDE, letterbox
 from hmean.errors import InputError
@@ -24,10 +25,11 @@ from hmean.inference.export.graph import write_onnx
 from hmean.inference.exported import ExportedRunner
 from hmean.inference.metadata import (
     ExportedMetadata,
+    ExportedProvenance,
     ExportedScores,
+    ExportProvenance,
     Precision,
     Preprocess,
-    Provenance,
     network_hash,
     write_metadata,
 )
@@ -37,7 +39,9 @@ from hmean.network.detector import Detector
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import PagesSeen
 from hmean.runs.folder import RunFolder
-from hmean.runs.manifest import Manifest
+from hmean.runs.manifest import Manifest, git_state, package_versions
+from hmean.runs.metrics import read_epochs
+from hmean.runs.provenance import TrainingProvenance
 from hmean.runs.scores import Scores
 from hmean.types import View
 
@@ -98,6 +102,7 @@ def export_model(checkpoint: Checkpoint, target: Path, options: ExportOptions, p
     """
     if options.precision == "int8" and pages.labelled is None:
         raise InputError("precision=int8: needs labelled pages, to measure what it loses; set dataset_base_path=FOLDER")
+    started = time.monotonic()
     detector = checkpoint.build("cpu")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
@@ -111,6 +116,7 @@ def export_model(checkpoint: Checkpoint, target: Path, options: ExportOptions, p
         metadata = _with_hashes(metadata, made)
         write_metadata(made, metadata)  # so that it can be opened
         metadata = _check(made, target, metadata, checkpoint, detector, options, pages)
+        metadata = _with_seconds(metadata, time.monotonic() - started)
         write_metadata(made, metadata)
         for part in sorted(Path(scratch).glob("made.*")):  # the weights before the .xml file that needs them
             part.replace(target.with_suffix(part.suffix))
@@ -153,6 +159,13 @@ def _with_hashes(metadata: ExportedMetadata, made: Path) -> ExportedMetadata:
     return metadata.model_copy(update=hashes)
 
 
+def _with_seconds(metadata: ExportedMetadata, seconds: float) -> ExportedMetadata:
+    """The metadata with the duration of the export."""
+    export = metadata.provenance.export.model_copy(update={"seconds": round(seconds, 1)})
+    provenance = metadata.provenance.model_copy(update={"export": export})
+    return metadata.model_copy(update={"provenance": provenance})
+
+
 def _describe(checkpoint: Checkpoint, detector: Detector, options: ExportOptions) -> ExportedMetadata:
     """The metadata, without hashes of the network and without what the check finds."""
     seen = checkpoint.pages
@@ -182,24 +195,41 @@ def _describe(checkpoint: Checkpoint, detector: Detector, options: ExportOptions
     )
 
 
-def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> Provenance:
-    data_hash: dict[str, str] = {}
-    if checkpoint.folder is not None and RunFolder(checkpoint.folder).manifest.exists():
-        data_hash = Manifest.read(RunFolder(checkpoint.folder).manifest).data_hash
-    now = Manifest.collect(checkpoint.training, data_hash, seed=0)
+def _provenance(checkpoint: Checkpoint, options: ExportOptions) -> ExportedProvenance:
     scores = None
     if options.precision != "int8":
         scores = _scores(checkpoint, options)
-    return Provenance(
-        exported=time.strftime("%Y-%m-%dT%H:%M:%S"),
+    carried = checkpoint.carried.provenance
+    training = carried.training
+    if training is None and not checkpoint.carried.members:
+        training = _training_of_folder(checkpoint)
+    return ExportedProvenance(
+        training=training,
+        members=carried.members,
+        export=ExportProvenance(
+            hmean=__version__,
+            git=git_state(),
+            versions=package_versions(),
+            date=time.strftime("%Y-%m-%dT%H:%M:%S"),
+        ),
         checkpoint_hash=checkpoint.weights_hash(),
-        hmean=now.hmean,
-        config_hash=now.config_hash,
-        data_hash=now.data_hash,
-        git=now.git,
-        versions=now.versions,
         scores=scores,
     )
+
+
+def _training_of_folder(checkpoint: Checkpoint) -> TrainingProvenance:
+    """What is known of the training of a checkpoint that does not say it: an earlier version of hmean wrote it."""
+    if checkpoint.folder is None:
+        return TrainingProvenance.of_config(checkpoint.training)
+    run = RunFolder(checkpoint.folder)
+    if not run.manifest.exists():
+        return TrainingProvenance.of_config(checkpoint.training)
+    training = TrainingProvenance.of_manifest(Manifest.read(run.manifest), checkpoint.training)
+    epochs = [row for row in read_epochs(run.metrics) if row.epoch <= checkpoint.epoch]
+    if epochs:
+        minutes = round(sum(row.seconds for row in epochs) / 60, 2)
+        training = training.model_copy(update={"minutes": minutes})
+    return training
 
 
 def _scores(checkpoint: Checkpoint, options: ExportOptions) -> ExportedScores | None:
