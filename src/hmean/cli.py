@@ -255,9 +255,10 @@ COMMANDS = (
         "Draw one self-contained HTML page of one or several runs.",
         """
   reads   run folders and exported models
-  writes  report.html in the first of them, or output=FILE
+  writes  report.html in the first of them (lang=ko: report.ko.html), or output=FILE
 
-  hmean report outputs/b4 outputs/resnet50""",
+  hmean report outputs/b4 outputs/resnet50
+  hmean report outputs/b4 lang=ko                         in Korean""",
         settings="ReportSettings",
         inputs=("RUN ...",),
     ),

@@ -1,5 +1,7 @@
 """The report of a run in headless Chromium: nothing is cut off, headings sort, pictures open."""
 
+import itertools
+
 import pytest
 
 from hmean.cli import main
@@ -16,17 +18,18 @@ def report(copy_of_run, receipts, capsys):
     """The report of a tuned run, opened in pages of a given width."""
     lists = ["tune.thresh=[0.05,0.1,0.2]", "tune.box_thresh=[0.0,0.1,0.2]", "tune.inverse_r=[0.4,0.5,0.6]"]
     assert main(["tune", f"run={copy_of_run}", f"dataset_base_path={receipts}", *lists]) == 0
-    assert main(["report", str(copy_of_run)]) == 0
+    for lang in ("en", "ko"):
+        assert main(["report", str(copy_of_run), f"lang={lang}"]) == 0
     return copy_of_run / "report.html"
 
 
 def test_nothing_is_cut_off(browser, report):
-    for width in (SCREEN, PHONE):
+    for width, file in itertools.product((SCREEN, PHONE), (report, report.with_suffix(".ko.html"))):
         page = browser.new_page(viewport={"width": width, "height": 900})
-        page.goto(report.as_uri())
-        assert not page.evaluate(PAGE_IS_WIDER), width
+        page.goto(file.as_uri())
+        assert not page.evaluate(PAGE_IS_WIDER), (file.name, width)
         if width == SCREEN:
-            assert page.evaluate(CUT_OFF) == 0
+            assert page.evaluate(CUT_OFF) == 0, file.name
         page.close()
 
 

@@ -262,7 +262,7 @@ def test_the_script_of_the_folds_is_one_campaign(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("logged")
-def test_the_report_follows_from_what_was_measured(tmp_path, receipts):
+def test_the_report_follows_from_what_was_measured(tmp_path, receipts, monkeypatch):
     path = str(campaign_file(tmp_path, receipts, 0.00046, (0.9695, 0.95), unsure="sweep"))
     other = "phases.other={kind: train, args: [preset=quickstart, models.optimizer.lr=0.0003]}"
     hoped = "expectations={conservative: 0.95, neutral: 0.96, optimistic: 0.989}"  # 98.6 [98.2, 99.0] is reached
@@ -290,7 +290,10 @@ def test_the_report_follows_from_what_was_measured(tmp_path, receipts):
     assert [(row[0], row[2], row[4]) for row in compared] == [
         ("val", f"{n} (receipts_lite)", "worse") for n in ("base", "best", "ensemble")
     ]
+    of_runs = []
+    monkeypatch.setattr(campaign, "write_run_report", lambda paths, lang: of_runs.append((paths[0].name, lang)))
     assert main(["campaign", path, other, hoped, "lang=ko"]) == 0
+    assert of_runs == [("base", "ko"), ("other", "ko")]  # stand-ins, which have no page to show
     korean = (folder / "report.ko.html").read_text(encoding="utf-8")
     assert '<html lang="ko">' in korean
     assert "기대와 달성" in korean

@@ -1,6 +1,7 @@
 """A run tuned on 400 pages: its report, and what tuning it again does."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hmean.postprocess.parameters import READ_WITH, PostprocessParams
 from hmean.reports.run import open_reported
 from hmean.reports.score_tables import ScoreRow, rank, read_rows
 from hmean.reports.tuning_figures import effects, grid_along
+from hmean.reports.words import Words
 from hmean.runs.pictures import save_picture
 from hmean.runs.scores import Scores
 from hmean.tuning.result import TuneResult
@@ -71,7 +73,7 @@ def test_a_report_of_400_pages_is_under_5_mb_however_noisy_the_pages(copy_of_tun
 
 def rows_of(run: Path) -> list[ScoreRow]:
     reported = open_reported(run)
-    return read_rows(reported.folder, reported.model, reported.config)
+    return read_rows(reported.folder, reported.model, reported.config, Words("en"))
 
 
 def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
@@ -120,6 +122,27 @@ def test_results_of_an_exported_file_and_of_values_that_are_gone_say_so(copy_of_
     html = (run / "report.html").read_text()
     assert "Worst pages of val (exported/ink/evaluate_val)" in html
     assert "of ink.onnx, other weights" in html
+
+
+def test_a_korean_report_has_no_english_sentence_and_lies_beside_the_english_one(copy_of_tuned_run):
+    for lang in ("en", "ko"):
+        assert main(["report", str(copy_of_tuned_run), f"lang={lang}"]) == 0
+    english, korean = ((copy_of_tuned_run / name).read_text() for name in ("report.html", "report.ko.html"))
+    assert '<html lang="ko">' in korean
+    assert "Tuning on 400 val pages" in english
+    assert "튜닝: 검증 400페이지" in korean
+    # Settings, files and names of pages are the same in all languages; what people read has no three English words.
+    three = re.compile(r"[A-Za-z]{2,}(?:,? [A-Za-z]{2,}){2,}")
+    assert len(three.findall(words_of(english))) > 50
+    assert three.findall(words_of(korean)) == []
+
+
+def words_of(html: str) -> str:
+    """What people read on a page: no scripts, no code, no values of settings."""
+    for hidden in (r"<style>.*?</style>", r"<script>.*?</script>", r"<metadata>.*?</metadata>", r"<code>.*?</code>",
+                   r'<td class="text">.*?</td>', r"<!--.*?-->"):  # fmt: skip
+        html = re.sub(hidden, " ", html, flags=re.DOTALL)
+    return re.sub(r"<[^>]*>", "|", html)
 
 
 def test_the_report_of_a_tuned_exported_file_is_that_of_its_tuning(tuned_run, ink, tmp_path, capsys):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from pydantic import Field
 
@@ -19,20 +19,20 @@ from hmean.errors import InputError
 from hmean.locks import locked
 from hmean.plugins import check_components
 from hmean.reports.campaign import write_campaign_report
+from hmean.reports.run import write_run_report
+from hmean.reports.words import DEFAULT_LANGUAGE, Language
 from hmean.settings.all import AllSettings
 from hmean.settings.build import open_dataset
 from hmean.settings.compose import compose_all
-from hmean.settings.sections import OptionSettings
+from hmean.settings.sections import LanguageSettings
 
 
-class CampaignSettings(OptionSettings):
+class CampaignSettings(LanguageSettings):
     """Settings of ``hmean campaign``; ``overrides`` are values of the file, and others of every command."""
 
     rest: ClassVar[str | None] = "overrides"
 
     inputs: tuple[str, ...] = Field(default=(), exclude=True)
-    lang: Literal["en", "ko"] = "en"
-    """Language of the report."""
     dry_run: bool = False
     """Print the plan only."""
     reset: str | None = None
@@ -82,7 +82,16 @@ def run(settings: CampaignSettings) -> CampaignResult:
             run_phase(campaign, name, lock)
             if not was_known:
                 _print_what_is_left(campaign, lock)
-        return CampaignResult(str(write_campaign_report(campaign.folder, settings.lang)))
+        return CampaignResult(str(_report(campaign, settings.lang)))
+
+
+def _report(campaign: Campaign, lang: Language) -> Path:
+    """The report of the campaign; in another language than that of its trainings' reports, those of its runs too."""
+    if lang != DEFAULT_LANGUAGE:
+        for name in campaign.of_kind("train"):
+            if campaign.is_done(name):
+                write_run_report([campaign.folder / name], lang=lang)
+    return write_campaign_report(campaign.folder, lang)
 
 
 def _print_what_is_left(campaign: Campaign, lock: int) -> None:

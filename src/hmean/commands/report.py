@@ -8,10 +8,10 @@ from pathlib import Path
 from pydantic import Field
 
 from hmean.reports.run import write_run_report
-from hmean.settings.sections import OptionSettings
+from hmean.settings.sections import LanguageSettings
 
 
-class ReportSettings(OptionSettings):
+class ReportSettings(LanguageSettings):
     """Settings of ``hmean report``."""
 
     inputs: tuple[str, ...] = Field(default=(), exclude=True)
@@ -41,4 +41,4 @@ def run(settings: ReportSettings) -> WrittenReport:
     if settings.output is not None:
         target = Path(settings.output)
     paths = [Path(text) for text in settings.inputs]
-    return WrittenReport(write_run_report(paths, target))
+    return WrittenReport(write_run_report(paths, target, settings.lang))

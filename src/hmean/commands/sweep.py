@@ -18,6 +18,7 @@ from hmean.execute.database import Database, patiently
 from hmean.execute.pool import STORAGE_VARIABLE, run_agents
 from hmean.execute.processes import visible_gpus
 from hmean.execute.queue import NewTask, TaskState
+from hmean.reports.words import DEFAULT_LANGUAGE, Language
 from hmean.search.distributions import Params
 from hmean.search.earlier_trials import import_trials
 from hmean.search.overview import doctor, status
@@ -26,7 +27,7 @@ from hmean.search.records import SweepPlan, TrialPayload
 from hmean.search.sweepfile import SweepDraft, SweepFile, load_yaml
 from hmean.search.trials import Sweep, open_queue
 from hmean.search.wandb_service import run_on_service
-from hmean.settings.sections import Name, OptionSettings
+from hmean.settings.sections import LanguageSettings, Name
 from hmean.settings.training import TrainSettings
 from hmean.settings.trials import check_trials, preset_point
 from hmean.training.wandb_key import has_wandb_key
@@ -39,7 +40,7 @@ OPEN_SECONDS = 5.0
 AGENT_SECONDS = 60.0
 
 
-class SweepSettings(OptionSettings):
+class SweepSettings(LanguageSettings):
     """Settings of ``hmean sweep``."""
 
     rest: ClassVar[str | None] = "overrides"
@@ -93,6 +94,8 @@ def run(settings: SweepSettings) -> SweepResult:
             raise InputError(
                 f"{settings.overrides[0]}: hmean sweep {words[0]} takes no key=value (after -- every word is an input)"
             )
+        if words[0] == "report":
+            return SweepResult(_report(words[1:], settings.lang))
         return SweepResult(_VERBS[words[0]](words[1:]))
     if len(words) != 1:
         raise InputError(f"hmean sweep takes one file, or one of {', '.join(_VERBS)}; see hmean sweep --help")
@@ -236,10 +239,10 @@ def _doctor(words: Sequence[str]) -> str:
     return doctor(open_sweep(words))
 
 
-def _report(words: Sequence[str]) -> str:
+def _report(words: Sequence[str], lang: Language = DEFAULT_LANGUAGE) -> str:
     from hmean.reports.sweep import write_report  # noqa: PLC0415 - matplotlib, which agents need not wait for
 
-    return str(write_report(open_sweep(words)))
+    return str(write_report(open_sweep(words), lang))
 
 
 def _import(words: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,52 +13,33 @@ from pathlib import Path
 from hmean.images import read_image
 from hmean.metrics.breakdown import Bin, Breakdown, PageErrors
 from hmean.reports.score_tables import score_files
+from hmean.reports.words import Words
 from hmean.runs.pictures import Picture, jpeg, read_pictures, shrunk
 from hmean.runs.scores import ScoredPage, Scores
 
 MOST_BYTES = 150_000  # of a picture; what is larger is shown smaller: a report stays under 5 MB
 MOST_GROUPS = 15
-FIRST = 6  # traits that are named first
+FIRST = 6  # bins that are named first
+NO_GROUP = "None"
+# How errors.json names the bins of what is measured.
+RANGES = {
+    "errors.under": re.compile(r"under (?P<value>\S+)"),
+    "errors.between": re.compile(r"(?P<low>\S+) to (?P<high>\S+)"),
+    "errors.above": re.compile(r"(?P<value>\S+) and more"),
+}
+
+
+# What words are told apart by, as ``errors.json`` names it. The table of words has the title of each, a longer one, and
+# what helps where such words lose more than their share.
+TRAITS = ("height", "aspect", "angle", "position", "group")
 
 
 @dataclass(frozen=True)
-class Trait:
-    """What words are told apart by, such as their height.
+class NamedBin:
+    """A bin with its name in words."""
 
-    Attributes:
-        key: in ``errors.json``.
-        title: in words.
-        advice: what helps where such words lose more than their share.
-    """
-
-    key: str
-    title: str
-    advice: str
-
-
-TRAITS = (
-    Trait(
-        "height",
-        "text height, pixels of the network's view",
-        "Try another transforms.long_side, or label more such text.",
-    ),
-    Trait(
-        "aspect",
-        "aspect, long side / short side",
-        "Label more such words, and check whether they are cut or joined.",
-    ),
-    Trait(
-        "angle",
-        "angle to the horizontal, degrees",
-        "Raise transforms.train.augment.rotate, or label more such text.",
-    ),
-    Trait(
-        "position",
-        "place on the page",
-        "Look at what stands there: logos, stamps, folds, the edge of the page.",
-    ),
-    Trait("group", "group", "Label more pages of it."),
-)
+    name: str
+    bin: Bin
 
 
 @dataclass(frozen=True)
@@ -65,7 +47,7 @@ class TraitTable:
     """The faults by one trait, a row for each bin."""
 
     title: str
-    bins: Sequence[Bin]
+    bins: Sequence[NamedBin]
 
 
 @dataclass(frozen=True)
@@ -73,6 +55,7 @@ class CostlyBin:
     """A bin that loses more than its share of the text."""
 
     short_title: str
+    name: str
     bin: Bin
     advice: str
 
@@ -139,14 +122,15 @@ def count_drawn(run: Path) -> int:
     return len(_drawn(run))
 
 
-def read_evaluations(run: Path, pictures: int) -> list[Evaluation]:
+def read_evaluations(run: Path, pictures: int, words: Words) -> list[Evaluation]:
     """The evaluations of a run that drew their pages.
 
     Args:
         run: its folder.
         pictures: how many of the worst pages to show, and how many of the best.
+        words: the language.
     """
-    return [_read_evaluation(path, run, pictures) for path in _drawn(run)]
+    return [_read_evaluation(path, run, pictures, words) for path in _drawn(run)]
 
 
 def _drawn(run: Path) -> list[Path]:
@@ -154,15 +138,15 @@ def _drawn(run: Path) -> list[Path]:
     return [path for path in score_files(run) if (path.parent / "pictures" / "pictures.json").exists()]
 
 
-def _read_evaluation(path: Path, run: Path, pictures: int) -> Evaluation:
+def _read_evaluation(path: Path, run: Path, pictures: int, words: Words) -> Evaluation:
     scores = Scores.read(path)
     folder = path.parent
-    name = str(scores.split)
+    name = words.word(str(scores.split))
     if folder != run:
-        name = f"{scores.split} ({folder.relative_to(run)})"
+        name = f"{name} ({folder.relative_to(run)})"
     errors = None
     if (folder / "errors.json").exists():
-        errors = _show_errors(Breakdown.read(folder / "errors.json"), scores)
+        errors = _show_errors(Breakdown.read(folder / "errors.json"), scores, words)
     return Evaluation(name, _show_pictures(folder / "pictures", pictures), errors)
 
 
@@ -192,20 +176,21 @@ def _small(file: Path) -> bytes:
     return data
 
 
-def _show_errors(breakdown: Breakdown, scores: Scores) -> ShownErrors:
+def _show_errors(breakdown: Breakdown, scores: Scores, words: Words) -> ShownErrors:
     rows = []
     for errors, scored in zip(breakdown.pages, scores.pages, strict=True):
         rows.append(PageRow(errors, scored))
     tables = []
     for trait in TRAITS:
-        bins = breakdown.by[trait.key]
-        if trait.key == "group":
+        bins = breakdown.by[trait]
+        if trait == "group":
             bins = _costliest_groups(bins)
         if bins:
-            tables.append(TraitTable(trait.title, bins))
+            named = [NamedBin(name_bin(trait, row.bin, words), row) for row in bins]
+            tables.append(TraitTable(words.say(f"trait.{trait}.long"), named))
     return ShownErrors(
         breakdown=breakdown,
-        first=costly_bins(breakdown),
+        first=costly_bins(breakdown, words),
         tables=tables,
         pages=sorted(rows, key=lambda row: row.scored.h),
     )
@@ -218,15 +203,36 @@ def _costliest_groups(groups: Sequence[Bin]) -> list[Bin]:
     return sorted(groups, key=lambda row: -row.recall_lost - row.precision_lost)[:MOST_GROUPS]
 
 
-def costly_bins(breakdown: Breakdown) -> list[CostlyBin]:
+def costly_bins(breakdown: Breakdown, words: Words) -> list[CostlyBin]:
     """The bins that lose most beyond their share of the text, worst first."""
     found = []
     for trait in TRAITS:
-        bins = breakdown.by[trait.key]
+        bins = breakdown.by[trait]
         if len(bins) < 2:
             continue
         for row in bins:
             if row.excess > 0:
-                found.append(CostlyBin(trait.title.split(",")[0], row, trait.advice))
+                costly = CostlyBin(
+                    short_title=words.say(f"trait.{trait}"),
+                    name=name_bin(trait, row.bin, words),
+                    bin=row,
+                    advice=words.say(f"trait.{trait}.advice"),
+                )
+                found.append(costly)
     found.sort(key=lambda costly: -costly.bin.excess)
     return found[:FIRST]
+
+
+def name_bin(trait: str, name: str, words: Words) -> str:
+    """The name of a bin, which ``errors.json`` has in English."""
+    if trait == "group":
+        if name == NO_GROUP:
+            return words.say("errors.no_group")
+        return name
+    if trait == "position":
+        return words.say(f"place.{name}")
+    for key, pattern in RANGES.items():
+        found = pattern.fullmatch(name)
+        if found is not None:
+            return words.say(key, **found.groupdict())
+    return name

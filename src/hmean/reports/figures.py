@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from hmean.reports.words import Words
 from hmean.runs.metrics import EpochRow
 from hmean.training.learning_rates import LearningRates
 
@@ -22,9 +24,9 @@ STYLE: Any = {  # Any: matplotlib types its keys one by one
 }
 ACCENT = "#1f6f8b"
 GREY = "#bbbbbb"
-CURVES = (
-    ("train/loss", "training loss"),
-    ("val/hmean", "CLEval macro H"),
+CURVES = (  # metric, and its title in the table of words
+    ("train/loss", "run.training_loss"),
+    ("val/hmean", "run.macro_curve"),
     ("val/iou50_hmean", "IoU50 H"),
 )
 
@@ -37,23 +39,26 @@ def small_figure() -> Figure:
 def svg_of(figure: Figure) -> str:
     """A figure as an SVG element."""
     out = io.StringIO()
-    figure.savefig(out, format="svg", metadata={"Date": None})
+    with warnings.catch_warnings():
+        # Text stays text, which the browser draws with its own fonts; matplotlib's has no Hangul to measure it by.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(out, format="svg", metadata={"Date": None})
     svg = out.getvalue()
     return svg[svg.index("<svg") :]
 
 
-def draw_learning_curves(epochs: Sequence[EpochRow]) -> list[str]:
+def draw_learning_curves(epochs: Sequence[EpochRow], words: Words) -> list[str]:
     """A panel for each metric, and for the learning rate, over the epochs."""
     panels = []
     for key, title in CURVES:
         points = {row.epoch: row.metrics[key] for row in epochs if key in row.metrics}
-        panels.append(_curve(title, points))
+        panels.append(_curve(words.word(title), points, words))
     rates = {row.epoch: row.lr for row in epochs if row.lr is not None}
-    panels.append(_curve("learning rate", rates))
+    panels.append(_curve(words.say("run.learning_rate"), rates, words))
     return panels
 
 
-def _curve(title: str, points: Mapping[int, float]) -> str:
+def _curve(title: str, points: Mapping[int, float], words: Words) -> str:
     """Values by the number of their epoch, from 0 on."""
     with mpl.rc_context(STYLE):
         figure = small_figure()
@@ -63,7 +68,7 @@ def _curve(title: str, points: Mapping[int, float]) -> str:
             marker = ""
         panel.plot([epoch + 1 for epoch in points], list(points.values()), marker=marker, color=ACCENT)
         panel.set_title(title)
-        panel.set_xlabel("epoch")
+        panel.set_xlabel(words.say("run.epoch"))
         panel.grid(alpha=0.25)
         return svg_of(figure)
 

@@ -17,6 +17,7 @@ from hmean.reports.figures import draw_learning_curves
 from hmean.reports.page import render
 from hmean.reports.score_tables import ScoreTable, rank, read_rows
 from hmean.reports.tuning_figures import Effect, draw_tuning, effects
+from hmean.reports.words import DEFAULT_LANGUAGE, Language, Words
 from hmean.runs.folder import RunFolder, load_yaml
 from hmean.runs.metrics import read_epochs
 from hmean.tuning.result import GridRow, TuneResult
@@ -49,6 +50,7 @@ class ShownTuning:
 
     Attributes:
         result: the content of ``tuned.json``.
+        objective: what was maximised, in words.
         effects: of each parameter.
         figures: as SVG.
         best: the best settings of the grid.
@@ -56,6 +58,7 @@ class ShownTuning:
     """
 
     result: TuneResult
+    objective: str
     effects: Sequence[Effect]
     figures: Sequence[str]
     best: Sequence[GridRow]
@@ -122,11 +125,12 @@ def require_reportable(paths: Sequence[Path]) -> None:
         raise InputError.listing("Cannot report:", faults)
 
 
-def render_runs(paths: Sequence[Path]) -> str:
+def render_runs(paths: Sequence[Path], words: Words) -> str:
     """The report as an HTML page.
 
     Args:
         paths: run folders and exported models.
+        words: the language.
 
     Raises:
         InputError: if a path is neither, or none has a score.
@@ -135,7 +139,7 @@ def render_runs(paths: Sequence[Path]) -> str:
     reported = [open_reported(path) for path in paths]
     rows = []
     for one in reported:
-        rows += read_rows(one.folder, one.model, one.config)
+        rows += read_rows(one.folder, one.model, one.config, words)
     if not rows:
         raise InputError(f"{paths[0]}: has no scores.json yet; run hmean evaluate first")
     drawn = sum(count_drawn(one.folder) for one in reported)
@@ -143,20 +147,23 @@ def render_runs(paths: Sequence[Path]) -> str:
     tables: list[ScoreTable] = rank(rows)
     return render(
         "run.html.j2",
-        lang="en",
+        lang=words.lang,
+        say=words.say,
+        word=words.word,
         title=", ".join(path.name for path in paths),
         version=__version__,
         tables=tables,
-        runs=[_show(one, pictures) for one in reported],
+        runs=[_show(one, pictures, words) for one in reported],
     )
 
 
-def write_run_report(paths: Sequence[Path], target: Path | None = None) -> Path:
+def write_run_report(paths: Sequence[Path], target: Path | None = None, lang: Language = DEFAULT_LANGUAGE) -> Path:
     """Write the report of one or several runs.
 
     Args:
         paths: run folders and exported models.
-        target: the HTML file; by default ``report.html`` in the folder of the first.
+        target: the HTML file; by default ``report.html`` (``report.ko.html``) in the folder of the first.
+        lang: the language.
 
     Returns:
         The file.
@@ -164,31 +171,32 @@ def write_run_report(paths: Sequence[Path], target: Path | None = None) -> Path:
     Raises:
         InputError: as ``render_runs`` does.
     """
-    html = render_runs(paths)
+    words = Words(lang)
+    html = render_runs(paths, words)
     if target is None:
-        target = open_reported(paths[0]).folder / "report.html"
+        target = open_reported(paths[0]).folder / words.file_name(".html")
     write_text(target, html)
     return target
 
 
-def _show(one: Reported, pictures: int) -> ShownRun:
+def _show(one: Reported, pictures: int, words: Words) -> ShownRun:
     epochs = read_epochs(RunFolder(one.folder).metrics)
     curves: list[str] = []
     if epochs:
-        curves = draw_learning_curves(epochs)
+        curves = draw_learning_curves(epochs, words)
     return ShownRun(
         name=one.folder.name,
         epochs=len(epochs),
         hours=sum(row.seconds for row in epochs) / 3600,
         curves=curves,
-        tuning=_show_tuning(one.folder / "tuned.json"),
-        evaluations=read_evaluations(one.folder, pictures),
+        tuning=_show_tuning(one.folder / "tuned.json", words),
+        evaluations=read_evaluations(one.folder, pictures, words),
         settings=flatten({key: one.config[key] for key in SETTINGS}),
         manifest=flatten(one.manifest),
     )
 
 
-def _show_tuning(path: Path) -> ShownTuning | None:
+def _show_tuning(path: Path, words: Words) -> ShownTuning | None:
     if not path.exists():
         return None
     result = TuneResult.read(path)
@@ -199,8 +207,9 @@ def _show_tuning(path: Path) -> ShownTuning | None:
                 chosen_by_folds.append(params)
     return ShownTuning(
         result=result,
+        objective=" + ".join(words.word(f"{statistic} H") for statistic in result.objective),
         effects=effects(result),
-        figures=draw_tuning(result),
+        figures=draw_tuning(result, words),
         best=result.grid[:BEST_SETTINGS],
         chosen_by_folds=chosen_by_folds,
     )

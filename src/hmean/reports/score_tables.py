@@ -10,6 +10,7 @@ from typing import Any
 from hmean.files import read_json
 from hmean.inference.metadata import SUFFIXES, read_metadata
 from hmean.postprocess.parameters import PostprocessParams
+from hmean.reports.words import Words
 from hmean.runs.carried import read_carried
 from hmean.runs.comparison import SCORED_WITH, Comparison, Result, compare
 from hmean.runs.scores import Scores
@@ -59,13 +60,14 @@ def score_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("**/scores.json"), key=lambda path: (len(path.parts), path))
 
 
-def read_rows(folder: Path, model: Path, config: Mapping[str, Any]) -> list[ScoreRow]:
+def read_rows(folder: Path, model: Path, config: Mapping[str, Any], words: Words) -> list[ScoreRow]:
     """All scores of a run.
 
     Args:
         folder: of the run.
         model: the file of its model.
         config: of its training.
+        words: the language of the notes.
 
     Raises:
         InputError: if a file cannot be read.
@@ -79,9 +81,9 @@ def read_rows(folder: Path, model: Path, config: Mapping[str, Any]) -> list[Scor
             first_hash = scores.weights_hash
         name = str(path.parent.relative_to(folder.parent))
         scored_model = next(models[parent] for parent in path.parents if parent in models)
-        note = "of an ensemble"
+        note = words.say("run.note.ensemble")
         if not _is_of_ensemble(path):
-            note = _note(scores, scored_model, own=model, same_weights=scores.weights_hash == first_hash)
+            note = _note(scores, scored_model, words, own=model, same_weights=scores.weights_hash == first_hash)
         rows.append(ScoreRow(name, note, scores, _result(name, scores, config)))
     return rows
 
@@ -99,15 +101,15 @@ def _is_of_ensemble(path: Path) -> bool:
     return "members" in read_json(path)
 
 
-def _note(scores: Scores, scored_model: Path, *, own: Path, same_weights: bool) -> str:
+def _note(scores: Scores, scored_model: Path, words: Words, *, own: Path, same_weights: bool) -> str:
     notes = []
     if scored_model != own:
-        notes.append(f"of {scored_model.name}")
+        notes.append(words.say("run.note.model", file=scored_model.name))
     if not same_weights:
-        notes.append("other weights")
+        notes.append(words.say("run.note.weights"))
     has_known_model = scored_model.is_file() and (same_weights or scored_model != own)
     if has_known_model and scores.postprocess != _postprocess_of(scored_model):
-        notes.append("with values that the model does not have now")
+        notes.append(words.say("run.note.values"))
     return ", ".join(notes)
 
 

@@ -9,15 +9,17 @@ from hmean.files import write_text
 from hmean.reports.page import render
 from hmean.reports.sweep_figures import draw_trials
 from hmean.reports.sweep_record import make_report
+from hmean.reports.words import DEFAULT_LANGUAGE, Language, Words
 from hmean.search.trials import Sweep
 
 
-def write_report(sweep: Sweep) -> Path:
-    """Write ``report.html`` and ``report.json`` into the sweep's folder; returns the first.
+def write_report(sweep: Sweep, lang: Language = DEFAULT_LANGUAGE) -> Path:
+    """Write ``report.html`` (``report.ko.html``) and ``report.json`` into the sweep's folder; returns the first.
 
     Raises:
         InputError: if no trial has a score.
     """
+    words = Words(lang)
     folder = sweep.folder
     if not sweep.ranked():
         raise InputError(f"{folder}: no trial has a score yet; hmean sweep status shows how far they are")
@@ -26,7 +28,16 @@ def write_report(sweep: Sweep) -> Path:
     figures = None
     searched = [trial for trial in report.trials if trial.value is not None and trial.repeats is None]
     if searched:
-        figures = draw_trials(report.space, searched, report.metric)
-    html = render("sweep.html.j2", lang="en", title=sweep.queue.name, report=report, figures=figures)
-    write_text(folder / "report.html", html)
-    return folder / "report.html"
+        figures = draw_trials(report.space, searched, report.metric, words)
+    target = folder / words.file_name(".html")
+    html = render(
+        "sweep.html.j2",
+        lang=lang,
+        say=words.say,
+        word=words.word,
+        title=sweep.queue.name,
+        report=report,
+        figures=figures,
+    )
+    write_text(target, html)
+    return target

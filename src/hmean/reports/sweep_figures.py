@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hmean.reports.figures import ACCENT, STYLE, small_figure, svg_of
 from hmean.reports.sweep_record import TrialEntry
+from hmean.reports.words import Words
 
 Floats = NDArray[np.float64]
 
@@ -32,13 +33,14 @@ class SweepFigures:
     curves: str
 
 
-def draw_trials(parameters: Sequence[str], trials: Sequence[TrialEntry], metric: str) -> SweepFigures:
+def draw_trials(parameters: Sequence[str], trials: Sequence[TrialEntry], metric: str, words: Words) -> SweepFigures:
     """Draw a sweep.
 
     Args:
         parameters: dotted keys of what was searched.
         trials: those that have a score.
         metric: name of the objective.
+        words: the language.
     """
     scores = np.array([trial.value for trial in trials], float)
     opacities = 0.15 + 0.85 * (scores - scores.min()) / max(float(np.ptp(scores)), 1e-12)
@@ -48,7 +50,7 @@ def draw_trials(parameters: Sequence[str], trials: Sequence[TrialEntry], metric:
     with mpl.rc_context(STYLE):
         parallel = svg_of(_parallel_coordinates(columns, scores, opacities, metric))
         slices = [svg_of(_slice(name, values, scores)) for name, values in columns.items()]
-        curves = svg_of(_learning_curves(trials, opacities, metric))
+        curves = svg_of(_learning_curves(trials, opacities, metric, words))
     return SweepFigures(parallel, slices, curves)
 
 
@@ -78,14 +80,14 @@ def _slice(name: str, values: list[Any], scores: Floats) -> Figure:
     return figure
 
 
-def _learning_curves(trials: Sequence[TrialEntry], opacities: Floats, metric: str) -> Figure:
+def _learning_curves(trials: Sequence[TrialEntry], opacities: Floats, metric: str, words: Words) -> Figure:
     figure = Figure(figsize=(10, 2.8), layout="constrained")
     panel = figure.subplots()
     for trial, opacity in zip(trials, opacities, strict=True):
         epochs = [point.epoch for point in trial.curve]
         values = [point.value for point in trial.curve]
         panel.plot(epochs, values, marker=".", color=ACCENT, alpha=float(opacity))
-    panel.set(xlabel="epoch", ylabel=metric)
+    panel.set(xlabel=words.say("run.epoch"), ylabel=metric)
     return figure
 
 

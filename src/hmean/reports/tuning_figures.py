@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from hmean.postprocess.parameters import PARAMETERS, PostprocessParams, is_read
 from hmean.reports.figures import ACCENT, GREY, STYLE, small_figure, svg_of
+from hmean.reports.words import Words
 from hmean.tuning.result import GridRow, ScoredSetting, TuneResult
 from hmean.types import PRH
 
@@ -104,34 +105,34 @@ def _used(params: PostprocessParams, name: str) -> Any:
     return getattr(params, name)
 
 
-def draw_tuning(tuned: TuneResult) -> list[str]:
+def draw_tuning(tuned: TuneResult, words: Words) -> list[str]:
     """A panel for each parameter, for each pair of the first three, for P against R, and for the balance of both."""
     numeric = [effect for effect in effects(tuned) if effect.is_numeric and len(effect.values) > 2]
     used = [effect.parameter for effect in numeric if effect.chosen is not None]
     panels = []
     with mpl.rc_context(STYLE):
         for effect in numeric:
-            panels.append(_draw_lines(tuned, effect.parameter))
+            panels.append(_draw_lines(tuned, effect.parameter, words))
         for x, y in combinations(used[:3], 2):
-            panels.append(_draw_heat_map(tuned, x, y))
+            panels.append(_draw_heat_map(tuned, x, y, words))
         if "box_thresh" in [effect.parameter for effect in numeric]:
-            panels.append(_draw_precision_recall(tuned, "box_thresh"))
-        panels.append(_draw_balance(tuned))
+            panels.append(_draw_precision_recall(tuned, "box_thresh", words))
+        panels.append(_draw_balance(tuned, words))
     return panels
 
 
-def _draw_lines(tuned: TuneResult, name: str) -> str:
+def _draw_lines(tuned: TuneResult, name: str, words: Words) -> str:
     """Scores along one parameter."""
     rows = grid_along(tuned, name)
     values = _values(rows, name)
     figure = small_figure()
     panel = figure.subplots()
     for key, label, colour in LINES:
-        panel.plot(values, _percents(rows, key), marker=".", color=colour, label=label)
+        panel.plot(values, _percents(rows, key), marker=".", color=colour, label=words.word(label))
     _limit_height(panel)
     chosen = _used(tuned.after.postprocess, name)
     if chosen is None:
-        panel.set_title(f"{name}, if unclip were {PARAMETERS[name].unclip}")
+        panel.set_title(words.say("tuning.if_unclip", name=name, unclip=str(PARAMETERS[name].unclip)))
     else:
         panel.axvline(chosen, color=GREY, linewidth=1, zorder=0)
         panel.set_title(name)
@@ -139,7 +140,7 @@ def _draw_lines(tuned: TuneResult, name: str) -> str:
     return svg_of(figure)
 
 
-def _draw_heat_map(tuned: TuneResult, x: str, y: str) -> str:
+def _draw_heat_map(tuned: TuneResult, x: str, y: str, words: Words) -> str:
     """The objective over two parameters; a ring marks what cannot be distinguished from the best."""
     rows = grid_along(tuned, x, y)
     x_values = sorted(set(_values(rows, x)))
@@ -159,11 +160,12 @@ def _draw_heat_map(tuned: TuneResult, x: str, y: str) -> str:
     panel.imshow(objective, origin="lower", aspect="auto", cmap="viridis", vmin=darkest)
     panel.set_xticks(range(len(x_values)), _labels(x_values), fontsize=7)
     panel.set_yticks(range(len(y_values)), _labels(y_values), fontsize=7)
-    panel.set(xlabel=x, ylabel=y, title=f"objective, {lowest:.1f} to {highest:.1f}")
+    title = words.say("tuning.heat", low=f"{lowest:.1f}", high=f"{highest:.1f}")
+    panel.set(xlabel=x, ylabel=y, title=title)
     return svg_of(figure)
 
 
-def _draw_precision_recall(tuned: TuneResult, name: str) -> str:
+def _draw_precision_recall(tuned: TuneResult, name: str, words: Words) -> str:
     """P against R along one parameter."""
     rows = grid_along(tuned, name)
     figure = small_figure()
@@ -172,32 +174,33 @@ def _draw_precision_recall(tuned: TuneResult, name: str) -> str:
     for row in (rows[0], rows[-1]):
         value = getattr(row.postprocess, name)
         panel.annotate(f"{value:g}", (100 * row.r, 100 * row.p), fontsize=7)
-    for setting, marker, label in _before_and_after(tuned):
+    for setting, marker, label in _before_and_after(tuned, words):
         macro = _macro(setting)
         _mark(panel, 100 * macro.r, 100 * macro.p, marker, label)
     _limit_height(panel)
     _limit_width(panel)
     panel.legend(fontsize=7, frameon=False, loc="lower left")
-    panel.set(xlabel="macro R", ylabel="macro P", title=f"P and R over {name}")
+    title = words.say("tuning.p_and_r", name=name)
+    panel.set(xlabel=words.word("macro R"), ylabel=words.word("macro P"), title=title)
     return svg_of(figure)
 
 
-def _draw_balance(tuned: TuneResult) -> str:
+def _draw_balance(tuned: TuneResult, words: Words) -> str:
     """H of all settings against the difference of P and R."""
     figure = small_figure()
     panel = figure.subplots()
     others = [row for row in tuned.grid if not row.plateau][:MOST_DOTS]
     plateau = [row for row in tuned.grid if row.plateau][:MOST_DOTS]
     _dots(panel, others, "#c8d3da", None)
-    _dots(panel, plateau, ACCENT, "plateau")
+    _dots(panel, plateau, ACCENT, words.say("tuning.plateau"))
     panel.axvline(0, color=GREY, linewidth=1, zorder=0)
-    for setting, marker, label in _before_and_after(tuned):
+    for setting, marker, label in _before_and_after(tuned, words):
         macro = _macro(setting)
         _mark(panel, 100 * (macro.p - macro.r), 100 * macro.h, marker, label)
     _limit_height(panel)
     # matplotlib takes seconds to find the best place among thousands of dots
     panel.legend(fontsize=7, frameon=False, loc="lower left")
-    panel.set(xlabel="P - R", ylabel="macro H", title="balance of all settings")
+    panel.set(xlabel="P - R", ylabel=words.word("macro H"), title=words.say("tuning.balance"))
     return svg_of(figure)
 
 
@@ -206,9 +209,12 @@ def _dots(panel: Axes, rows: Sequence[GridRow], colour: str, label: str | None) 
     panel.plot(gaps, _percents(rows, "macro"), ".", markersize=3, color=colour, label=label)
 
 
-def _before_and_after(tuned: TuneResult) -> list[tuple[ScoredSetting, str, str]]:
+def _before_and_after(tuned: TuneResult, words: Words) -> list[tuple[ScoredSetting, str, str]]:
     """The two settings to mark, each with its marker and label."""
-    return [(tuned.before, "x", "before"), (tuned.after, "o", "chosen")]
+    return [
+        (tuned.before, "x", words.say("tuning.value_before")),
+        (tuned.after, "o", words.say("tuning.value_chosen")),
+    ]
 
 
 def _macro(setting: ScoredSetting) -> PRH:

@@ -14,6 +14,7 @@ from hmean.errors import InputError
 
 Language = Literal["en", "ko"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
+DEFAULT_LANGUAGE: Language = "en"
 
 
 class Text(NamedTuple):
@@ -30,7 +31,7 @@ class Words:
         InputError: if there is no such language.
     """
 
-    def __init__(self, lang: str = "en") -> None:
+    def __init__(self, lang: str = DEFAULT_LANGUAGE) -> None:
         if lang not in LANGUAGES:
             raise InputError(f"lang={lang}: choose one of {', '.join(LANGUAGES)}")
         self.lang = lang
@@ -50,7 +51,7 @@ class Words:
 
     def file_name(self, suffix: str) -> str:
         """The name of a report's file: ``report.html``, and ``report.ko.html`` beside it."""
-        if self.lang == "en":
+        if self.lang == DEFAULT_LANGUAGE:
             return f"report{suffix}"
         return f"report.{self.lang}{suffix}"
 

@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, PrivateAttr
 
 from hmean import plugins
 from hmean.postprocess.parameters import PARAMETERS, PostprocessParams
+from hmean.reports.words import Language
 from hmean.types import Statistic, TrackerName, View
 
 NonNegative = Annotated[float, Field(ge=0)]
@@ -68,6 +69,13 @@ class OptionSettings(Settings):
 
     model_config = ConfigDict(strict=False)
     reads_presets: ClassVar[bool] = False
+
+
+class LanguageSettings(OptionSettings):
+    """Settings of a command that writes reports."""
+
+    lang: Language = "en"
+    """Language of the report: `en` or `ko`, which is written beside the other as `report.ko.html`."""
 
 
 # --- data -------------------------------------------------------------------------------------------------------------
