@@ -30,7 +30,7 @@ from hmean.files import read_json, write_json, write_text
 from hmean.geometry import Image
 from hmean.images import Pixels, read_image
 from hmean.inference.bundled import BUNDLED
-from hmean.metrics.bootstrap import hmean_intervals
+from hmean.metrics.intervals import hmean_intervals
 from hmean.metrics.scorer import Scorer
 from hmean.settings.build import open_dataset
 from hmean.settings.sections import Dataset, Folds

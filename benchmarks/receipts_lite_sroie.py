@@ -18,7 +18,7 @@ from typing import Any
 from hmean.files import write_json, write_text
 from hmean.inference.maps import make_maps
 from hmean.inference.opening import open_model
-from hmean.metrics.bootstrap import hmean_intervals
+from hmean.metrics.intervals import hmean_intervals
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.folder import RunFolder
 from hmean.runs.maps import MapStore

@@ -23,7 +23,7 @@ from receipts_lite_sroie import maps_of
 
 from hmean.files import write_json, write_text
 from hmean.inference.checkpoints import load_checkpoint
-from hmean.metrics.bootstrap import bootstrap_interval
+from hmean.metrics.intervals import difference_interval
 from hmean.metrics.scorer import PageScore, Scorer, score_pages
 from hmean.postprocess.decoding import detect
 from hmean.runs.folder import RunFolder
@@ -106,7 +106,7 @@ def main() -> None:
             scorer = Scorer("transcription")
             scorer.pages = page_scores(run, data, side)
             base = base or scorer.pages
-            differences = {k: bootstrap_interval(scorer.pages, k, minus=base) for k in STATISTICS}
+            differences = {k: difference_interval(scorer.pages, base, k) for k in STATISTICS}
             score = scorer.compute()
             values = {k: getattr(score, k).h for k in STATISTICS}
             rows.append(

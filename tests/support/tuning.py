@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hmean.metrics.groups import PageGroups
 from hmean.metrics.kernels import CLEVAL_FP, CLEVAL_GT, CLEVAL_TP, MATCH_DET, MATCH_GT, MATCH_TP
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.scores import SettingScores
@@ -25,6 +26,11 @@ def no_counts(settings, pages):
     return np.zeros((settings, pages, 8), dtype=np.int64), np.zeros((settings, pages, 2, 3), dtype=np.int64)
 
 
+def each_alone(pages):
+    """Pages that are groups of their own."""
+    return PageGroups.of_keys(range(pages))
+
+
 def planted(rng, thresholds, pages, best, *, flat=0.0, noise=0.02):
     """Scores whose recall falls with the distance to ``best``, by nothing within ``flat``, on pages of differing worth."""
     settings = [replace(PRESENT, thresh=t) for t in thresholds]
@@ -38,7 +44,7 @@ def planted(rng, thresholds, pages, best, *, flat=0.0, noise=0.02):
     matches[..., MATCH_TP] = tp[..., None]
     matches[..., MATCH_GT] = 1000
     matches[..., MATCH_DET] = tp[..., None] + 20
-    return SettingScores(settings, counts, matches)
+    return SettingScores(settings, counts, matches, each_alone(pages))
 
 
 def landscape(rng, pages, best):
@@ -54,6 +60,6 @@ def landscape(rng, pages, best):
         counts[..., CLEVAL_GT] = 100_000
         counts[..., CLEVAL_TP] = 100_000 * np.clip(worth - loss, 0, 1)
         counts[..., CLEVAL_FP] = 20
-        return SettingScores(settings, counts, matches)
+        return SettingScores(settings, counts, matches, each_alone(pages))
 
     return score

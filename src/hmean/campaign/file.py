@@ -275,9 +275,11 @@ class GateDecision(NamedTuple):
     is_distinguishable: bool
 
 
-def decide(h: float, interval95: Sequence[float], gate: GatePhase) -> GateDecision:
-    """The outcome of a gate for a macro H and its interval."""
-    ranges = {_range_of(end, gate) for end in interval95}
+def decide(h: float, interval95: Sequence[float] | None, gate: GatePhase) -> GateDecision:
+    """The outcome of a gate for a macro H and its interval; without an interval, nothing is distinguishable."""
+    ranges: set[Outcome] = set()
+    if interval95 is not None:
+        ranges = {_range_of(end, gate) for end in interval95}
     if len(ranges) == 1:
         return GateDecision(_range_of(h, gate), True)
     if gate.not_distinguishable == "mean":

@@ -14,7 +14,7 @@ from pydantic import AliasChoices, Field
 from hmean.campaign.file import AnyPhase, CampaignFile, SweepPhase, present_phase
 from hmean.campaign.recipe import RecipeReader
 from hmean.errors import InputError
-from hmean.metrics.bootstrap import Interval
+from hmean.metrics.intervals import Interval
 from hmean.records import Record
 from hmean.runs.comparison import Difference
 from hmean.runs.folder import differences

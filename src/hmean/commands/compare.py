@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import Field
 
 from hmean.errors import InputError
+from hmean.metrics.tables import change_text
 from hmean.records import Record
 from hmean.runs.comparison import COMPARED, Comparison, Result, compare, mismatch, open_result
 from hmean.settings.keys import pruned, with_present_keys
@@ -81,9 +82,7 @@ def _difference_rows(comparison: Comparison) -> list[str]:
     rows = []
     for statistic, place in COMPARED.items():
         row = comparison.of(statistic)
-        low = 100 * row.interval95.low
-        high = 100 * row.interval95.high
-        rows.append(f"{place.label}\t{100 * row.difference:+.2f}\t[{low:+.2f}, {high:+.2f}]\t{row.verdict}")
+        rows.append(f"{place.label}\t{100 * row.difference:+.2f}\t{change_text(row.interval95)}\t{row.verdict}")
     return rows
 
 

@@ -97,7 +97,7 @@ def run(settings: EnsembleSettings) -> EnsembleRecord:
         postprocess=kept.found.chosen.params,
         tuned_on=keys,
         pages=len(pages),
-        groups=held_out.group_count,
+        groups=held_out.groups.count,
         data_hash=pages.fingerprint(),
         objective=dict(options.objective),
         runs=_run_records(views, folder),

@@ -23,6 +23,7 @@ from hmean.inference.inputs import LabelImages, expand_pages, gather
 from hmean.inference.metadata import ExportedMetadata, Precision
 from hmean.inference.opening import open_checkpoint
 from hmean.inference.trained import Execution, PageFile, page_files
+from hmean.metrics.tables import change_text
 from hmean.runs.comparison import Difference
 from hmean.settings.build import open_dataset
 from hmean.settings.keys import with_present_keys
@@ -88,9 +89,8 @@ class ExportResult:
 
 
 def _describe_loss(statistic: str, change: Difference) -> str:
-    low, high = change.interval95
     return (
-        f"{statistic} H {100 * change.difference:+.2f} points [{100 * low:+.2f}, {100 * high:+.2f}] against fp32: "
+        f"{statistic} H {100 * change.difference:+.2f} points {change_text(change.interval95)} against fp32: "
         f"{change.verdict}"
     )
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hmean.labels.formats import format_names
-from hmean.metrics.bootstrap import Interval, hmean_intervals
+from hmean.metrics.groups import Grouping
+from hmean.metrics.intervals import Interval, hmean_intervals, page_groups
 from hmean.metrics.tables import score_table
 from hmean.runs.scoring import score_files
 from hmean.types import Characters, Score, Statistic
@@ -45,14 +46,15 @@ def _run_options(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class ScoreResult:
-    """The score of a prediction file, and the interval of each hmean."""
+    """The score of a prediction file, the interval of each hmean, and the groups that these rest on."""
 
     score: Score
-    intervals: Mapping[Statistic, Interval]
+    intervals: Mapping[Statistic, Interval | None]
+    grouping: Grouping
 
     def summary(self) -> str:
         """A table, in percent."""
-        return score_table(self.score, self.intervals)
+        return score_table(self.score, self.intervals, self.grouping)
 
     def json(self) -> str:
         """The score in full precision, for programs."""
@@ -74,4 +76,4 @@ def run(
         InputError: if a file cannot be read, or the two are about different images.
     """
     scorer = score_files(truth, predictions, characters, images)
-    return ScoreResult(scorer.compute(), hmean_intervals(scorer.pages))
+    return ScoreResult(scorer.compute(), hmean_intervals(scorer.pages), page_groups(scorer.pages).grouping())

@@ -9,9 +9,10 @@ import numpy as np
 import pydantic
 from pydantic import Field
 
-from hmean.metrics.bootstrap import Interval
+from hmean.metrics.intervals import Interval
 from hmean.metrics.record import ScoreRecord
 from hmean.metrics.statistics import STATISTICS
+from hmean.metrics.tables import range_text
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.scores import Scores
@@ -47,7 +48,9 @@ class FoldScore(Hmeans):
 class OutOfFoldScore(ScoreRecord):
     """The score of all pages, each by the model that has not seen it; its pages are in ``scores.json``."""
 
-    interval95: dict[Statistic, Interval] = Field(description="95 % interval of each hmean, by bootstrap over pages")
+    interval95: dict[Statistic, Interval | None] = Field(
+        description="95 % interval of each hmean; null: too few groups of pages"
+    )
 
 
 class MadeOf(Record):
@@ -118,6 +121,5 @@ def _hmeans(values: Sequence[float]) -> Hmeans:
 def _with_intervals(score: OutOfFoldScore) -> list[str]:
     cells = []
     for statistic in STATISTICS:
-        low, high = score.interval95[statistic]
-        cells.append(f"{100 * score.prh(statistic).h:.2f} [{100 * low:.2f}, {100 * high:.2f}]")
+        cells.append(f"{100 * score.prh(statistic).h:.2f} [{range_text(score.interval95[statistic])}]")
     return cells

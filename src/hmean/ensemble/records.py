@@ -12,7 +12,8 @@ from pydantic import AliasChoices, Field, PlainSerializer, PlainValidator, WithJ
 from hmean.ensemble.voting import VotingParams
 from hmean.errors import InputError
 from hmean.files import read_json
-from hmean.metrics.bootstrap import Interval, Verdict
+from hmean.metrics.intervals import Interval, Verdict
+from hmean.metrics.tables import change_text
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.carried import Influence, PageKeys
@@ -66,7 +67,9 @@ class StrategyRow(Record):
     )
     h: float = Field(description="weighted mean of the hmeans of the objective, in [0, 1]")
     gain: float = Field(description="difference to the best single member")
-    interval95: Interval = Field(description="95 % interval of the gain, by paired bootstrap over pages")
+    interval95: Interval | None = Field(
+        description="95 % interval of the gain, paired, over groups of pages; null: too few groups"
+    )
     verdict: Verdict | Literal["base"] = Field(description="what the interval says; base: the best single member")
     among_the_best: bool | None = Field(
         default=None, description="of a better strategy: whether it cannot be distinguished from the best one"
@@ -131,12 +134,11 @@ class EnsembleRecord(Record):
             "strategy\tH\tgain\t95 %\tverdict\tms/page\ttimes single\tMB",
         ]
         for row in self.strategies:
-            low, high = row.interval95
             cells = (
                 row.strategy,
                 f"{100 * row.h:.2f}",
                 f"{100 * row.gain:+.2f}",
-                f"[{100 * low:+.2f}, {100 * high:+.2f}]",
+                change_text(row.interval95),
                 row.verdict,
                 f"{row.ms_a_page:.0f}",
                 f"{row.times_single:.1f}",

@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from hmean.data.folds import fold_of, group_keys
+from hmean.data.folds import fold_of
 from hmean.data.pages import LabelledImages
 from hmean.ensemble.detect import detect_mean, detect_voted
 from hmean.ensemble.members import MemberView
 from hmean.ensemble.records import ViewRecord
 from hmean.ensemble.voting import voting_rules
 from hmean.errors import InputError
+from hmean.metrics.groups import PageGroups
 from hmean.metrics.kernels import CLEVAL_COLUMNS, MATCH_COLUMNS, Flags
 from hmean.metrics.scorer import choose_characters
 from hmean.metrics.statistics import IOU_THRESHOLDS
@@ -96,8 +97,8 @@ class HeldOutPages:
             names.append(page.name)
             groups.append(page.group)
         self.characters = choose_characters(self.labels)
-        self.group_count = len(set(group_keys(names, groups)))
-        self.fold = fold_of(names, groups, min(options.folds, self.group_count), seed=0)
+        self.groups = PageGroups.of(names, groups)
+        self.fold = fold_of(names, groups, min(options.folds, self.groups.count), seed=0)
         self._known: dict[tuple[bool, tuple[ViewRecord, ...]], SettingScores] = {}
 
     def mean(self, *members: MemberView) -> Option:
@@ -178,4 +179,4 @@ class HeldOutPages:
             scores = chosen.option.scores.of_settings(chosen.setting).of_pages(in_fold)
             counts[:, in_fold] = scores.counts
             matches[:, in_fold] = scores.matches
-        return SettingScores([], counts, matches)
+        return SettingScores([], counts, matches, self.groups)

@@ -16,7 +16,7 @@ from hmean.ensemble.records import SkippedStrategy, StrategyRow
 from hmean.ensemble.scoring import Chosen, HeldOutPages
 from hmean.ensemble.strategies import NotPossible, Strategy
 from hmean.inference.trained import Accelerator, page_files
-from hmean.metrics.bootstrap import Verdict, verdict
+from hmean.metrics.intervals import Verdict, verdict
 from hmean.tuning.scores import SettingScores, paired_gain
 
 TIMED_PAGES = 6
@@ -125,7 +125,7 @@ def _with_the_best(judged: Sequence[Judged], held_out: HeldOutPages) -> list[Jud
     for one in judged:
         if one.row.verdict == "better":
             lead = paired_gain(best.found.cross_fitted, one.found.cross_fitted, held_out.objective)
-            row = one.row.model_copy(update={"among_the_best": lead.interval95.low <= 0})
+            row = one.row.model_copy(update={"among_the_best": verdict(lead.interval95) != "better"})
             compared.append(Judged(row, one.found))
         else:
             compared.append(one)

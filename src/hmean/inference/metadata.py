@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field
 
 from hmean.errors import InputError
 from hmean.inference import onnx_file, openvino_file
-from hmean.metrics.bootstrap import Interval
+from hmean.metrics.intervals import Interval
 from hmean.metrics.record import ScoreRecord
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
@@ -52,7 +52,7 @@ class ExportedScores(ScoreRecord):
 
     file: str = Field(description="file of the run that says so")
     split: str | None = Field(validation_alias=AliasChoices("split", "part"), description="the pages")
-    interval95: dict[Statistic, Interval] = Field(description="95 % interval of each hmean")
+    interval95: dict[Statistic, Interval | None] = Field(description="95 % interval of each hmean")
 
 
 class ExportProvenance(Record):

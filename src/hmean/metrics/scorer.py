@@ -22,12 +22,21 @@ PAGES_AT_ONCE = 8  # enough for a kernel to run long without the GIL, few enough
 
 @dataclass(frozen=True)
 class PageScore:
-    """The counts of one page: everything that the score of a set, its intervals and a report of faults need."""
+    """The counts of one page: everything that the score of a set, its intervals and a report of faults need.
+
+    Attributes:
+        name: of the page's image.
+        counts: of CLEval.
+        iou50: matches at IoU 0.5.
+        iou70: matches at IoU 0.7.
+        group: that the page belongs to (a shop, a document); None: it is one of its own.
+    """
 
     name: str
     counts: Counts
     iou50: MatchCounts
     iou70: MatchCounts
+    group: str | None = None
 
     @property
     def prh(self) -> PRH:
@@ -65,23 +74,26 @@ def score_pages(
 
     def score(some: slice) -> list[list[PageScore]]:
         counts, matches = score_arrays(pages[some], detections[some], characters, min_scores)
-        return page_scores([page.name for page in pages[some]], counts, matches)
+        return page_scores(pages[some], counts, matches)
 
     return [page for some in over_pages(score, len(pages), threads) for page in some]
 
 
-def page_scores(names: Sequence[str], counts: NDArray[np.int64], matches: NDArray[np.int64]) -> list[list[PageScore]]:
+def page_scores(pages: Sequence[Page], counts: NDArray[np.int64], matches: NDArray[np.int64]) -> list[list[PageScore]]:
     """The records of N pages at T settings from arrays (N, T, 8) and (N, T, 2, 3)."""
     scored = []
-    for name, of_page, matched in zip(names, counts.tolist(), matches.tolist(), strict=True):
-        scored.append([page_score(name, *at_setting) for at_setting in zip(of_page, matched, strict=True)])
+    for page, of_page, matched in zip(pages, counts.tolist(), matches.tolist(), strict=True):
+        at_settings = []
+        for at_setting in zip(of_page, matched, strict=True):
+            at_settings.append(page_score(page.name, *at_setting, group=page.group))
+        scored.append(at_settings)
     return scored
 
 
-def page_score(name: str, counts: Sequence[int], matches: Sequence[Sequence[int]]) -> PageScore:
+def page_score(name: str, counts: Sequence[int], matches: Sequence[Sequence[int]], *, group: str | None) -> PageScore:
     """The record of one page from its rows of counts (8) and matches (2, 3)."""
     at50, at70 = matches
-    return PageScore(name, Counts(*counts), MatchCounts(*at50), MatchCounts(*at70))
+    return PageScore(name, Counts(*counts), MatchCounts(*at50), MatchCounts(*at70), group)
 
 
 def score_arrays(

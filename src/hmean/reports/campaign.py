@@ -12,7 +12,8 @@ from hmean.campaign.file import Expectations
 from hmean.campaign.state import SKIPPED, CampaignState, PhaseResult
 from hmean.ensemble.records import EnsembleRecord
 from hmean.files import write_text
-from hmean.metrics.bootstrap import Interval
+from hmean.metrics.intervals import Interval
+from hmean.metrics.tables import change_text, range_text
 from hmean.reports.page import render, render_text
 from hmean.reports.words import Words
 from hmean.runs.comparison import compare, open_result
@@ -294,8 +295,8 @@ class CampaignReport:
         if undecided:
             yield say("next_pages", names=", ".join(undecided))
         gap = row.scores.cleval.macro.p - row.scores.cleval.macro.r
-        low, high = row.scores.interval95["macro"]
-        if abs(gap) > (high - low) / 2:
+        interval = row.scores.interval95["macro"]
+        if interval is not None and abs(gap) > (interval.high - interval.low) / 2:
             key = "next_precision"
             if gap > 0:
                 key = "next_recall"
@@ -310,7 +311,9 @@ class CampaignReport:
         """What follows from where the interval lies among the expectations."""
         hoped = self.state.file.expectations
         interval = row.scores.interval95["macro"]
-        levels = {_level(end, hoped) for end in interval}
+        levels: set[str] = set()
+        if interval is not None:
+            levels = {_level(end, hoped) for end in interval}
         level = "unsure"
         if len(levels) == 1:
             level = levels.pop()
@@ -364,9 +367,9 @@ def _percent(value: float) -> str:
     return f"{100 * value:.2f}"
 
 
-def _interval(interval: Interval) -> str:
-    return f"[{_percent(interval.low)}, {_percent(interval.high)}]"
+def _interval(interval: Interval | None) -> str:
+    return f"[{range_text(interval)}]"
 
 
-def _change(value: float, interval: Interval) -> str:
-    return f"{100 * value:+.2f} [{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
+def _change(value: float, interval: Interval | None) -> str:
+    return f"{100 * value:+.2f} {change_text(interval)}"

@@ -9,8 +9,9 @@ from typing import NamedTuple
 from pydantic import AliasChoices, Field, JsonValue
 
 from hmean.execute.queue import TaskState
-from hmean.metrics.bootstrap import Interval, bootstrap_interval, verdict
+from hmean.metrics.intervals import Interval, difference_interval, score_interval, verdict
 from hmean.metrics.scorer import PageScore
+from hmean.metrics.seeds import widened
 from hmean.records import Record
 from hmean.search.earlier_trials import imported_trials
 from hmean.search.records import OBJECTIVES, Trial
@@ -19,7 +20,7 @@ from hmean.types import Statistic
 
 # The 97.5 % quantile of Student's t for 1, 2, ... repeats: so few tell little about how much seeds matter.
 STUDENT_T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23)
-_INTERVAL = "95 % bootstrap interval over pages (paired, for a difference)."
+_INTERVAL = "95 % interval over groups of pages (paired, for a difference)."
 
 
 class CurvePoint(NamedTuple):
@@ -167,7 +168,7 @@ def _entry(sweep: Sweep, trial: Trial, repeats: int | None) -> TrialEntry:
     pages = page_scores(trial)
     interval = None
     if pages and statistic is not None:
-        interval = bootstrap_interval(pages, statistic)
+        interval = score_interval(pages, statistic)
     curve = []
     for row in result.rows:
         if sweep.file.metric in row.metrics:
@@ -229,11 +230,11 @@ def _compare(
     interval = None
     conclusion = "no pages to compare"
     if statistic is not None and pages and are_the_same:
-        interval = bootstrap_interval(pages, statistic, minus=other_pages)
+        interval = difference_interval(pages, other_pages, statistic)
         if noise is None:
             conclusion = f"{verdict(interval)} on these pages; with another seed it may be otherwise"
         else:
-            interval = _widened(interval, difference, noise.half_width())
+            interval = widened(interval, difference, noise.half_width())
             conclusion = verdict(interval)
     return TrialComparison(
         best=best.number,
@@ -243,10 +244,3 @@ def _compare(
         interval95=interval,
         verdict=conclusion,
     )
-
-
-def _widened(interval: Interval, middle: float, half_width: float) -> Interval:
-    """An interval with another, independent source of noise."""
-    low = middle - math.hypot(middle - interval.low, half_width)
-    high = middle + math.hypot(interval.high - middle, half_width)
-    return Interval(low, high)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pydantic import Field
 
 from hmean.errors import InputError
-from hmean.metrics.bootstrap import Interval, Verdict, bootstrap_intervals, verdict
+from hmean.metrics.intervals import Interval, Verdict, difference_intervals, verdict
 from hmean.metrics.scorer import PageScore, Scorer
 from hmean.metrics.statistics import Compared
 from hmean.records import Record
@@ -68,7 +68,9 @@ class Difference(Record):
     """The difference of one number between two results."""
 
     difference: float = Field(description="the other result minus the first one, in [-1, 1]")
-    interval95: Interval = Field(description="95 % interval of the difference, by paired bootstrap over pages")
+    interval95: Interval | None = Field(
+        description="95 % interval of the difference, paired, over groups of pages; null: too few groups"
+    )
     verdict: Verdict = Field(description="better or worse if the interval excludes 0, else not distinguishable")
 
 
@@ -168,13 +170,14 @@ def compare(base: Result, other: Result) -> Comparison:
         raise InputError.listing("These results cannot be compared:", [fault])
     base_score = base.score()
     score = other.score()
-    intervals = bootstrap_intervals(other.pages, COMPARED, minus=base.pages)
+    intervals = difference_intervals([other.pages], base.pages, COMPARED)
     found: dict[str, Difference] = {}
     for statistic, place in COMPARED.items():
+        (interval,) = intervals[statistic].single
         found[statistic] = Difference(
             difference=place.value(score) - place.value(base_score),
-            interval95=intervals[statistic],
-            verdict=verdict(intervals[statistic]),
+            interval95=interval,
+            verdict=verdict(interval),
         )
     changed: list[str] = []
     if base.config and other.config:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AliasChoices, BeforeValidator, Field, computed_field
 
-from hmean.metrics.bootstrap import Interval, hmean_intervals
 from hmean.metrics.cleval import Counts
+from hmean.metrics.groups import Grouping
+from hmean.metrics.intervals import Interval, hmean_intervals, page_groups
 from hmean.metrics.iou import MatchCounts
 from hmean.metrics.record import ScoreRecord
 from hmean.metrics.scorer import PageScore, Scorer
@@ -39,6 +40,7 @@ class ScoredPage(Record):
     counts: Annotated[Counts, _from_list(Counts)] = Field(description="counts of CLEval")
     iou50: Annotated[MatchCounts, _from_list(MatchCounts)] = Field(description="matches at IoU 0.5")
     iou70: Annotated[MatchCounts, _from_list(MatchCounts)] = Field(description="matches at IoU 0.7")
+    group: str | None = Field(default=None, description="group of the page (a shop, a document), if it has one")
 
     @computed_field(description="precision of CLEval")  # type: ignore[prop-decorator]
     @property
@@ -68,13 +70,18 @@ class ScoredPages(Record):
 
     def page_scores(self) -> list[PageScore]:
         """The counts of each page, for further statistics."""
-        return [PageScore(page.name, page.counts, page.iou50, page.iou70) for page in self.pages]
+        return [PageScore(page.name, page.counts, page.iou50, page.iou70, page.group) for page in self.pages]
 
 
 class Scores(ScoredPages, ScoreRecord):
     """What a set of pages scored, in [0, 1]."""
 
-    interval95: dict[Statistic, Interval] = Field(description="95 % interval of each hmean, by bootstrap over pages")
+    interval95: dict[Statistic, Interval | None] = Field(
+        description="95 % interval of each hmean, over groups of pages; null: too few groups"
+    )
+    grouping: Grouping | None = Field(
+        default=None, description="the groups that the intervals rest on; null in files of earlier versions"
+    )
     exp_name: str | None = Field(default=None, description="name of the run")
     split: str | None = Field(
         default=None,
@@ -100,9 +107,17 @@ class Scores(ScoredPages, ScoreRecord):
         """The record of scored pages; ``about`` are the fields that say what was scored, and with what."""
         pages = []
         for page in scorer.pages:
-            pages.append(ScoredPage(name=page.name, counts=page.counts, iou50=page.iou50, iou70=page.iou70))
+            pages.append(
+                ScoredPage(name=page.name, counts=page.counts, iou50=page.iou50, iou70=page.iou70, group=page.group)
+            )
         score = scorer.compute().to_dict()
-        return cls(**score, interval95=hmean_intervals(scorer.pages), pages=tuple(pages), **about)
+        return cls(
+            **score,
+            interval95=hmean_intervals(scorer.pages),
+            grouping=page_groups(scorer.pages).grouping(),
+            pages=tuple(pages),
+            **about,
+        )
 
     def hmean(self, statistic: Statistic) -> float:
         """One hmean."""
@@ -118,4 +133,4 @@ class Scores(ScoredPages, ScoreRecord):
             iou50=self.iou50,
             iou70=self.iou70,
         )
-        return score_table(score, self.interval95)
+        return score_table(score, self.interval95, self.grouping)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.metrics.bootstrap import resamples
+from hmean.metrics.intervals import upper_ends
 from hmean.metrics.kernels import Flags, Floats
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.grid import FLAGS, MODES, read_parameters
 from hmean.tuning.scores import Objective, SettingScores
 
+PLATEAU_FLIPS = 2_000
 OFF_THE_GRID = -2  # a position that is nobody's neighbour
 
 
@@ -58,8 +59,6 @@ def choose(
     objective: Objective,
     *,
     floors: Floors = NO_FLOORS,
-    draws: int = 1000,
-    seed: int = 0,
 ) -> Choice:
     """Choose the setting in the middle of the plateau.
 
@@ -72,14 +71,12 @@ def choose(
         scores: on the pages to choose on.
         objective: weights of the hmeans.
         floors: of what may be chosen; where no setting reaches them, those that come nearest.
-        draws: number of bootstrap resamples.
-        seed: of these.
     """
     value = scores.score(objective)
     shortfall = floors.shortfall(scores)
     allowed = shortfall <= shortfall.min() + 1e-12
     best = int(np.flatnonzero(allowed)[np.argmax(value[allowed])])
-    plateau = allowed & _not_worse(scores, objective, best, resamples(scores.page_count, draws, seed))
+    plateau = allowed & _not_worse(scores, objective, best)
     position, kind = _positions(scores.settings)
     on_grid = plateau & (position[:, 0] >= 0)
     candidates = np.flatnonzero(plateau)
@@ -94,11 +91,11 @@ def choose(
     return Choice(chosen, best, plateau)
 
 
-def _not_worse(scores: SettingScores, objective: Objective, best: int, times: Floats) -> Flags:
-    """Settings (S,) whose paired interval to the best one does not lie below 0."""
-    drawn = scores.values(objective, times)
-    upper_end = np.quantile(drawn - drawn[:, [best]], 0.975, axis=0)
-    not_worse: Flags = upper_end >= 0
+def _not_worse(scores: SettingScores, objective: Objective, best: int) -> Flags:
+    """Settings (S,) whose paired interval to the best one, over groups of pages, does not lie below 0."""
+    all_settings = scores.contributions(objective)
+    best_setting = scores.of_settings(best).contributions(objective)
+    not_worse: Flags = upper_ends(all_settings.minus(best_setting), flips=PLATEAU_FLIPS) >= 0
     return not_worse
 
 

@@ -66,7 +66,7 @@ def crossfit(
         chosen = of_fold.scores.of_settings(of_fold.choice.chosen).of_pages(held_out)
         counts[:, held_out] = chosen.counts
         matches[:, held_out] = chosen.matches
-    return CrossFitted(SettingScores([], counts, matches), [of_fold.setting for of_fold in found])
+    return CrossFitted(SettingScores([], counts, matches, first.groups), [of_fold.setting for of_fold in found])
 
 
 def crossfit_settings(

@@ -61,6 +61,7 @@ class TunedPages:
 
     Attributes:
         names: of the N pages.
+        groups: of the pages.
         characters: how characters are counted on all of them.
         objective: what a setting is judged by.
         split: of the data set, for the record.
@@ -68,6 +69,7 @@ class TunedPages:
     """
 
     names: Sequence[str]
+    groups: Sequence[str | None]
     characters: Characters
     objective: Objective
     split: str
@@ -75,7 +77,7 @@ class TunedPages:
 
     def score(self, scores: SettingScores) -> ObjectiveScore:
         """The score of one setting."""
-        score = scores.scorer(self.names, self.characters).compute()
+        score = scores.scorer(self.names, self.groups, self.characters).compute()
         objective = float(scores.score(self.objective)[0])
         return ObjectiveScore.model_validate({**score.to_dict(), "objective": objective})
 
@@ -119,6 +121,7 @@ def fit(
     """
     pages = TunedPages(
         names=[page.name for page in truth],
+        groups=[page.group for page in truth],
         characters=choose_characters(truth),
         objective=options.objective,
         split=split,
@@ -161,7 +164,7 @@ def fit(
     if crossed is not None and decision == "adopted":
         held_out = crossed.scores
         decided = found.setting
-    return Fit(result, held_out.scorer(pages.names, pages.characters), decided)
+    return Fit(result, held_out.scorer(pages.names, pages.groups, pages.characters), decided)
 
 
 def make_result(

@@ -46,8 +46,14 @@ def adopt_manually(
         raise InputError(f"{path}: is not in a run folder, so there is no place for tuned.json")
     chosen = after.settings[0]
     keys = pages.page_keys()
+    names = []
+    groups = []
+    for position in range(len(pages)):
+        names.append(pages.name(position))
+        groups.append(pages.page(position, []).group)
     scored = TunedPages(
-        names=[pages.name(position) for position in range(len(pages))],
+        names=names,
+        groups=groups,
         characters=characters,
         objective={"macro": 1.0},
         split=split,
@@ -57,6 +63,7 @@ def adopt_manually(
         [*before.settings, *after.settings],
         np.concatenate([before.counts, after.counts]),
         np.concatenate([before.matches, after.matches]),
+        before.groups,
     )
     result = make_result(
         scored,

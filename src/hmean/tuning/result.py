@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from hmean.metrics.record import ScoreRecord
+from hmean.metrics.tables import change_text
 from hmean.postprocess.parameters import PostprocessParams, present_names
 from hmean.records import Record
 from hmean.runs.carried import Influence
@@ -173,6 +174,4 @@ class TuneResult(Record):
 
 
 def _points(gain: Gain) -> str:
-    low = 100 * gain.interval95.low
-    high = 100 * gain.interval95.high
-    return f"{100 * gain.gain:+.2f} points [{low:+.2f}, {high:+.2f}]"
+    return f"{100 * gain.gain:+.2f} points {change_text(gain.interval95)}"

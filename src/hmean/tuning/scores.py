@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from hmean.metrics.bootstrap import DRAWS, Interval, percentile_interval, resamples
+from hmean.metrics.groups import PageGroups
+from hmean.metrics.intervals import Contributions, Interval, intervals
 from hmean.metrics.kernels import CLEVAL_COLUMNS, MATCH_COLUMNS, Floats
 from hmean.metrics.scorer import Scorer, over_pages, page_score, score_arrays
 from hmean.metrics.statistics import IOU_THRESHOLDS, Counted, from_sums, page_prh, summands
@@ -33,11 +34,13 @@ class SettingScores:
         settings: the settings; empty where every page was scored with a setting of its own (cross-fitted).
         counts: CLEval's counts (S, N, 8).
         matches: IoU matches at ``IOU_THRESHOLDS`` (S, N, 2, 3).
+        groups: of the pages.
     """
 
     settings: Sequence[PostprocessParams]
     counts: Counted
     matches: Counted
+    groups: PageGroups
 
     @property
     def page_count(self) -> int:
@@ -46,35 +49,38 @@ class SettingScores:
 
     def of_pages(self, which: NDArray[Any]) -> SettingScores:
         """The same settings on some of the pages, given by a mask (N,) or by indices."""
-        return SettingScores(self.settings, self.counts[:, which], self.matches[:, which])
+        return SettingScores(self.settings, self.counts[:, which], self.matches[:, which], self.groups.of_pages(which))
 
     def of_settings(self, *index: int) -> SettingScores:
         """Some of the settings on the same pages."""
         chosen = list(index)
         settings = [self.settings[i] for i in chosen]
-        return SettingScores(settings, self.counts[chosen], self.matches[chosen])
+        return SettingScores(settings, self.counts[chosen], self.matches[chosen], self.groups)
 
-    def scorer(self, names: Sequence[str], characters: Characters) -> Scorer:
+    def scorer(self, names: Sequence[str], groups: Sequence[str | None], characters: Characters) -> Scorer:
         """The scored pages (N) of the first setting."""
         scorer = Scorer(characters)
         counts = self.counts[0].tolist()
         matches = self.matches[0].tolist()
         for i, name in enumerate(names):
-            scorer.pages.append(page_score(name, counts[i], matches[i]))
+            scorer.pages.append(page_score(name, counts[i], matches[i], group=groups[i]))
         return scorer
 
-    def values(self, objective: Objective, times: Floats) -> Floats:
-        """The objective (B, S) where each page counts ``times`` (B, N)."""
-        total = np.zeros((len(times), len(self.counts)))
-        for statistic, weight in objective.items():
-            sums = np.tensordot(times, summands(self.counts, self.matches, statistic), (1, 1))
-            total += weight * from_sums(sums)
-        return total / sum(objective.values())
+    def contributions(self, objective: Objective) -> Contributions:
+        """What each group of pages contributes to the objective of each setting."""
+        parts = []
+        for statistic in objective:
+            sums = self.groups.sums(summands(self.counts, self.matches, statistic))
+            parts.append(Contributions.of_sums(sums))
+        return Contributions.mean_of(parts, list(objective.values()))
 
     def score(self, objective: Objective) -> Floats:
         """The objective (S,) on all pages."""
-        once = np.ones((1, self.page_count))
-        value: Floats = self.values(objective, once)[0]
+        total = np.zeros(len(self.counts))
+        for statistic, weight in objective.items():
+            sums = summands(self.counts, self.matches, statistic).sum(axis=1)
+            total += weight * from_sums(sums)
+        value: Floats = total / sum(objective.values())
         return value
 
     def macro_pr(self) -> tuple[Floats, Floats]:
@@ -87,15 +93,17 @@ class Gain(Record):
     """The difference of the objective between two settings on the same pages."""
 
     gain: float = Field(description="difference of the objective")
-    interval95: Interval = Field(description="95 % interval of it, by paired bootstrap over pages")
+    interval95: Interval | None = Field(
+        description="95 % interval of it, paired, over groups of pages; null: too few groups"
+    )
 
 
-def paired_gain(of: SettingScores, over: SettingScores, objective: Objective, draws: int = DRAWS) -> Gain:
+def paired_gain(of: SettingScores, over: SettingScores, objective: Objective) -> Gain:
     """By how much the one setting of ``of`` is better than the one of ``over``; negative if it is worse."""
-    times = resamples(of.page_count, draws, seed=0)
-    drawn = of.values(objective, times) - over.values(objective, times)
+    difference = of.contributions(objective).minus(over.contributions(objective))
+    (interval,) = intervals(difference)
     gain = float(of.score(objective)[0] - over.score(objective)[0])
-    return Gain(gain=gain, interval95=percentile_interval(drawn))
+    return Gain(gain=gain, interval95=interval)
 
 
 def _count_nothing(_pages: int) -> None:
@@ -143,7 +151,8 @@ def score_settings(
         on_pages(len(found))
 
     over_pages(score, len(pages), threads)
-    return SettingScores(settings, counts, matches)
+    groups = PageGroups.of([page.name for page in pages], [page.group for page in pages])
+    return SettingScores(settings, counts, matches, groups)
 
 
 @dataclass(frozen=True)
@@ -184,6 +193,7 @@ class ScoreCache:
         self._score = score
         self._counts: dict[PostprocessParams, Counted] = {}
         self._matches: dict[PostprocessParams, Counted] = {}
+        self._groups: PageGroups | None = None
 
     def __len__(self) -> int:
         """Number of settings scored so far."""
@@ -194,9 +204,11 @@ class ScoreCache:
         new = [setting for setting in settings if setting not in self._counts]
         if new:
             found = self._score(new)
+            self._groups = found.groups
             for index, setting in enumerate(new):
                 self._counts[setting] = found.counts[index]
                 self._matches[setting] = found.matches[index]
         counts = np.stack([self._counts[setting] for setting in settings])
         matches = np.stack([self._matches[setting] for setting in settings])
-        return SettingScores(settings, counts, matches)
+        assert self._groups is not None  # noqa: S101 - scores were computed
+        return SettingScores(settings, counts, matches, self._groups)

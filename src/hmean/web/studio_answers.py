@@ -42,7 +42,6 @@ from hmean.web.studio_scores import FAULTS, SetResult, never, text_heights
 PICTURE_LONG_SIDE = 2560  # of a page's picture, pixels
 PICTURES_KEPT = 32
 MAP_COLOR = (200, 120, 0)  # blue, green, red: of the map that is laid over a page
-RESAMPLES = 2000  # of an interval that follows a slider; a report draws more
 
 
 class Studio:
@@ -155,7 +154,8 @@ class Studio:
 
     def _totals(self, scores: SettingScores) -> ScoreRecord:
         names = [page.name for page in self._truth]
-        return ScoreRecord.of(scores.scorer(names, self._characters).compute())
+        groups = [page.group for page in self._truth]
+        return ScoreRecord.of(scores.scorer(names, groups, self._characters).compute())
 
     def save(self, request: SaveRequest) -> RunAbout:
         """Write parameters into a run's checkpoint and its ``tuned.json``.
@@ -226,4 +226,4 @@ def _gain(of: SettingScores, over: SettingScores) -> Gain | None:
     """Difference of macro H with its interval; None where parameters and counts are the same."""
     if of.settings == over.settings and np.array_equal(of.counts, over.counts):
         return None
-    return paired_gain(of, over, {"macro": 1.0}, draws=RESAMPLES)
+    return paired_gain(of, over, {"macro": 1.0})

@@ -39,8 +39,7 @@ def test_mean_and_deviation_are_over_folds(record):
     assert record.out_of_fold.images == 3
     assert record.out_of_fold.prh("macro").h == pytest.approx(2 / 3)
     assert record.cross_fitted.prh("macro").h == pytest.approx(23 / 30)
-    low, high = record.out_of_fold.interval95["macro"]
-    assert low <= 2 / 3 <= high
+    assert record.out_of_fold.interval95["macro"] is None  # three pages are too few
 
 
 def test_it_comes_back_as_it_was(record, tmp_path):

@@ -4,7 +4,7 @@ from typing import Any
 
 from hmean.ensemble.records import StrategyRow
 from hmean.ensemble.verdict import Judged, Verdicts
-from hmean.metrics.bootstrap import Interval
+from hmean.metrics.intervals import Interval
 from hmean.postprocess.parameters import PostprocessParams
 
 

@@ -1,6 +1,6 @@
 """A score in JSON and as a table."""
 
-from hmean.metrics.bootstrap import Interval
+from hmean.metrics.intervals import Interval
 from hmean.metrics.record import ScoreRecord
 from hmean.metrics.statistics import STATISTICS
 from hmean.metrics.tables import score_table

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hmean.metrics.bootstrap import Interval
+from hmean.metrics.intervals import Interval
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import PostprocessChange
 from hmean.tuning.adoption import decide, values_before

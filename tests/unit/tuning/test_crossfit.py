@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hmean.metrics.groups import PageGroups
 from hmean.metrics.kernels import CLEVAL_FP, CLEVAL_GT, CLEVAL_TP
 from hmean.tuning.choose import Choice, choose
 from hmean.tuning.crossfit import crossfit, crossfit_settings, find_copies
 from hmean.tuning.scores import ScoreCache, SettingScores
 from hmean.tuning.search import GridSearch
-from support.tuning import FINE, PRESENT, landscape, no_counts, planted
+from support.tuning import FINE, PRESENT, each_alone, landscape, no_counts, planted
 
 
 def test_each_page_is_scored_with_a_choice_made_without_its_group():
@@ -22,7 +23,7 @@ def test_each_page_is_scored_with_a_choice_made_without_its_group():
 
     def pick(part):
         seen.append(part.counts[0, :, CLEVAL_TP].tolist())
-        return choose(part, {"macro": 1.0}, draws=50)
+        return choose(part, {"macro": 1.0})
 
     found = crossfit_settings(scores, names, groups, 5, pick)
     assert len(found.chosen) == len(seen) == 5
@@ -47,7 +48,7 @@ def test_luck_is_not_promised():
         counts[..., CLEVAL_TP] = rng.integers(850, 950, (200, 20))
         counts[..., CLEVAL_FP] = 20
         settings = [replace(PRESENT, unclip_ratio=i / 100) for i in rng.permutation(200)]
-        scores = SettingScores(settings, counts, matches)
+        scores = SettingScores(settings, counts, matches, each_alone(20))
         value = scores.score({"macro": 1.0})
         found = crossfit_settings(scores, [str(i) for i in range(20)], [None] * 20, 5, pick_the_best)
         gains.append(value.max() - value.mean())
@@ -57,7 +58,7 @@ def test_luck_is_not_promised():
 
 
 def pick_the_best(scores):
-    choice = choose(scores, {"macro": 1.0}, draws=20)
+    choice = choose(scores, {"macro": 1.0})
     return Choice(choice.best, choice.best, choice.plateau)
 
 
@@ -71,10 +72,12 @@ def test_each_fold_searches_on_the_pages_of_the_others_alone():
     def both(settings):
         parts = first(settings), second(settings)
         counts = np.concatenate([part.counts for part in parts], axis=1)
-        return SettingScores(settings, counts, np.concatenate([part.matches for part in parts], axis=1))
+        return SettingScores(
+            settings, counts, np.concatenate([part.matches for part in parts], axis=1), PageGroups.of(names, groups)
+        )
 
     def pick(scores):
-        return choose(scores, {"macro": 1.0}, draws=50)
+        return choose(scores, {"macro": 1.0})
 
     search = GridSearch(PRESENT, FINE, ScoreCache(both), pick, first_grid=500)
     found = crossfit(search.run, names, groups, 2)

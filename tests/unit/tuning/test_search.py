@@ -13,7 +13,7 @@ from support.tuning import FINE, PRESENT, landscape
 
 
 def pick(scores):
-    return choose(scores, {"macro": 1.0}, draws=100)
+    return choose(scores, {"macro": 1.0})
 
 
 def test_a_planted_optimum_of_a_large_space_is_found_by_few_settings():
