@@ -42,6 +42,7 @@ class Result:
         peer_ms: median, for orientation only.
         target: the ratio aimed at, None without one.
         exact: what shows that both compute the same, in words.
+        strongest: whether the peer is the fastest plain way to the same thing, or to less, that we could write.
     """
 
     item: str
@@ -54,6 +55,7 @@ class Result:
     peer_ms: float
     target: float | None
     exact: str
+    strongest: bool = False
 
 
 def compare(
@@ -65,34 +67,51 @@ def compare(
     *,
     exact: str,
     target: float | None = None,
+    strongest: bool = False,
     rounds: int = 3,
     least_s: float = 0.002,
 ) -> Result:
-    """Run both on every input, one after the other, ``rounds`` times; ours is repeated until it is long enough to time.
+    """Run both on every input, one after the other, ``rounds`` times; both are repeated until they are long enough to time.
 
-    The first call of each is not timed: it compiles, or loads what was compiled.
+    The first call of each is not timed: it compiles, or loads what was compiled. Which of the two is timed first changes
+    from round to round, so neither always finds the caches as the other left them.
     """
-    ours(inputs[0]), theirs(inputs[0])
+    ours(inputs[0])
+    theirs(inputs[0])
     pairs: list[tuple[float, float]] = []
     medians = []
     for value in inputs:
-        repeats = max(1, round(least_s / max(_seconds(ours, value, 1), 1e-7)))
-        here = [(_seconds(theirs, value, 1), _seconds(ours, value, repeats)) for _ in range(rounds)]
+        here = [_pair(theirs, ours, value, least_s, ours_first=bool(i % 2)) for i in range(rounds)]
         medians.append(statistics.median(a / b for a, b in here))
         pairs += here
     ratios = [a / b for a, b in pairs]
     low, high = np.quantile(ratios, [0.05, 0.95])
     return Result(
         item, peer, statistics.median(medians), float(low), float(high), len(pairs),
-        1e3 * statistics.median(b for _, b in pairs), 1e3 * statistics.median(a for a, _ in pairs), target, exact,
+        1e3 * statistics.median(b for _, b in pairs), 1e3 * statistics.median(a for a, _ in pairs), target, exact, strongest,
     )  # fmt: skip
 
 
-def _seconds(call: Callable[[Any], object], value: Any, repeats: int) -> float:
+def _pair(
+    theirs: Callable[[Any], object], ours: Callable[[Any], object], value: Any, least_s: float, *, ours_first: bool
+) -> tuple[float, float]:
+    """Seconds of one call of each."""
+    if ours_first:
+        own = _seconds(ours, value, least_s)
+        return _seconds(theirs, value, least_s), own
+    return _seconds(theirs, value, least_s), _seconds(ours, value, least_s)
+
+
+def _seconds(call: Callable[[Any], object], value: Any, least_s: float) -> float:
+    """Seconds of one call, the mean of as many as last ``least_s``."""
+    calls = 0
     start = time.perf_counter()
-    for _ in range(repeats):
+    while True:
         call(value)
-    return (time.perf_counter() - start) / repeats
+        calls += 1
+        seconds = time.perf_counter() - start
+        if seconds >= least_s:
+            return seconds / calls
 
 
 # --- where a page of results comes from -------------------------------------------------------------------------------
