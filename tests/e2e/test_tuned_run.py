@@ -77,7 +77,7 @@ def rows_of(run: Path) -> list[ScoreRow]:
 
 
 def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
-    (table,) = rank(rows_of(tuned_run))
+    (table,) = rank(rows_of(tuned_run), Words("en"))
     assert table.base.name == "run"
     changes = {row.name: row.change.macro.difference for row in table.rows if row.change is not None}
     tuned = TuneResult.read(tuned_run / "tuned.json")

@@ -144,7 +144,7 @@ def render_runs(paths: Sequence[Path], words: Words) -> str:
         raise InputError(f"{paths[0]}: has no scores.json yet; run hmean evaluate first")
     drawn = sum(count_drawn(one.folder) for one in reported)
     pictures = max(1, PICTURES // max(1, drawn))
-    tables: list[ScoreTable] = rank(rows)
+    tables: list[ScoreTable] = rank(rows, words)
     return render(
         "run.html.j2",
         lang=words.lang,

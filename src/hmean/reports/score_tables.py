@@ -9,7 +9,9 @@ from typing import Any
 
 from hmean.files import read_json
 from hmean.inference.metadata import SUFFIXES, read_metadata
+from hmean.metrics.intervals import page_groups
 from hmean.postprocess.parameters import PostprocessParams
+from hmean.reports.groups import say_grouping, say_warning
 from hmean.reports.words import Words
 from hmean.runs.carried import read_carried
 from hmean.runs.comparison import SCORED_WITH, Comparison, Result, compare
@@ -45,6 +47,8 @@ class ScoreTable:
         images: how many they are.
         characters: how characters were counted.
         base: the score that the others are compared with.
+        grouping: how the pages lie in groups, in words.
+        warning: what to be careful about in that; None if there is nothing.
         rows: all scores.
     """
 
@@ -52,6 +56,8 @@ class ScoreTable:
     images: int
     characters: Characters
     base: ScoreRow
+    grouping: str
+    warning: str | None
     rows: Sequence[ScoreRow]
 
 
@@ -131,8 +137,13 @@ def _result(name: str, scores: Scores, config: Mapping[str, Any]) -> Result:
     )
 
 
-def rank(rows: Sequence[ScoreRow]) -> list[ScoreTable]:
-    """One table for each set of pages, best macro H first: scores of different pages are never in one ranking."""
+def rank(rows: Sequence[ScoreRow], words: Words) -> list[ScoreTable]:
+    """One table for each set of pages, best macro H first: scores of different pages are never in one ranking.
+
+    Args:
+        rows: all scores.
+        words: the language of what is said of groups.
+    """
     by_pages: dict[str | None, list[ScoreRow]] = {}
     for row in rows:
         by_pages.setdefault(row.scores.data_hash, []).append(row)
@@ -141,11 +152,14 @@ def rank(rows: Sequence[ScoreRow]) -> list[ScoreTable]:
         compared = [base]
         for row in others:
             compared.append(replace(row, change=compare(base.result, row.result)))
+        grouping = page_groups(base.result.pages, *[row.result.pages for row in others]).grouping()
         table = ScoreTable(
             split=base.scores.split,
             images=base.scores.images,
             characters=base.scores.cleval.characters,
             base=base,
+            grouping=say_grouping(grouping, words),
+            warning=say_warning(grouping, words),
             rows=sorted(compared, key=lambda row: -row.scores.cleval.macro.h),
         )
         tables.append(table)
