@@ -344,11 +344,9 @@ def score_interval(pages: Sequence[PageScore], statistic: Compared) -> Interval 
 
 def score_intervals(pages: Sequence[PageScore], statistics: Iterable[Compared]) -> dict[Compared, Interval | None]:
     """The interval of each statistic of a result, within [0, 1]."""
-    found = {}
-    for statistic, of in contributions(pages, statistics).items():
-        (interval,) = intervals(of)
-        found[statistic] = within_0_and_1(interval)
-    return found
+    of_statistics = contributions(pages, statistics)
+    found = intervals(Contributions.stacked(list(of_statistics.values())))
+    return {statistic: within_0_and_1(interval) for statistic, interval in zip(of_statistics, found, strict=True)}
 
 
 def within_0_and_1(interval: Interval | None) -> Interval | None:
