@@ -6,7 +6,6 @@ import pytest
 from hmean.metrics.intervals import Interval
 from hmean.metrics.seeds import SeedSpread, student_t, widened
 
-
 # 97.5 % quantiles as they stand in printed tables.
 TABLE = {
     1: 12.706,
