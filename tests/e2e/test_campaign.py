@@ -130,9 +130,10 @@ def test_a_dry_run_says_what_time_and_disk_it_takes(tmp_path, receipts, capsys):
     # 6 pages in batches of 4: 1 step, which took 1 s, an epoch, 44 epochs; 1 s for each of 4 validations
     hours = (44 * 1.0 + 4 * 1.0) / 3600
     assert lines["base"][2:4] == ["1", f"{hours:.2f}"]
-    assert lines["sweep"][2] == lines["folds"][2] == "2"
+    assert lines["folds"][2] == "2"
+    assert lines["sweep"][2] == "4"  # both of its trials are repeated
     assert lines["sweep"][5] == "decide: sweep or retry"
-    assert float(lines["left at most"][3]) == pytest.approx(6 * hours, abs=0.02)
+    assert float(lines["left at most"][3]) == pytest.approx(8 * hours, abs=0.02)
     assert ran(tmp_path) == []
     assert not (tmp_path / "outputs/camp/base").exists()
     # Half of the 6 pages are held out of both folds, and an ensemble is judged with four views of each fold.

@@ -76,6 +76,9 @@ class SweepPhase(Phase):
     kind: Literal["sweep"]
     file: str = Field(description="sweep file")
     n: Count = Field(description="number of trials")
+    confirm: Annotated[int, Field(ge=0)] = Field(
+        default=3, description="how many of the best are repeated with another seed; the best by the mean is taken"
+    )
 
 
 class EnsemblePhase(Phase):

@@ -90,7 +90,15 @@ def _training(campaign: Campaign, name: str) -> list[PhaseCommand]:
 
 
 def _sweep(campaign: Campaign, name: str, phase: SweepPhase) -> PhaseCommand:
-    words = (phase.file, f"n={phase.n}", f"name={name}", "engine=optuna", f"output_dir={campaign.folder}")
+    repeats = min(phase.confirm, phase.n)
+    words = (
+        phase.file,
+        f"n={phase.n}",
+        f"confirm={repeats}",
+        f"name={name}",
+        "engine=optuna",
+        f"output_dir={campaign.folder}",
+    )
     return PhaseCommand("sweep", words, settings=_recipe(campaign, name).values)
 
 

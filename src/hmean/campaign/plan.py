@@ -133,7 +133,7 @@ def work_of(campaign: Campaign, phase: Phase) -> Work:
     if isinstance(phase, TrainPhase):
         trainings = 1
     elif isinstance(phase, SweepPhase):
-        trainings = phase.n
+        trainings = phase.n + min(phase.confirm, phase.n)
     if trainings == 0:
         return Work()
     return Work(trainings, trainings * recipe.count_pages("val"))
