@@ -22,7 +22,7 @@ from hmean.metrics.cleval import count_page
 from hmean.metrics.iou import match_counts
 from hmean.metrics.scorer import score_pages
 from hmean.metrics.statistics import from_sums, summands
-from hmean.runs import comparison
+from hmean.runs import comparison, sides
 from hmean.synth.dataset import write_dataset
 from hmean.types import Detections, Page, Polygons
 
@@ -159,7 +159,7 @@ def run() -> Iterator[Result]:
         exact="tests/unit/metrics/test_scorer.py", rounds=15,
     )  # fmt: skip
     scored = score_pages(pages[:400], regions[:400], "transcription", min_scores=(0.0, 0.02))
-    base, fewer = (comparison.Result("", each, "transcription", None, None) for each in zip(*scored, strict=True))
+    base, fewer = (sides.Result("", each, "transcription", None, None) for each in zip(*scored, strict=True))
     yield compare(
         "Differences of two results, 400 pages, 10,000 draws", "textbook, a draw at a time", [None],
         lambda _: comparison.compare(base, fewer), lambda _: textbook_intervals(base, fewer),

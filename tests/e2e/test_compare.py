@@ -13,15 +13,16 @@ from hmean.labels.formats import open_labels
 from hmean.metrics.cleval import Counts
 from hmean.metrics.iou import MatchCounts
 from hmean.metrics.scorer import PageScore, Scorer
-from hmean.runs.comparison import compare, open_result
+from hmean.runs.comparison import compare
 from hmean.runs.predictions import write_predictions
 from hmean.runs.scores import Scores
+from hmean.runs.sides import open_result
 from hmean.types import Detections
 
 
-def predictions(receipts: Path, path: Path, *, drop: int) -> Path:
+def predictions(data: Path, path: Path, *, drop: int) -> Path:
     """The labels of the training pages as found regions, every drop-th left out."""
-    labels = open_labels(receipts / "jsons/train.json", receipts / "images")
+    labels = open_labels(data / "jsons/train.json", data / "images")
     with write_predictions(path) as writer:
         for page in map(labels.page, range(len(labels.names))):
             kept = np.arange(len(page.polygons)) % drop != 0
@@ -30,27 +31,32 @@ def predictions(receipts: Path, path: Path, *, drop: int) -> Path:
     return path
 
 
-def test_prediction_files(receipts, tmp_path, capsys):
-    good, bad = (predictions(receipts, tmp_path / f"{n}.json", drop=n) for n in (40, 3))
-    command = ["compare", str(bad), str(good), str(bad), "--truth", str(receipts / "jsons/train.json")]
+def test_prediction_files(twelve_pages, tmp_path, capsys):
+    good, bad = (predictions(twelve_pages, tmp_path / f"{n}.json", drop=n) for n in (40, 3))
+    command = ["compare", str(bad), str(good), str(bad), "--truth", str(twelve_pages / "jsons/train.json")]
     assert main([*command, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
     better, same = record["comparisons"]
     recall = [result["macro"]["r"] for result in record["results"]]
     assert better["macro_r"]["difference"] == pytest.approx(recall[1] - recall[0])
     assert better["macro_r"]["verdict"] == "better"
-    assert better["macro_p"]["interval95"][0] >= 0  # neither finds anything false
+    assert better["macro_p"]["difference"] == pytest.approx(0, abs=0.01)  # neither finds anything false
     for statistic in ("macro", "pooled", "iou50", "iou70"):
         assert better[statistic]["verdict"] == "better"
-        low, high = better[statistic]["interval95"]
-        assert 0 < low < better[statistic]["difference"] < high
+        for low, high in (better[statistic]["interval95"], better[statistic]["family95"]):
+            assert 0 < low < better[statistic]["difference"] < high
+        assert better[statistic]["runs"] == [1, 1]
         h = [result[statistic]["h"] for result in record["results"]]
         assert better[statistic]["difference"] == pytest.approx(h[1] - h[0])
-        assert same[statistic] == {"difference": 0.0, "interval95": [0.0, 0.0], "verdict": "not distinguishable"}
+        assert same[statistic]["difference"] == 0.0
+        assert same[statistic]["interval95"] == same[statistic]["family95"] == [0.0, 0.0]
+        assert same[statistic]["verdict"] == "not distinguishable"
+    assert record["grouping"] == {"pages": 12, "groups": 12, "unit": "page", "largest_share": 1 / 12, "effective": 12}
     assert main(command) == 0
     out = capsys.readouterr().out
     assert "minus" in out
-    assert "\tbetter" in out
+    assert "\tbetter (one training a side: another seed may say otherwise)" in out
+    assert "12 pages, each a group of its own\nwarning: only 12 groups of pages" in out
 
 
 def scored(folder: Path, scorer: Scorer, **about) -> Path:

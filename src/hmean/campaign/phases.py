@@ -24,9 +24,10 @@ from hmean.campaign.file import (
 )
 from hmean.campaign.recipe import Recipe, replaced, without
 from hmean.campaign.state import Campaign, PhaseResult
-from hmean.runs.comparison import Difference, compare, open_result
+from hmean.runs.comparison import Difference, compare
 from hmean.runs.folder import RunFolder
 from hmean.runs.scores import Scores
+from hmean.runs.sides import open_result
 
 # Settings that a trained model brings itself; those of a training must not replace them.
 CARRIED = ("models", "transforms")

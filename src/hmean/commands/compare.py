@@ -4,28 +4,78 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 from pydantic import Field
 
 from hmean.errors import InputError
-from hmean.metrics.tables import change_text
+from hmean.metrics.groups import Grouping
+from hmean.metrics.tables import change_text, grouping_lines
 from hmean.records import Record
-from hmean.runs.comparison import COMPARED, Comparison, Result, compare, mismatch, open_result
+from hmean.runs.comparison import COMPARED, ONE_TRAINING, Comparison, Place, compare_sides
+from hmean.runs.sides import Result, Side, open_result
 from hmean.settings.keys import pruned, with_present_keys
 from hmean.settings.training import TrainSettings
 from hmean.types import PRH, Characters
 
+DESCRIPTION = """\
+The differences of results to the first one, in CLEval and IoU hmean on the same pages: each with a paired 95 % interval
+over groups of pages (shops), a verdict, and the values in which the configs differ.
+
+  hmean compare outputs/b4 outputs/resnet50
+  hmean compare lite=outputs/lite,outputs/lite_1,outputs/lite_2 b4=outputs/b4,outputs/b4_1,outputs/b4_2
+      Several trainings a side, which differ by their seed alone: their mean is compared, and the spread of their seeds
+      is in the intervals.
+  hmean compare a.json b.json c.json --truth labels.json
+      Several results against the first are a family: the verdict is that of the family interval, which is wide enough
+      that all of them together hold with 95 %.
+
+An argument with "=" in it is a path if there is such a file or folder."""
+
+
+@dataclass(frozen=True)
+class SideInput:
+    """What one argument asks for: the results of one side.
+
+    Attributes:
+        name: of the side.
+        paths: of its results.
+    """
+
+    name: str
+    paths: Sequence[Path]
+
+    @classmethod
+    def of(cls, argument: str) -> SideInput:
+        """Read ``PATH`` or ``NAME=PATH,PATH,...``; what is there as a path is one.
+
+        Raises:
+            InputError: if the name or a path is empty.
+        """
+        name, equals, rest = argument.partition("=")
+        if not equals or Path(argument).exists():
+            return cls(argument, [Path(argument)])
+        paths = rest.split(",")
+        if Path(rest).exists():
+            paths = [rest]
+        if not name or not all(paths):
+            raise InputError(f"{argument}: a side of several results is written NAME=PATH,PATH")
+        return cls(name, [Path(path) for path in paths])
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command line."""
-    parser.description = (
-        "Differences in CLEval and IoU hmean between results on the same pages, with 95 % paired bootstrap intervals "
-        "over pages and a verdict; and the values in which their configs differ."
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.description = DESCRIPTION
+    parser.add_argument(
+        "results",
+        nargs="+",
+        metavar="PATH or NAME=PATH,PATH",
+        help="run folders, folders of evaluations, or prediction files; the first is the base",
     )
-    parser.add_argument("results", type=Path, nargs="+", help="run folders, or prediction files; the first is the base")
     parser.add_argument("--truth", type=Path, help="labels to score prediction files against")
     parser.add_argument("--images", type=Path, help="images of txt labels")
     parser.add_argument("--json", action="store_true", help="full precision, for programs")
@@ -33,7 +83,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_options(options: argparse.Namespace) -> int:
-    result = run(options.results, options.truth, options.images)
+    result = run([SideInput.of(argument) for argument in options.results], options.truth, options.images)
     if options.json:
         print(json.dumps(result.to_json()))
     else:
@@ -41,7 +91,7 @@ def _run_options(options: argparse.Namespace) -> int:
     return 0
 
 
-class ResultRow(Record):
+class RunRow(Record):
     """The score of one result."""
 
     name: str = Field(description="the folder or file, as it was given")
@@ -51,10 +101,47 @@ class ResultRow(Record):
     iou70: PRH = Field(description="matches at IoU 0.7")
 
     @classmethod
-    def of(cls, result: Result) -> ResultRow:
+    def of(cls, result: Result) -> RunRow:
         """The row of a result."""
         score = result.score()
         return cls(name=result.name, macro=score.macro, pooled=score.pooled, iou50=score.iou50, iou70=score.iou70)
+
+
+class ResultRow(RunRow):
+    """The score of one side: the means over its runs."""
+
+    name: str = Field(description="name of the side; that of its result, if none was given")
+    runs: list[RunRow] = Field(description="the score of each result of the side")
+
+    @classmethod
+    def of_side(cls, side: Side) -> ResultRow:
+        """The row of a side."""
+        rows = [RunRow.of(result) for result in side.results]
+        return cls(
+            name=side.name,
+            macro=_mean([row.macro for row in rows]),
+            pooled=_mean([row.pooled for row in rows]),
+            iou50=_mean([row.iou50 for row in rows]),
+            iou70=_mean([row.iou70 for row in rows]),
+            runs=rows,
+        )
+
+    def number(self, place: Place) -> float:
+        """One of the compared numbers."""
+        prh: PRH = getattr(self, place.statistic)
+        number: float = getattr(prh, place.part)
+        return number
+
+    def title(self) -> str:
+        """For the head of a table."""
+        if len(self.runs) == 1:
+            return self.name
+        return f"{self.name} (mean of {len(self.runs)})"
+
+
+def _mean(parts: Sequence[PRH]) -> PRH:
+    p, r, h = np.mean([(part.p, part.r, part.h) for part in parts], axis=0).tolist()
+    return PRH(p, r, h)
 
 
 class CompareResult(Record):
@@ -62,54 +149,93 @@ class CompareResult(Record):
 
     pages: int = Field(description="number of pages")
     characters: Characters = Field(description="how characters were counted")
-    results: list[ResultRow] = Field(description="the score of each result, in the order given")
-    comparisons: list[Comparison] = Field(description="each further result compared with the first")
+    grouping: Grouping = Field(description="the groups of pages that the intervals rest on")
+    results: list[ResultRow] = Field(description="the score of each side, in the order given")
+    comparisons: list[Comparison] = Field(description="each further side compared with the first")
 
     def summary(self) -> str:
-        """Tab-separated: each score, then each difference with interval and verdict, in points."""
-        lines = ["\t".join(["", *(result.name for result in self.results)])]
+        """Tab-separated: each score, then each difference with intervals and verdict, in points; what they rest on."""
+        lines = ["\t".join(["", *(result.title() for result in self.results)])]
         for place in COMPARED.values():
-            values = [getattr(getattr(result, place.statistic), place.part) for result in self.results]
-            lines.append("\t".join([place.label, *(f"{100 * value:.2f}" for value in values)]))
+            values = [f"{100 * result.number(place):.2f}" for result in self.results]
+            lines.append("\t".join([place.label, *values]))
         for comparison in self.comparisons:
             lines += ["", f"{comparison.name} minus {comparison.to}, in points, on {self.pages} pages"]
             lines += _difference_rows(comparison)
             lines += [f"config\t{line}" for line in comparison.config]
-        return "\n".join(lines)
+        return "\n".join([*lines, "", *self._basis()])
+
+    def _basis(self) -> Iterator[str]:
+        """What the intervals rest on, a line each."""
+        yield from grouping_lines(self.grouping)
+        yield f"95 %: paired, over {self.grouping.unit}s, by flipped signs (wild cluster bootstrap, null imposed)"
+        if len(self.comparisons) > 1:
+            yield (
+                f"family: all {len(self.comparisons)} differences of a row's number to {self.results[0].name}; their "
+                "intervals together hold with 95 % (max-T over the same flips), and verdicts are theirs"
+            )
+        if self.comparisons[0].macro.seeds is None:
+            yield f"seeds: {ONE_TRAINING}; give several (A=run1,run2,run3 B=run4,run5)"
+        else:
+            yield (
+                "seeds: the spread of trainings, pooled over all results, is in the intervals (Student's t, added in "
+                "quadrature)"
+            )
+        notes = [note for comparison in self.comparisons for note in comparison.notes]
+        for note in dict.fromkeys(notes):
+            yield f"note: {note}"
 
 
-def _difference_rows(comparison: Comparison) -> list[str]:
-    rows = []
+def _difference_rows(comparison: Comparison) -> Iterator[str]:
+    has_family = comparison.family > 1
+    has_seeds = comparison.macro.seeds is not None
+    head = ["", "difference", "95 %"]
+    if has_family:
+        head.append(f"95 %, family of {comparison.family}")
+    if has_seeds:
+        head.append("sd of seeds")
+    yield "\t".join([*head, "verdict"])
     for statistic, place in COMPARED.items():
         row = comparison.of(statistic)
-        rows.append(f"{place.label}\t{100 * row.difference:+.2f}\t{change_text(row.interval95)}\t{row.verdict}")
-    return rows
+        cells = [place.label, f"{100 * row.difference:+.2f}", change_text(row.interval95)]
+        if has_family:
+            cells.append(change_text(row.family95))
+        if row.seeds is not None:
+            cells.append(f"{100 * row.seeds.sd:.2f} ({row.seeds.degrees_of_freedom} df)")
+        yield "\t".join([*cells, row.verdict_text()])
 
 
-def run(inputs: Sequence[Path], truth: Path | None = None, images: Path | None = None) -> CompareResult:
-    """Compare each further result with the first.
+def run(inputs: Sequence[SideInput], truth: Path | None = None, images: Path | None = None) -> CompareResult:
+    """Compare each further side with the first.
 
     Args:
-        inputs: run folders, folders of an evaluation, or prediction files (which need ``truth``); at least two.
+        inputs: the sides, at least two: run folders, folders of an evaluation, or prediction files (which need
+            ``truth``).
         truth: labels to score prediction files against, and the predictions of folders too.
         images: of ``truth``, where its labels are txt files.
 
     Raises:
-        InputError: if a result cannot be read, or they are not of the same pages.
+        InputError: if a result cannot be read, they are not of the same pages, or the results of a side are not of
+            trainings that differ by their seed alone.
     """
     if len(inputs) < 2:
         raise InputError("hmean compare takes two or more results: run folders, or prediction files and --truth")
-    results = [_with_present_keys(open_result(path, truth, images)) for path in inputs]
-    base = results[0]
-    others = results[1:]
-    faults = [fault for other in others if (fault := mismatch(base, other)) is not None]
-    if faults:
-        raise InputError.listing("These results cannot be compared:", faults)
+    names = [side.name for side in inputs if len(side.paths) > 1]
+    for name in names:
+        if [side.name for side in inputs].count(name) > 1:
+            raise InputError(f"{name}: names two sides; give each its own name")
+    sides = []
+    for side in inputs:
+        results = [_with_present_keys(open_result(path, truth, images)) for path in side.paths]
+        sides.append(Side(side.name, results))
+    base, *others = sides
+    comparisons = compare_sides(base, others)
     return CompareResult(
-        pages=len(base.pages),
-        characters=base.characters,
-        results=[ResultRow.of(result) for result in results],
-        comparisons=[compare(base, other) for other in others],
+        pages=len(base.results[0].pages),
+        characters=base.results[0].characters,
+        grouping=comparisons[0].grouping,
+        results=[ResultRow.of_side(side) for side in sides],
+        comparisons=comparisons,
     )
 
 

@@ -14,8 +14,8 @@ from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.inference.trained import TrainedModel
 from hmean.runs.carried import Influence
-from hmean.runs.comparison import NO_DIFFERENCE
 from hmean.runs.folder import differences
+from hmean.runs.sides import NO_DIFFERENCE
 from hmean.tuning.crossfit import find_copies
 
 # Values in which two trainings on the same pages may differ and still be the same training.

@@ -10,10 +10,8 @@ from typing import Self
 import numpy as np
 from pydantic import Field
 
-from hmean.metrics.intervals import Interval
+from hmean.metrics.intervals import LEVEL, Interval
 from hmean.records import Record
-
-UPPER = 0.975
 
 
 class SeedSpread(Record):
@@ -34,14 +32,16 @@ class SeedSpread(Record):
             return None
         return cls(sd=math.sqrt(squares / freedom), degrees_of_freedom=freedom)
 
-    def half_width(self, *trainings: int) -> float:
+    def half_width(self, *trainings: int, family: int = 1) -> float:
         """Half of the 95 % interval of a mean over trainings, or of a difference of two such means.
 
         Args:
             trainings: of each side.
+            family: number of differences whose intervals are to hold together (Bonferroni).
         """
         variance = sum(1 / number for number in trainings)
-        return student_t(self.degrees_of_freedom) * self.sd * math.sqrt(variance)
+        level = 1 - (1 - LEVEL) / family
+        return student_t(self.degrees_of_freedom, level) * self.sd * math.sqrt(variance)
 
     def chance_of_crossing(self, distance: float) -> float:
         """How often a training with another seed lies on the other side of a bound that is so far away.
@@ -71,8 +71,8 @@ def widened(interval: Interval | None, value: float, half_width: float) -> Inter
     return Interval(value - below, value + above)
 
 
-def student_t(degrees_of_freedom: int) -> float:
-    """The 97.5 % quantile of Student's t distribution.
+def student_t(degrees_of_freedom: int, level: float = LEVEL) -> float:
+    """The number that Student's t exceeds in absolute value with a probability of 1 - ``level``.
 
     From its distribution function for whole degrees of freedom (Abramowitz and Stegun 1964, 26.7.3 and 26.7.4), by
     halving an interval.
@@ -83,10 +83,12 @@ def student_t(degrees_of_freedom: int) -> float:
     if degrees_of_freedom < 1:
         raise ValueError("an interval needs at least one degree of freedom")
     low = 0.0
-    high = 13.0  # above the quantile of one degree of freedom, which is the largest
+    high = 1.0
+    while _share_within(high, degrees_of_freedom) < level:
+        high *= 2
     for _ in range(60):
         middle = (low + high) / 2
-        if _share_within(middle, degrees_of_freedom) < 2 * UPPER - 1:
+        if _share_within(middle, degrees_of_freedom) < level:
             low = middle
         else:
             high = middle

@@ -16,8 +16,9 @@ from hmean.metrics.intervals import Interval
 from hmean.metrics.tables import change_text, range_text
 from hmean.reports.page import render, render_text
 from hmean.reports.words import Words
-from hmean.runs.comparison import compare, open_result
+from hmean.runs.comparison import compare
 from hmean.runs.scores import Scores
+from hmean.runs.sides import open_result
 
 WORST_PAGES = 5  # that are named
 

@@ -14,8 +14,9 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.reports.groups import say_grouping, say_warning
 from hmean.reports.words import Words
 from hmean.runs.carried import read_carried
-from hmean.runs.comparison import SCORED_WITH, Comparison, Result, compare
+from hmean.runs.comparison import Comparison, compare
 from hmean.runs.scores import Scores
+from hmean.runs.sides import SCORED_WITH, Result
 from hmean.types import Characters
 
 

@@ -1,39 +1,30 @@
-"""Two results on the same pages compared: differences with paired intervals, verdicts, and keys of the configs."""
+"""Results on the same pages compared: differences with paired intervals, verdicts, and keys of the configs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from pydantic import Field
 
-from hmean.errors import InputError
-from hmean.metrics.intervals import Interval, Verdict, difference_intervals, verdict
-from hmean.metrics.scorer import PageScore, Scorer
+from hmean.metrics.groups import Grouping, PageGroups
+from hmean.metrics.intervals import (
+    Contributions,
+    Interval,
+    Verdict,
+    contributions,
+    interval_pairs,
+    page_groups,
+    verdict,
+)
+from hmean.metrics.seeds import SeedSpread, widened
 from hmean.metrics.statistics import Compared
 from hmean.records import Record
-from hmean.runs.folder import differences, load_yaml
-from hmean.runs.scores import Scores
-from hmean.runs.scoring import score_files
-from hmean.types import PRH, Characters, Score, Statistic
+from hmean.runs.folder import differences
+from hmean.runs.sides import NO_DIFFERENCE, Result, Side, notes_on, require_comparable
+from hmean.types import Statistic
 
-# What scores.json says beside the config of the training: with what the pages were scored.
-SCORED_WITH = ("weights_hash", "epoch", "long_side", "postprocess")
-# Keys of a config that name a run or belong to other commands; the post-processing that counted is in scores.json.
-NO_DIFFERENCE = (
-    "exp_name",
-    "output_dir",
-    "output",
-    "resume",
-    "overwrite",
-    "wandb",
-    "logger",
-    "tune",
-    "predict",
-    "models.head.postprocess",
-)
+ONE_TRAINING = "one training a side: another seed may say otherwise"
 
 
 class Place(NamedTuple):
@@ -41,12 +32,6 @@ class Place(NamedTuple):
 
     statistic: Statistic
     part: str
-
-    def value(self, score: Score) -> float:
-        """The number, in [0, 1]."""
-        prh: PRH = getattr(score, self.statistic)
-        value: float = getattr(prh, self.part)
-        return value
 
     @property
     def label(self) -> str:
@@ -69,9 +54,33 @@ class Difference(Record):
 
     difference: float = Field(description="the other result minus the first one, in [-1, 1]")
     interval95: Interval | None = Field(
-        description="95 % interval of the difference, paired, over groups of pages; null: too few groups"
+        description="95 % interval of the difference for itself, paired, over groups of pages; null: too few groups"
     )
-    verdict: Verdict = Field(description="better or worse if the interval excludes 0, else not distinguishable")
+    family95: Interval | None = Field(
+        default=None,
+        description="95 % interval that holds together with those of all others that are compared with the same "
+        "result; null: too few groups, or a file of an earlier version",
+    )
+    verdict: Verdict = Field(
+        description="better or worse if the family interval excludes 0, else not distinguishable (in files of earlier "
+        "versions: if interval95 does)"
+    )
+    runs: tuple[int, int] | None = Field(
+        default=None,
+        description="number of trainings of the other result and of the first one; null in files of earlier versions",
+    )
+    seeds: SeedSpread | None = Field(
+        default=None,
+        description="spread of the number over trainings with other seeds, which both intervals have in them; null: "
+        "no result has two trainings",
+    )
+
+    def verdict_text(self) -> str:
+        """The verdict in words; for single trainings it says that it knows nothing of other seeds."""
+        is_decided = self.verdict in ("better", "worse")
+        if is_decided and self.runs == (1, 1) and self.seeds is None:
+            return f"{self.verdict} ({ONE_TRAINING})"
+        return self.verdict
 
 
 class Comparison(Record):
@@ -86,6 +95,9 @@ class Comparison(Record):
     macro_p: Difference = Field(description="of CLEval's macro precision")
     macro_r: Difference = Field(description="of CLEval's macro recall")
     config: list[str] = Field(description="keys of the two configs that differ, with both values")
+    family: int = Field(description="number of results that are compared with the same one")
+    grouping: Grouping = Field(description="the groups of pages that the intervals rest on")
+    notes: list[str] = Field(description="what else to know about the two, a sentence each")
 
     def of(self, statistic: Compared) -> Difference:
         """The difference of one statistic."""
@@ -93,116 +105,109 @@ class Comparison(Record):
         return difference
 
 
-@dataclass(frozen=True, eq=False)
-class Result:
-    """One result: what each page scored, and how it came about.
-
-    Attributes:
-        name: for messages and tables.
-        pages: the scored pages.
-        characters: how characters were counted.
-        data_hash: hash of labels and images; None if they were given as files to score against.
-        config: of the run; None where there is no run.
-        scored_with: what its scores.json says of the model and the post-processing that the pages were scored with.
-    """
-
-    name: str
-    pages: Sequence[PageScore]
-    characters: Characters
-    data_hash: str | None
-    config: Any
-    scored_with: Mapping[str, Any] = field(default_factory=dict)
-
-    def score(self) -> Score:
-        """The score of all pages."""
-        return Scorer(self.characters, self.pages).compute()
-
-
-def open_result(path: Path, truth: Path | None = None, images: Path | None = None) -> Result:
-    """Read a result.
-
-    Args:
-        path: a folder with ``scores.json``; with ``truth`` also a prediction file, or a folder with one.
-        truth: labels to score the predictions against.
-        images: of ``truth``, where its labels are txt files.
-
-    Raises:
-        InputError: if there is no such result, or it cannot be read.
-    """
-    config = _config_of(path)
-    if truth is not None:
-        predictions = path
-        if path.is_dir():
-            predictions = path / "predictions.json"
-        scorer = score_files(truth, predictions, images=images)
-        return Result(str(path), scorer.pages, scorer.characters, None, config)
-    file = path / "scores.json"
-    if not file.is_file():
-        raise InputError(f"{path}: has no scores.json; give a run folder, or a prediction file and --truth")
-    scores = Scores.read(file)
-    values = scores.to_json()
-    scored_with = {key: values[key] for key in SCORED_WITH if values[key] is not None}
-    return Result(
-        name=str(path),
-        pages=scores.page_scores(),
-        characters=scores.cleval.characters,
-        data_hash=scores.data_hash,
-        config=config,
-        scored_with=scored_with,
-    )
-
-
-def _config_of(path: Path) -> Any:
-    file = path / "config.yaml"
-    if path.is_dir() and file.exists():
-        return load_yaml(file)
-    return None
-
-
 def compare(base: Result, other: Result) -> Comparison:
-    """The differences of ``other`` to ``base``.
+    """The differences of one result to another.
 
     Raises:
         InputError: if they are not of the same pages, labels and images.
     """
-    fault = mismatch(base, other)
-    if fault is not None:
-        raise InputError.listing("These results cannot be compared:", [fault])
-    base_score = base.score()
-    score = other.score()
-    intervals = difference_intervals([other.pages], base.pages, COMPARED)
-    found: dict[str, Difference] = {}
-    for statistic, place in COMPARED.items():
-        (interval,) = intervals[statistic].single
-        found[statistic] = Difference(
-            difference=place.value(score) - place.value(base_score),
-            interval95=interval,
-            verdict=verdict(interval),
+    (comparison,) = compare_sides(Side.of(base), [Side.of(other)])
+    return comparison
+
+
+def compare_sides(base: Side, others: Sequence[Side]) -> list[Comparison]:
+    """The differences of several sides to one, which make one family for each statistic.
+
+    The contributions of a side are the means over its trainings. Intervals are over groups of pages, single and for the
+    family (``metrics.intervals``). Where a side has several trainings, the spread of their scores, pooled over all
+    sides, widens both (``metrics.seeds``); the verdict is that of the family interval.
+
+    Raises:
+        InputError: if they are not of the same pages, labels and images, or the results of a side are not of trainings
+            that differ by their seed alone.
+    """
+    if not others:
+        return []
+    sides = [base, *others]
+    require_comparable(sides)
+    first, *rest = [result for side in sides for result in side.results]
+    groups = page_groups(first.pages, *[result.pages for result in rest])
+    compared = _differences(sides, groups)
+    found = []
+    for i, other in enumerate(others):
+        notes = list(notes_on([base, other]))
+        if groups.grouping().unit == "page":
+            notes += _notes_on_groups([base, other])
+        comparison = Comparison(
+            name=other.name,
+            to=base.name,
+            config=_config_differences(base, other),
+            family=len(others),
+            grouping=groups.grouping(),
+            notes=notes,
+            **{statistic: of_others[i] for statistic, of_others in compared.items()},
         )
+        found.append(comparison)
+    return found
+
+
+def _differences(sides: Sequence[Side], groups: PageGroups) -> dict[str, list[Difference]]:
+    """For each statistic, the differences of all further sides to the first."""
+    of_results = [[contributions(result.pages, COMPARED, groups) for result in side.results] for side in sides]
+    found: dict[str, list[Difference]] = {}
+    for statistic in COMPARED:
+        of_sides = [[of_result[statistic] for of_result in of_side] for of_side in of_results]
+        found[statistic] = _family(of_sides)
+    return found
+
+
+def _family(of_sides: Sequence[Sequence[Contributions]]) -> list[Difference]:
+    """The differences of further sides to the first, from the contributions of each training of each side."""
+    base, *others = [Contributions.mean_of(of_side) for of_side in of_sides]
+    of_differences = Contributions.stacked(others).minus(base)
+    pairs = interval_pairs(of_differences)
+    seeds = SeedSpread.of(*[[float(of.value[0]) for of in of_side] for of_side in of_sides])
+    found = []
+    for i, of_side in enumerate(of_sides[1:]):
+        value = float(of_differences.value[i])
+        single = pairs.single[i]
+        family = pairs.family[i]
+        runs = (len(of_side), len(of_sides[0]))
+        if seeds is not None:
+            single = widened(single, value, seeds.half_width(*runs))
+            family = widened(family, value, seeds.half_width(*runs, family=len(others)))
+        difference = Difference(
+            difference=value, interval95=single, family95=family, verdict=verdict(family), runs=runs, seeds=seeds
+        )
+        found.append(difference)
+    return found
+
+
+def _config_differences(base: Side, other: Side) -> list[str]:
+    """What differs between the first training of each side; without what differs between repeats anyway."""
+    a = base.results[0]
+    b = other.results[0]
+    ignoring = [*NO_DIFFERENCE]
+    ignoring_scored_with = []
+    if len(base.results) > 1 or len(other.results) > 1:
+        ignoring += ["seed"]
+        ignoring_scored_with += ["weights_hash", "epoch"]
     changed: list[str] = []
-    if base.config and other.config:
-        changed += differences(base.config, other.config, NO_DIFFERENCE)
-    if base.scored_with and other.scored_with:
-        changed += differences(base.scored_with, other.scored_with)
-    return Comparison(name=other.name, to=base.name, config=changed, **found)
+    if a.config and b.config:
+        changed += differences(a.config, b.config, ignoring)
+    if a.scored_with and b.scored_with:
+        changed += differences(a.scored_with, b.scored_with, ignoring_scored_with)
+    return changed
 
 
-def mismatch(a: Result, b: Result) -> str | None:
-    """Why two results cannot be compared; None if they can."""
-    if a.characters != b.characters:
-        return (
-            f"{a.name} counts characters by {a.characters}, {b.name} by {b.characters}; "
-            "give the labels with --truth to count them alike"
-        )
-    names = [page.name for page in a.pages]
-    other_names = [page.name for page in b.pages]
-    if names != other_names:
-        only_one_has = sorted(set(names) ^ set(other_names))
-        if only_one_has:
-            where = f"only one of them has {only_one_has[0]}"
-        else:
-            where = "the order differs"
-        return f"{a.name} has {len(names)} pages and {b.name} has {len(other_names)}, not the same ones ({where})"
-    if a.data_hash != b.data_hash:
-        return f"{a.name} and {b.name} have pages of the same names, but other labels or images"
-    return None
+def _notes_on_groups(sides: Sequence[Side]) -> list[str]:
+    """Which results may have groups that they do not name."""
+    notes = []
+    for side in sides:
+        for result in side.results:
+            if not result.knows_groups:
+                notes.append(
+                    f"{result.name} is of an earlier version of hmean, which named no groups: if pages have any, "
+                    "evaluate again or give the labels with --truth"
+                )
+    return notes

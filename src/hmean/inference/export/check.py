@@ -18,7 +18,8 @@ from hmean.metrics.scorer import PageScore, Scorer, choose_characters
 from hmean.postprocess.decoding import PageMap, detect
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.progress import track
-from hmean.runs.comparison import Result, compare
+from hmean.runs.comparison import compare
+from hmean.runs.sides import Result
 from hmean.types import Page
 
 SAME_IOU = 0.9  # from which two boxes count as the same
