@@ -135,7 +135,7 @@ def compare_sides(base: Side, others: Sequence[Side]) -> list[Comparison]:
     compared = _differences(sides, groups)
     found = []
     for i, other in enumerate(others):
-        notes = list(notes_on([base, other]))
+        notes = [*notes_on(base, sides), *notes_on(other, sides)]
         if groups.grouping().unit == "page":
             notes += _notes_on_groups([base, other])
         comparison = Comparison(

@@ -216,17 +216,16 @@ def _seed_of(result: Result) -> Any:
     return None
 
 
-def notes_on(sides: Sequence[Side]) -> Iterator[str]:
-    """What to know about sides that can be compared, beside their numbers: how far they are known to be repeats."""
-    several = [side.name for side in sides if len(side.results) > 1]
-    for side in sides:
-        if several and len(side.results) == 1:
+def notes_on(side: Side, sides: Sequence[Side]) -> Iterator[str]:
+    """What to know about one of the sides that are compared, beside its numbers: what is known of its trainings."""
+    if len(side.results) == 1:
+        several = [other.name for other in sides if len(other.results) > 1]
+        if several:
             yield f"{side.name} is one training: the spread of its seeds is taken from {', '.join(several)}"
-        if len(side.results) == 1:
-            continue
-        for result in side.results:
-            if not result.config:
-                yield f"{result.name} has no config: that it differs by its seed alone is not checked"
-        first = side.results[0].scored_with.get("postprocess")
-        if any(result.scored_with.get("postprocess") != first for result in side.results):
-            yield f"the trainings of {side.name} were scored with post-processing values of their own"
+        return
+    for result in side.results:
+        if not result.config:
+            yield f"{result.name} has no config: that it differs by its seed alone is not checked"
+    first = side.results[0].scored_with.get("postprocess")
+    if any(result.scored_with.get("postprocess") != first for result in side.results):
+        yield f"the trainings of {side.name} were scored with post-processing values of their own"
