@@ -167,6 +167,9 @@ def test_wrong_splits_and_a_folder_in_use_are_refused(copied, twelve_pages, caps
     assert "another k than 4" in capsys.readouterr().err
     assert main([*command, "datasets.train_dataset.folds={k: 3, seed: 1, split: train}"]) == 2
     assert "crossval deals the pages itself; remove it" in capsys.readouterr().err
+    more = "{image_path: images, annotation_path: more.json, folds: null}"
+    assert main([*command, f"datasets.train_dataset.also=[{more}]"]) == 2
+    assert "datasets.train_dataset.also: crossval deals the pages of one label file" in capsys.readouterr().err
     splits = read(copied / "splits.json")
     splits["fold"].popitem()
     (copied / "splits.json").write_text(json.dumps(splits))

@@ -210,6 +210,12 @@ def test_scores_travel_only_with_the_values_they_are_of(copy_of_exported_run, re
     assert about.provenance.scores.to_json()["cleval"] == plain["cleval"]
     assert about.check.postprocess.to_dict() == about.postprocess.to_dict() == plain["postprocess"]
     assert told("b.onnx", "models.head.postprocess.thresh=0.2").provenance.scores is None
+    on_its_own_pages = json.loads((copied / "scores.json").read_text())
+    on_its_own_pages["influenced_by"]["trained"] = 2
+    (copied / "scores.json").write_text(json.dumps(on_its_own_pages))
+    assert told("d.onnx").provenance.scores is None
+    on_its_own_pages["influenced_by"]["trained"] = 0
+    (copied / "scores.json").write_text(json.dumps(on_its_own_pages))
     eight = told("c.onnx", "precision=int8")
     assert eight.provenance.scores is None
     assert eight.loss.postprocess == eight.postprocess

@@ -62,6 +62,8 @@ def run(settings: CrossvalSettings) -> CrossvalRecord:
     source = settings.datasets.train_dataset
     if source.folds is not None:
         raise InputError("datasets.train_dataset.folds: crossval deals the pages itself; remove it")
+    if source.also:
+        raise InputError("datasets.train_dataset.also: crossval deals the pages of one label file; remove it")
     pages = open_dataset(source)
     require_sound(pages)
     folder = Path(settings.output_dir) / settings.run_name()

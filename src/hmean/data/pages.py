@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from hmean.errors import InputError
 from hmean.images import Decoder, Pixels, decode
+from hmean.labels.joined import JoinedLabels
 from hmean.labels.label_set import LabelSet
 from hmean.types import Page
 
@@ -47,7 +48,7 @@ class LabelledImages:
         """Path of the image: in ``image_path``, or in a folder there that is named like the label file (train, val)."""
         name = self.name(position)
         path = self.image_path / name
-        nested = self.image_path / self.labels.source.stem / name
+        nested = self.image_path / self.labels.source_of(self.indices[position]).stem / name
         if not path.exists() and nested.exists():
             return nested
         return path
@@ -86,6 +87,25 @@ class LabelledImages:
         """Hash of all names and page keys, in order: equal only for the same data set."""
         names = "\0".join(self.name(position) for position in range(len(self)))
         return hashlib.sha256(names.encode() + self.page_keys().tobytes()).hexdigest()
+
+
+def join_pages(parts: Sequence[LabelledImages]) -> LabelledImages:
+    """The pages of several data sets, one set after the other.
+
+    Raises:
+        InputError: if their images lie in different folders.
+    """
+    first = parts[0]
+    indices: list[int] = []
+    before = 0
+    for part in parts:
+        if part.image_path != first.image_path:
+            raise InputError(
+                f"{first.image_path} and {part.image_path}: pages that are used together must lie in one image_path"
+            )
+        indices += [before + index for index in part.indices]
+        before += len(part.labels.names)
+    return replace(first, labels=JoinedLabels([part.labels for part in parts]), indices=indices)
 
 
 def size_fault(file: Path, page: Page, width: int, height: int) -> str | None:

@@ -55,6 +55,10 @@ class LabelSet(ABC):
         A word with a fault is left out, and a sentence that names the page and the word is added to ``faults``.
         """
 
+    def source_of(self, index: int) -> Path:  # noqa: ARG002 - for several label sets as one
+        """The file or folder that was opened for a page."""
+        return self.source
+
     def file_of(self, index: int) -> Path:  # noqa: ARG002 - for formats with one file a page
         """The file that holds the labels of a page."""
         return self.source

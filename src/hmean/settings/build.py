@@ -8,21 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hmean.data.folds import HOLDOUT, fold_of, read_splits
-from hmean.data.pages import LabelledImages
+from hmean.data.pages import LabelledImages, join_pages
 from hmean.errors import InputError
 from hmean.labels.formats import open_labels
 from hmean.labels.label_set import LabelSet
-from hmean.settings.sections import Dataset, Folds, Tune
+from hmean.settings.sections import Dataset, Folds, TrainDataset, Tune
 from hmean.tuning.choose import Floors
 from hmean.tuning.fit import TuneOptions
 
 
 def open_dataset(dataset: Dataset) -> LabelledImages:
-    """The pages of one data set, cut to its folds.
+    """The pages of one data set, cut to its folds; of a training, with those that are trained on too.
 
     Raises:
         InputError: if the labels or folds cannot be read, or there are no pages.
     """
+    if isinstance(dataset, TrainDataset) and dataset.also:
+        own = dataset.model_copy(update={"also": None})
+        return join_pages([open_dataset(part) for part in (own, *dataset.also)])
     labels = open_labels(Path(dataset.annotation_path), Path(dataset.image_path))
     indices = np.arange(len(labels.names))
     which = ""

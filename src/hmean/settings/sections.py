@@ -121,8 +121,10 @@ class Dataset(Section):
 
 
 class TrainDataset(Dataset):
-    """Also the folder with the maps of a ``teacher``, and its share of the shrink map (None: 0.5)."""
+    """Also further pages, the folder with the maps of a ``teacher``, and its share of the shrink map (None: 0.5)."""
 
+    also: list[Dataset] | None = None
+    """More pages to learn from, of other label files or folds; null: none."""
     teacher: str | None = None
     """Folder with maps of these pages by a better model, from which a student learns too."""
     teacher_weight: Share | None = None

@@ -5,7 +5,7 @@ import PIL.Image
 import pytest
 
 from hmean.data.folds import fold_of
-from hmean.data.pages import LabelledImages, shared_images
+from hmean.data.pages import LabelledImages, join_pages, shared_images
 from hmean.errors import InputError
 from hmean.labels.formats import open_labels
 
@@ -73,3 +73,30 @@ def test_folds_of_a_data_set_share_no_image(sroie):
     assert shared_images(train, val) == []
     assert {train.page(i).group for i in range(len(train))}.isdisjoint({val.page(i).group for i in range(len(val))})
     assert shared_images(train, part(1, inside=True)) != []
+
+
+def test_pages_of_several_label_files_are_one_set_in_their_order(receipts, pages):
+    """Some of the one, all of the other; names, labels, images and keys stay those of each."""
+    val = LabelledImages(open_labels(receipts / "jsons/val.json", pages.image_path), pages.image_path, [0, 1, 2])
+    some = LabelledImages(pages.labels, pages.image_path, [4, 1])
+    joined = join_pages([some, val])
+    assert [joined.name(i) for i in range(5)] == [part.name(i) for part in (some, val) for i in range(len(part))]
+    assert joined.page_keys().tolist() == [*some.page_keys(), *val.page_keys()]
+    assert joined.page(3).texts == val.page(1).texts
+    assert joined.labels.groups == [*pages.labels.groups, *val.labels.groups]
+    assert joined.labels.file_of(len(pages)) == receipts / "jsons/val.json"
+
+
+def test_images_of_a_joined_set_may_lie_in_folders_named_like_its_label_files(receipts, pages, tmp_path):
+    for split in ("train", "val"):
+        shutil.copytree(receipts / "images", tmp_path / split)
+    val = LabelledImages(open_labels(receipts / "jsons/val.json", tmp_path), tmp_path, [1])
+    joined = join_pages([LabelledImages(pages.labels, tmp_path, [0]), val])
+    assert joined.file(0) == tmp_path / "train" / joined.name(0)
+    assert joined.file(1) == tmp_path / "val" / joined.name(1)
+
+
+def test_sets_with_images_in_two_folders_are_not_joined(pages, tmp_path):
+    elsewhere = LabelledImages(pages.labels, tmp_path, [0])
+    with pytest.raises(InputError, match="must lie in one image_path"):
+        join_pages([pages, elsewhere])

@@ -241,6 +241,8 @@ def _scores(checkpoint: Checkpoint, options: ExportOptions) -> ExportedScores | 
         if not path.exists():
             continue
         scores = Scores.read(path)
+        if scores.influenced_by.trained > 0:  # of pages that the model was trained on: no score of anything
+            continue
         made_by = (scores.weights_hash, scores.long_side, scores.postprocess)
         if made_by == (checkpoint.weights_hash(), options.view.long_side, options.params):
             file = str(path.relative_to(run.path))
