@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: .venv demo test unit check coverage docs reference lock bench clean
+.PHONY: .venv demo test unit check coverage docs reference lock bench results clean
 
 # The marker is newer than what it was made from: a changed pyproject.toml installs again.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -49,6 +49,12 @@ lock:
 bench: $(VENV)/installed
 	$(PIP) install --no-deps -r benchmarks/peers/requirements.txt
 	$(BIN)/python benchmarks/run.py
+
+# Every page of results again, from trainings on: make results DATA=... [FOLDER=outputs/results] [STEPS="crossval_sroie ..."]
+FOLDER ?= outputs/results
+results: $(VENV)/installed
+	$(PIP) install --no-deps -r benchmarks/peers/requirements.txt
+	bash scripts/results.sh "$(DATA)" "$(FOLDER)" $(STEPS)
 
 clean:
 	rm -rf $(VENV) build dist site

@@ -1,97 +1,201 @@
-"""Every strategy of combining the members of a cross-validation on SROIE, judged on the pages held out of all folds.
+"""Ways of combining the members of a cross-validation on SROIE, judged on pages held out of all folds, for each seed.
 
-usage: python benchmarks/ensemble_sroie.py DATA/sroie SPLITS.json FOLDER RUN RUN ... [key=value ...]
+usage: python benchmarks/ensemble_sroie.py DATA FOLDER [tune.key=value ...]
 
-Runs `hmean ensemble` into FOLDER (what is there already is used) and writes docs/results/ensemble_sroie.{json,md}.
+FOLDER has the cross-validation sroie_holdout of scripts/results.sh; others with another seed, sroie_holdout_seed1, ..., are judged too.
+The ensembles go to FOLDER/sroie_ensemble_seed42, ... Writes docs/results/ensemble_sroie.{json,md}.
 """
 
 from __future__ import annotations
 
-import os
+import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import harness
+import score_rows
+from pydantic import Field
 
 from hmean.commands import ensemble
 from hmean.commands.ensemble import EnsembleSettings
-from hmean.files import write_json, write_text
+from hmean.ensemble.records import EnsembleRecord, StrategyRow
+from hmean.files import write_text
+from hmean.metrics.seeds import student_t
+from hmean.records import Record
 from hmean.settings.compose import read_settings
 
-ROOT = Path(__file__).parents[1]
+PAGE = harness.ROOT / "docs/results/ensemble_sroie.md"
+GRID = (
+    "tune.thresh=[0.2,0.25,0.3]",
+    "tune.box_thresh=[0.3,0.4,0.5,0.6]",
+    "tune.inverse_r=[0.6,0.65,0.7,0.75]",
+    "tune.objective={macro: 3, iou70: 1}",
+)
+
+
+class SeedResult(Record):
+    """The verdicts with one seed."""
+
+    seed: int = Field(description="of the trainings")
+    ensemble: EnsembleRecord = Field(description="what hmean ensemble wrote")
+
+
+class EnsemblePage(Record):
+    """The content of ``ensemble_sroie.json``."""
+
+    environment: harness.PageProvenance = Field(description="what the page was made with")
+    grid: tuple[str, ...] = Field(description="values of the post-processing that were tried")
+    results: tuple[SeedResult, ...] = Field(description="for each seed")
 
 
 def main() -> None:
-    data, splits, folder, *rest = sys.argv[1:]
-    runs, more = [a for a in rest if "=" not in a], [a for a in rest if "=" in a]
+    """Judge, write."""
+    data, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    grid = [*GRID, *sys.argv[3:]]
+    results = []
+    trainings = []
+    for members in sorted(folder.glob("sroie_holdout*")):
+        if not (members / "crossval.json").exists():
+            print(f"{members}: is not trained, left out", flush=True)
+            continue
+        training = harness.read_crossval(members)
+        seed = training.seed
+        assert seed is not None
+        record = judge(data / "sroie", members, folder / f"sroie_ensemble_seed{seed}", grid)
+        print(record.summary(), flush=True)
+        results.append(SeedResult(seed=seed, ensemble=record))
+        trainings += [training, *(harness.read_run(run) for run in runs_of(members))]
+    if not results:
+        raise SystemExit(f"{folder}: has no sroie_holdout; bash scripts/results.sh DATA FOLDER train_members trains it")
+    page_record = EnsemblePage(
+        grid=tuple(grid),
+        results=tuple(results),
+        environment=harness.PageProvenance.collect(
+            "torch", "numpy", "opencv-python-headless", "shapely", runs=trainings
+        ),
+    )
+    page_record.write(PAGE.with_suffix(".json"))
+    write_text(PAGE, page(page_record))
+
+
+def runs_of(crossval: Path) -> list[Path]:
+    """The folds' runs, and that of the base, which has seen all their pages."""
+    return [folder for folder in sorted(crossval.iterdir()) if (folder / "checkpoints/best.ckpt").exists()]
+
+
+def judge(data: Path, members: Path, output: Path, grid: Sequence[str]) -> EnsembleRecord:
+    """What ``hmean ensemble`` finds; what it has made already is used."""
     told = [
         f"dataset_base_path={data}",
         "datasets.val_dataset.annotation_path=${dataset_base_path}/labels.json",
-        f"datasets.val_dataset.folds={{file: '{splits}', split: holdout}}",
-        f"output={folder}",
+        f"datasets.val_dataset.folds={{file: '{members / 'splits.json'}', split: holdout}}",
+        f"output={output}",
         "overwrite=true",
-        *more,
+        *grid,
     ]
-    found = ensemble.run(read_settings(EnsembleSettings, told, inputs=runs))
-    record = found.to_json()
-    del record["tuned_on"]
-    for group in ("members", "runs"):  # paths of the machine
-        for member in record[group]:
-            member["checkpoint"] = Path(member["checkpoint"]).parts[-3:][
-                0
-            ]  # the run's name; of a weight average: checkpoints
-    shown = [*(os.path.basename(p) for p in (data, splits)), "FOLDER", *(os.path.basename(r) for r in runs), *more]  # noqa: PTH119
-    command = "python benchmarks/ensemble_sroie.py " + " ".join(shown)
-    environment = harness.environment("torch", "numpy", "opencv-python-headless", "shapely")
-    result = {"command": command, "environment": environment, "bootstrap": {"draws": 10_000, "seed": 0}, **record}
-    write_json(ROOT / "docs/results/ensemble_sroie.json", result)
-    write_text(ROOT / "docs/results/ensemble_sroie.md", page(result))
-    print(found.summary())
+    inputs = [str(run) for run in runs_of(members)]
+    return ensemble.run(read_settings(EnsembleSettings, told, inputs=inputs))
 
 
-def page(record: dict[str, Any]) -> str:
-    """The result page."""
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def page(record: EnsemblePage) -> str:
+    """The page."""
+    first = record.results[0].ensemble
+    objective = " and ".join(f"{name} (weight {weight:g})" for name, weight in first.objective.items())
+    tables = []
+    for result in record.results:
+        tables += [
+            f"## Seed {result.seed}",
+            "",
+            table(result.ensemble),
+            "",
+            f"Kept: **{result.ensemble.strategy}**.",
+            "",
+        ]
+    newline = "\n"
+    return f"""# Ensembles on SROIE
+
+Members are the models of five folds by shop, with {first.pages} pages of {first.groups} shops held out of all of them; everything below is on those.
+Scores are the weighted mean of the hmeans {objective}. Every strategy's choices (member, post-processing, votes) are
+cross-fitted: each page is scored with what is chosen on pages of other shops. Gain: over the best single member, chosen in the
+same way. Intervals are over shops ([what they mean](../concepts/intervals.md)). An ensemble costs its trainings and its time a page; what one
+model gains that is trained on all pages that are not held out, for as long as all members together, is the fairer comparison.
+
+{over_seeds(record.results)}
+
+{newline.join(tables)}
+Kept is the cheapest of those that cannot be told from the best of the better ones; the single member where none is better.
+
+What this can say: whether a way of joining *these* members gains on receipts of other shops of this kind. What it cannot: the
+intervals of one seed know nothing of other seeds; parameters were searched on a coarse grid; the times are of one machine,
+shared with other work.
+
+**Which pages had a part in what.** Weights: none of the held-out pages or their shops. Epoch: each member's is its last, which no
+page chose. Values, member and votes: cross-fitted among the held-out pages; those of the kept ensemble were then chosen on all of
+them. The recipe was developed on SROIE's development pages, the held-out ones too.
+
+Values that were tried: {", ".join(f"`{word}`" for word in record.grid)}.
+
+{record.environment.footer()}
+"""
+
+
+def over_seeds(results: Sequence[SeedResult]) -> str:
+    """The gain of each strategy with each seed, and over seeds."""
+    if len(results) < 2:
+        return "One seed: another may say otherwise."
+    gains: dict[str, list[float]] = {}
+    for result in results:
+        for row in result.ensemble.strategies[1:]:
+            gains.setdefault(row.strategy, []).append(row.gain)
+    seeds = [f"seed {result.seed}" for result in results]
     lines = [
-        "# Ensembles on SROIE",
+        f"Gain in points with each seed, and the mean with its 95 % interval over seeds alone (t, {len(results) - 1} degrees of freedom):",
         "",
-        f"Written by `{record['command']}`; every number, parameter and hash is in `ensemble_sroie.json`.",
-        "",
-        (
-            f"{len(record['runs'])} members, {record['pages']} pages of {record['groups']} shops that no member has seen, "
-            f"{'+'.join(record['objective'])} H. Every strategy's choices (member, post-processing, votes) are cross-fitted by shop. "
-            "Gain: over the best single member, chosen in the same way, with its 95 % paired-bootstrap interval over pages."
-        ),
-        "",
+        f"| strategy | {' | '.join(seeds)} | mean | 95 %, seeds alone |",
+        "|---|" + "--:|" * (len(seeds) + 1) + "---|",
+    ]
+    for strategy, values in gains.items():
+        if len(values) < len(results):
+            continue
+        mean = statistics.fmean(values)
+        half_width = student_t(len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
+        cells = " | ".join(f"{100 * value:+.2f}" for value in values)
+        interval = f"[{100 * (mean - half_width):+.2f}, {100 * (mean + half_width):+.2f}]"
+        lines.append(f"| {strategy} | {cells} | {100 * mean:+.2f} | {interval} |")
+    return "\n".join(lines)
+
+
+def table(record: EnsembleRecord) -> str:
+    """The verdicts, a line a strategy."""
+    lines = [
         "| strategy | H | gain, points | 95 % | verdict | ms a page | times single | MB | post-processing on all pages |",
         "|---|--:|--:|---|---|--:|--:|--:|---|",
     ]
-    for row in record["strategies"]:
-        low, high = (100 * v for v in row["interval95"])
-        p = row["postprocess"]
-        value = f"r {p['inverse_r']}" if p["unclip"] == "inverse" else p["unclip_ratio"]
-        knobs = f"thresh {p['thresh']}, box {p['box_thresh']}, {p['unclip']} {value}"
-        if "votes" in p:
-            rule = "soft" if p["soft"] else f">= {p['votes']}"
-            knobs += f"; votes {rule}, IoU {p['iou']}, {p['geometry']}"
+    for row in record.strategies:
         lines.append(
-            f"| {row['strategy']} | {100 * row['h']:.2f} | {100 * row['gain']:+.2f} | [{low:+.2f}, {high:+.2f}] | {row['verdict']} "
-            f"| {row['ms_a_page']:.0f} | {row['times_single']:.1f} | {row['mb']:.1f} | {knobs} |"
+            f"| {row.strategy} | {100 * row.h:.2f} | {100 * row.gain:+.2f} | {score_rows.points(row.interval95)} | {row.verdict} "
+            f"| {row.ms_a_page:.0f} | {row.times_single:.1f} | {row.mb:.1f} | {values_of(row)} |"
         )
-    for row in record["skipped"]:
-        lines.append(f"| {row['strategy']} | | | | skipped: {' '.join(row['reason'].split())} | | | | |")
-    tried = len(record["strategies"]) - 1
-    return "\n".join([
-        *lines,
-        "",
-        (f"Kept: **{record['strategy']}** (the cheapest of those that cannot be told from the best of the better ones; the single "
-        "member where none is better)."),
-        "",
-        (f"What this can say: whether a way of joining *these* members gains on receipts of other shops of this kind. What it cannot: "
-        f"{tried} strategies were tried, each at 95 %, so one may pass by luck; the interval is over pages, not over trainings or "
-        "seeds; parameters were searched on a coarse grid; the times are of one machine, shared with other work."),
-        "",
-    ])  # fmt: skip
+    for skipped in record.skipped:
+        reason = " ".join(skipped.reason.split())
+        lines.append(f"| {skipped.strategy} | | | | skipped: {reason} | | | | |")
+    return "\n".join(lines)
+
+
+def values_of(row: StrategyRow) -> str:
+    """The values of a strategy, chosen on all pages."""
+    text = score_rows.describe_values([row.postprocess])
+    params = row.postprocess.to_dict()
+    if "votes" in params:
+        rule = f">= {params['votes']}"
+        if params["soft"]:
+            rule = "soft"
+        text += f"; votes {rule}, IoU {params['iou']}, {params['geometry']}"
+    return text
 
 
 if __name__ == "__main__":

@@ -118,7 +118,8 @@ def _seconds(call: Callable[[Any], object], value: Any, least_s: float) -> float
 
 ROOT = Path(__file__).parents[1]
 DATA_SETS = ("sroie", "receipts_de")  # folders of the data folder, DATA in commands
-PRODUCTS = ("docs/results", "docs/benchmarks.json", "docs/benchmarks.md", "README.md")  # what the programs here write
+# What the programs here write.
+PRODUCTS = ("docs/results", "docs/benchmarks.json", "docs/benchmarks.md", "docs/concepts/intervals.md", "README.md")
 _PATH = re.compile(r"""(?<![^=\s'"\[,:])(/|\.\./)[^\s'",\]}]*""")  # absolute, or out of the repository
 _clock = time.monotonic()
 

@@ -14,5 +14,5 @@ data=$(realpath "${1:?usage: $0 DATA/sroie [key=value ...]}"); shift
 .venv/bin/hmean export run=outputs/receipts_lite_box dataset_base_path=outputs/box_data precision=fp16
 .venv/bin/hmean export run=outputs/receipts_lite_box dataset_base_path=outputs/box_data precision=int8 format=openvino
 # Then, to ship it: copy outputs/receipts_lite_box/exported/receipts_lite_box_fp16.onnx to src/hmean/weights/receipts_lite.onnx
-# and run python benchmarks/box.py DATA/sroie DATA/receipts_de outputs/receipts_lite_box
+# and run python benchmarks/box.py DATA outputs/results
 # outputs/receipts_lite_box/exported/receipts_lite_box_int8.xml, which writes its card.

@@ -2,12 +2,20 @@
 
 import importlib
 import json
+import math
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from hmean.metrics.cleval import Counts
+from hmean.metrics.intervals import hmean_intervals
+from hmean.metrics.iou import MatchCounts
+from hmean.metrics.scorer import PageScore, Scorer
+from hmean.metrics.seeds import student_t
 from hmean.runs.manifest import GitState, Machine, Manifest
 
 ROOT = Path(__file__).parents[2]
@@ -113,3 +121,149 @@ def test_a_page_of_an_earlier_version_says_what_it_does_not_know(benchmark):
     footer = benchmark("harness").words(old)
     assert "a command that was not recorded" in footer
     assert "its commit was not recorded" in footer
+
+
+# --- what each page costs, and that all of them can be made again -------------------------------------------------------
+
+
+def test_each_page_of_results_is_a_step_of_make_results(benchmark):
+    script = (ROOT / "scripts/results.sh").read_text()
+    for page in [*(ROOT / "docs/results").glob("*.json"), Path("benchmarks")]:
+        assert f"if step {page.stem} {page.stem}; then" in script, page.stem
+
+
+def test_the_cost_of_a_step_is_what_it_took_the_last_time(benchmark, tmp_path):
+    cost = benchmark("cost")
+    about = {"processor": "a", "cores": 2, "python": "3", "versions": {}}
+    run = {"name": "x", "command": None, "commits": [], "dirty": False, "seed": 1, "epochs": 1, "minutes": 30.4}
+    page = tmp_path / "page.json"
+    page.write_text(json.dumps({"environment": {**about, "minutes": 7.6, "runs": [run, run]}}))
+    assert cost.in_words(cost.minutes_of_page(page)) == "about 8 minutes"
+    assert cost.in_words(cost.minutes_of_trainings(page)) == "about 61 minutes"
+    parts = {"score": {"environment": {**about, "minutes": 1.0}}, "start": {"environment": {**about, "minutes": 2.0}}}
+    page.write_text(json.dumps(parts))
+    assert cost.in_words(cost.minutes_of_page(page)) == "about 3 minutes"
+    page.write_text(json.dumps({"environment": about}))  # of an earlier version
+    assert cost.in_words(cost.minutes_of_page(page)) == "not measured yet"
+    assert cost.in_words(cost.minutes_of_page(tmp_path / "none.json")) == "not measured yet"
+    numbers = re.findall(r"about \d+|\d+ minutes", (ROOT / "scripts/results.sh").read_text())
+    assert numbers == []
+
+
+# --- scores as rows -----------------------------------------------------------------------------------------------------
+
+
+def scored(rng, skills, shops):
+    """A page of each of these skills, in these shops."""
+    pages = []
+    for i, (skill, shop) in enumerate(zip(skills, shops, strict=True)):
+        found = int(rng.binomial(200, skill))
+        match = MatchCounts(found // 5, 40, found // 5)
+        pages.append(PageScore(f"{i}", Counts(200, found), match, match, shop))
+    return pages
+
+
+SHOPS = [f"shop {number}" for number in (0, 0, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14)]
+
+
+def test_a_row_of_one_training_is_the_score_of_its_pages(benchmark):
+    score_rows = benchmark("score_rows")
+    pages = scored(np.random.default_rng(0), [0.9] * 20, SHOPS)
+    row = score_rows.score_row([pages], model="m", pages="p", values="v")
+    score = Scorer(pages=pages).compute()
+    intervals = hmean_intervals(pages)
+    for name in ("macro", "pooled", "iou50", "iou70"):
+        assert row.scores[name].value == pytest.approx(getattr(score, name).h)
+        assert row.scores[name].interval95 == pytest.approx(intervals[name])
+    of_shops = {}
+    for page in pages:
+        of_shops.setdefault(page.group, []).append(page.counts.prh.h)
+    assert row.scores["shops"].value == pytest.approx(np.mean([np.mean(values) for values in of_shops.values()]))
+    assert (row.grouping.pages, row.grouping.groups) == (20, 15)
+
+
+def test_the_spread_of_seeds_widens_a_row_and_a_difference(benchmark):
+    score_rows = benchmark("score_rows")
+    rng = np.random.default_rng(1)
+    runs = [scored(rng, [skill] * 20, SHOPS) for skill in (0.9, 0.8, 0.85)]
+    row = score_rows.score_row(runs, model="m", pages="p", values="v").scores["macro"]
+    assert row.value == pytest.approx(np.mean(row.runs))
+    of_seeds = student_t(2) * np.std(row.runs, ddof=1) / math.sqrt(3)
+    assert row.interval95.low < row.value - of_seeds
+    other = scored(rng, [0.7] * 20, SHOPS)
+    several = score_rows.Side("a", runs)
+    single = score_rows.Side("b", [other])
+    (apart,) = score_rows.difference_rows([(several, single)], same_trainings=False)
+    cell = apart.scores["macro"]
+    assert cell.difference == pytest.approx(row.value - Scorer(pages=other).compute().macro.h)
+    assert cell.interval95.low < cell.difference - of_seeds
+    assert cell.interval95 == cell.family95  # a family of one
+    # The same trainings on both sides: what seeds have in common does not count.
+    (same,) = score_rows.difference_rows([(several, several)], same_trainings=True)
+    assert same.scores["macro"].interval95 == (0, 0)
+    both = score_rows.difference_rows([(several, single), (several, single)], same_trainings=False)
+    assert len(both) == 2
+
+
+def test_a_table_says_what_too_few_shops_cannot(benchmark):
+    score_rows = benchmark("score_rows")
+    pages = scored(np.random.default_rng(2), [0.9] * 4, ["a", "a", "b", "c"])
+    row = score_rows.score_row([pages], model="m", pages="p", values="v")
+    assert "[too few groups]" in score_rows.score_table([row], ["macro"])
+    assert "Careful: only 3 groups" in score_rows.describe_groups([row])
+
+
+# --- the pages themselves -----------------------------------------------------------------------------------------------
+
+# Each page of results with shops in it: the program, and the record of its JSON file.
+PAGES = {
+    "crossval_sroie": ("crossval_sroie", "CrossvalPage"),
+    "tuning_sroie": ("tuning_sroie", "TuningPage"),
+    "ensemble_sroie": ("ensemble_sroie", "EnsemblePage"),
+    "sweep_sroie": ("sweep_sroie", "SweepPage"),
+    "receipts_lite_box": ("box", "Card"),
+}
+
+
+def read_page(benchmark, name):
+    """The program and the record of a page."""
+    program, kind = PAGES[name]
+    path = ROOT / f"docs/results/{name}.json"
+    if "git" not in json.loads(path.read_text()).get("environment", {}):
+        pytest.skip(f"{name}: was made by an earlier version; make results makes it again")
+    module = benchmark(program)
+    return module, getattr(module, kind).read(path)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_what_its_json_says(benchmark, name):
+    module, record = read_page(benchmark, name)
+    text = (ROOT / f"docs/results/{name}.md").read_text()
+    assert text == module.page(record)
+    assert "**Which pages had a part in what.**" in text
+    assert record.environment.command is not None
+    for run in record.environment.runs:
+        assert run.command is not None, run.name
+    assert re.search(r"[\s=`'\"]/\w+/", text) is None  # no folder of a machine
+
+
+def test_the_readme_shows_the_card(benchmark):
+    module, card = read_page(benchmark, "receipts_lite_box")
+    readme = benchmark("readme")
+    groups = benchmark("score_rows").describe_groups(card.rows)
+    assert readme.results_of(readme.README.read_text()) == readme.results_block(module.table(card.rows), groups)
+
+
+def test_one_thing_has_one_number(benchmark):
+    """The out-of-fold scores on the page of the folds and on that of tuning."""
+    _, folds = read_page(benchmark, "crossval_sroie")
+    _, tuning = read_page(benchmark, "tuning_sroie")
+    found = {}
+    for row in (*folds.rows, *tuning.ours.rows, *tuning.peer.rows):
+        if row.values == "cross-fitted":
+            found.setdefault(row.model, []).append({name: cell.value for name, cell in row.scores.items()})
+    for model, scores in found.items():
+        first = scores[0]
+        for other in scores[1:]:
+            assert {name: first[name] for name in other} == pytest.approx(other), model
+    assert len(found) >= 2

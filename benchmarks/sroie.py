@@ -1,0 +1,255 @@
+"""The labelled pages of the results pages, with a probability map each: out of fold, of the bundled model, of the peer.
+
+DATA is a folder with sroie/ and receipts_de/, each with images/ and labels.json. Values of the post-processing are chosen
+in one way on all pages: ``tune``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmean.data.pages import LabelledImages
+from hmean.data.views import letterbox
+from hmean.inference.bundled import BUNDLED
+from hmean.inference.maps import make_maps, make_run_maps
+from hmean.inference.opening import open_model
+from hmean.metrics.scorer import PageScore
+from hmean.postprocess.decoding import PageMap
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.runs.folder import RunFolder
+from hmean.runs.maps import MapStore
+from hmean.runs.predictions import read_predictions, write_predictions
+from hmean.settings.build import open_dataset
+from hmean.settings.sections import Dataset, Folds
+from hmean.tuning.choose import choose
+from hmean.tuning.crossfit import crossfit_settings
+from hmean.tuning.grid import make_grid
+from hmean.tuning.scores import SettingScores, score_settings
+from hmean.types import Detections, Page, Polygons, Statistic
+
+SEEDS = (42, 1, 2)  # of the trainings of scripts/results.sh
+THREADS = 2
+CHARACTERS = "transcription"
+VALIDATION = Folds(k=5, seed=42, fold=0, split="val")  # SROIE's shops that the bundled model was not trained on
+
+# What values are chosen for, and among which, wherever a results page chooses any.
+OBJECTIVE: dict[Statistic, float] = {"macro": 3.0, "iou70": 1.0}
+AXES: dict[str, list[Any]] = {
+    "unclip": ["ratio", "inverse"],
+    "thresh": [0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4],
+    "box_thresh": [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9],
+    "unclip_ratio": [0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5],
+    "inverse_r": [0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.9],
+}
+CROSS_FITTED = (
+    "Cross-fitted: the pages are dealt to 5 folds, each shop whole, and each page is scored with the values that are chosen "
+    "on the four other folds."
+)
+
+# The peer: the detector in the wheel of rapidocr, whose input and defaults these are.
+PEER = "PP-OCRv6 small"
+PEER_SHORT_SIDE = 736
+PEER_DEFAULTS = PostprocessParams(thresh=0.3, box_thresh=0.5, unclip="ratio", unclip_ratio=1.6)
+
+
+@dataclass(frozen=True, eq=False)
+class MappedPages:
+    """Labelled pages, the probability map of each, and the post-processing values of what made the maps."""
+
+    truth: Sequence[Page]
+    read: Callable[[Page], PageMap]
+    postprocess: PostprocessParams
+
+    @property
+    def names(self) -> list[str]:
+        """Of the pages."""
+        return [page.name for page in self.truth]
+
+    @property
+    def groups(self) -> list[str | None]:
+        """Of the pages: shops."""
+        return [page.group for page in self.truth]
+
+    def score(self, settings: Sequence[PostprocessParams]) -> SettingScores:
+        """All pages at each setting."""
+        return score_settings(self.truth, self.read, settings, CHARACTERS, threads=THREADS)
+
+    def score_with(self, params: PostprocessParams) -> list[PageScore]:
+        """Each page with these values."""
+        return self.page_scores(self.score([params]))
+
+    def page_scores(self, scores: SettingScores) -> list[PageScore]:
+        """Each page at the first setting."""
+        return scores.scorer(self.names, self.groups, CHARACTERS).pages
+
+
+def open_pages(data: Path, folds: Folds | None = None) -> LabelledImages:
+    """The pages of a data set (a folder with images/ and labels.json), or some folds of them."""
+    return open_dataset(
+        Dataset(image_path=str(data / "images"), annotation_path=str(data / "labels.json"), folds=folds)
+    )
+
+
+def named(pages: LabelledImages, names: Sequence[str]) -> LabelledImages:
+    """Those of the pages that have one of these names."""
+    wanted = set(names)
+    return replace(pages, indices=[index for index in pages.indices if pages.labels.names[index] in wanted])
+
+
+def labels_of(pages: LabelledImages) -> list[Page]:
+    """The labels of all pages."""
+    return [pages.page(position) for position in range(len(pages))]
+
+
+def out_of_fold(data: Path, crossval: Path) -> MappedPages:
+    """All pages of a cross-validation's folds, each with the map of the model that was trained without it.
+
+    Args:
+        data: the data set.
+        crossval: folder that ``hmean crossval`` made.
+    """
+    stores: dict[str, MapStore] = {}
+    postprocess = PostprocessParams()
+    for folder in sorted(crossval.glob("fold_*/")):
+        number = int(folder.name.removeprefix("fold_"))
+        pages = open_pages(data, Folds(file=str(crossval / "splits.json"), fold=number, split="val"))
+        model = open_model(RunFolder(folder).best)
+        store = make_run_maps(model, pages)
+        postprocess = _preset_of(model.training)
+        for position in range(len(pages)):
+            stores[pages.name(position)] = store
+    truth = [page for page in labels_of(open_pages(data)) if page.name in stores]
+    return MappedPages(truth, lambda page: stores[page.name].read(page.name), postprocess)
+
+
+def _preset_of(training: Mapping[str, Any]) -> PostprocessParams:
+    """The values that a model was trained with, whatever was tuned since."""
+    return PostprocessParams.from_dict(training["models"]["head"]["postprocess"])
+
+
+def bundled_maps(pages: LabelledImages, folder: Path, long_side: int | None = None) -> MappedPages:
+    """Pages with the maps of the bundled model, kept in a folder."""
+    model = open_model(BUNDLED["receipts-lite"])
+    view = model.view
+    if long_side is not None:
+        view = type(view)(long_side, view.pad)
+    store = make_maps(model, pages, folder, view=view)
+    return MappedPages(labels_of(pages), lambda page: store.read(page.name), model.postprocess)
+
+
+# --- the peer ---------------------------------------------------------------------------------------------------------
+
+
+def peer_maps(pages: LabelledImages, folder: Path) -> MappedPages:
+    """Pages with the peer's maps, kept in a folder; they go through our post-processing."""
+    files = {pages.name(position): pages.file(position) for position in range(len(pages))}
+    store = MapStore(folder, f"{PEER}, short side {PEER_SHORT_SIDE}", files)
+    truth = labels_of(pages)
+    missing = [position for position in range(len(pages)) if pages.name(position) not in store]
+    if missing:
+        run = _peer_network()
+        for position in missing:
+            store.add(_peer_map(run, pages, position, truth[position]))
+    return MappedPages(truth, lambda page: store.read(page.name), PEER_DEFAULTS)
+
+
+def _peer_network() -> Callable[[Any], Any]:
+    import onnxruntime  # noqa: PLC0415
+    import rapidocr  # noqa: PLC0415 - a peer, which tests do without
+
+    weights = Path(rapidocr.__file__).parent / "models" / "PP-OCRv6_det_small.onnx"
+    session = onnxruntime.InferenceSession(str(weights), providers=["CPUExecutionProvider"])
+    (network_input,) = session.get_inputs()
+    return lambda image: session.run(None, {network_input.name: image})[0][0, 0]
+
+
+def _peer_map(run: Callable[[Any], Any], pages: LabelledImages, position: int, page: Page) -> PageMap:
+    """The page scaled, coloured and filled as rapidocr does it."""
+    long_side = round(PEER_SHORT_SIDE * max(page.width, page.height) / min(page.width, page.height))
+    view = letterbox(page.width, page.height, long_side, "stride")
+    rgb = view.image(pages.pixels(position, page), (255, 255, 255))
+    bgr = rgb[:, :, ::-1].astype(np.float32) / 127.5 - 1
+    found = run(bgr.transpose(2, 0, 1)[None])
+    return PageMap(page.name, np.round(found * 255).astype(np.uint8), view.to_page, page.width, page.height)
+
+
+def rapidocr_detector() -> Callable[[Any], Detections]:
+    """RapidOCR's detection as it comes, with a post-processing of its own."""
+    from rapidocr import RapidOCR  # noqa: PLC0415 - a peer, which tests do without
+
+    engine = RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": THREADS})
+    detector = engine._load_det_model()  # noqa: SLF001 - called whole, it would cut out every word too
+
+    def find(image: Any) -> Detections:
+        found = detector(np.ascontiguousarray(image[:, :, ::-1]))
+        if found.boxes is None or len(found.boxes) == 0:
+            return Detections.empty()
+        polygons = Polygons.of(np.asarray(found.boxes, np.float64))
+        return Detections(polygons, np.asarray(found.scores, np.float32))
+
+    return find
+
+
+def rapidocr_found(pages: LabelledImages, file: Path) -> dict[str, Detections]:
+    """What RapidOCR as it comes finds on each page; kept in a file."""
+    truth = labels_of(pages)
+    if not file.exists():
+        find = rapidocr_detector()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with write_predictions(file) as predictions:
+            for position, page in enumerate(truth):
+                predictions.write(page.name, find(pages.pixels(position, page).image), page.width, page.height)
+    return dict(read_predictions(file))
+
+
+# --- the choice of values ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """What a choice of values is worth.
+
+    Attributes:
+        chosen: the values chosen on all pages.
+        in_sample: each page with these: optimistic.
+        cross_fitted: each page with values chosen on pages of other shops.
+        chosen_by_folds: these values, each of them once.
+    """
+
+    chosen: PostprocessParams
+    in_sample: list[PageScore]
+    cross_fitted: list[PageScore]
+    chosen_by_folds: list[PostprocessParams]
+
+
+def grid_of(pages: MappedPages) -> list[PostprocessParams]:
+    """The settings that are tried: every combination of ``AXES``, the values of what made the maps first."""
+    return make_grid(pages.postprocess, AXES)
+
+
+def tune(pages: MappedPages, objectives: Sequence[Mapping[Statistic, float]] = (OBJECTIVE,)) -> list[Tuned]:
+    """Choose among ``grid_of``, once for each objective."""
+    scores = pages.score(grid_of(pages))
+    found = []
+    for objective in objectives:
+
+        def pick(some: SettingScores, objective: Mapping[Statistic, float] = objective) -> Any:
+            return choose(some, objective)
+
+        chosen = pick(scores).chosen
+        crossed = crossfit_settings(scores, pages.names, pages.groups, 5, pick)
+        if crossed is None:
+            raise ValueError("cross-fitting needs pages of two groups or more")
+        tuned = Tuned(
+            chosen=scores.settings[chosen],
+            in_sample=pages.page_scores(scores.of_settings(chosen)),
+            cross_fitted=pages.page_scores(crossed.scores),
+            chosen_by_folds=list(dict.fromkeys(crossed.chosen)),
+        )
+        found.append(tuned)
+    return found
