@@ -179,7 +179,7 @@ def main() -> None:
         row = score_row([cross_fitted], model=OURS, pages=VALIDATION, values="cross-fitted", long_side=side,
                         postprocess=tuned.chosen_by_folds, shown=WITHOUT_SHOPS)  # fmt: skip
         rows.append(row)
-    of_peer = _rapidocr(validation, folder / "rapidocr_sroie_validation.json")
+    of_peer = _rapidocr(validation, folder / "rapidocr_sroie.json")
     rows.append(score_row([of_peer], model=PEER, pages=VALIDATION, values="its defaults", shown=WITHOUT_SHOPS))
     german_maps = sroie.bundled_maps(german, folder / "bundled_maps")
     on_german = german_maps.score_with(german_maps.postprocess)

@@ -174,7 +174,9 @@ class PageProvenance(Record):
 
     def footer(self) -> str:
         """The last lines of a page."""
-        made = f"Made by `{self.command or 'a command that was not recorded'}`"
+        made = "Made by a command that was not recorded"
+        if self.command is not None:
+            made = f"Made by `{self.command}`"
         if self.date is not None:
             made += f" on {self.date}"
         if self.minutes is not None:

@@ -345,18 +345,16 @@ def main() -> None:
             images = str(Path(scratch) / "pages" / "images")
             pages_name = "drawn receipts"
         files = list(islice(list_images(Path(images)), PAGES))
-        said = [f"{key}={value}" for key, value in options.items() if key != "images" and value]
         record = {
-            "command": " ".join(["python benchmarks/serve.py", *said]),
             "model": model_name,
             "pages": f"{len(files)} {pages_name}",
             "threads": threads,
             "clients": CLIENTS,
             "batch": BATCH,
             "queue": QUEUE,
-            "environment": environment(*PACKAGES),
             **measure(model, threads, files, int(options["requests"]), int(options["flat"])),
         }
+    record["environment"] = environment(*PACKAGES)  # at the end: it says how long it took
     write_json(ROOT / "docs/results/serve.json", record)
     write_text(ROOT / "docs/results/serve.md", page(record))
 
@@ -388,8 +386,7 @@ def page(record: dict[str, Any]) -> str:
     newline = "\n"
     return f"""# hmean serve under load
 
-Written by `benchmarks/serve.py`; do not edit. `{record["command"]}`: {record["model"]}, {record["pages"]},
-{record["threads"]} threads, batches of up to {record["batch"]}, {record["queue"]} places. One process serves over loopback, another sends requests.
+{record["model"]}, {record["pages"]}, {record["threads"]} threads, batches of up to {record["batch"]}, {record["queue"]} places. One process serves over loopback, another sends requests.
 
 ## Throughput
 

@@ -196,14 +196,17 @@ def rapidocr_detector() -> Callable[[Any], Detections]:
 
 
 def rapidocr_found(pages: LabelledImages, file: Path) -> dict[str, Detections]:
-    """What RapidOCR as it comes finds on each page; kept in a file."""
+    """What RapidOCR as it comes finds on each page; kept in a file, which is made again if it lacks a page."""
     truth = labels_of(pages)
-    if not file.exists():
-        find = rapidocr_detector()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with write_predictions(file) as predictions:
-            for position, page in enumerate(truth):
-                predictions.write(page.name, find(pages.pixels(position, page).image), page.width, page.height)
+    if file.exists():
+        found = dict(read_predictions(file))
+        if all(page.name in found for page in truth):
+            return found
+    find = rapidocr_detector()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with write_predictions(file) as predictions:
+        for position, page in enumerate(truth):
+            predictions.write(page.name, find(pages.pixels(position, page).image), page.width, page.height)
     return dict(read_predictions(file))
 
 
