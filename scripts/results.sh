@@ -9,6 +9,13 @@ cd "$(dirname "$0")/.."
 data=$(realpath "${1:?usage: $0 DATA [FOLDER=outputs/results] [STEP ...]}"); shift
 folder=${1:-outputs/results}; shift || true
 asked=("$@")
+steps=$(sed -n 's/^if step \([a-z_]*\) .*/\1/p' scripts/results.sh)
+for name in "${asked[@]}"; do
+  if ! grep -qx "$name" <<<"$steps"; then
+    echo "$name: no such step; there are: "$steps >&2
+    exit 2
+  fi
+done
 if [ -x .venv/bin/hmean ]; then PATH="$PWD/.venv/bin:$PATH"; fi
 sroie=$data/sroie
 short=(preset=receipts_lite "dataset_base_path=$sroie" "output_dir=$folder"

@@ -4,6 +4,7 @@ import importlib
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,49 @@ def test_the_cost_of_a_step_is_what_it_took_the_last_time(benchmark, tmp_path):
     assert cost.in_words(cost.minutes_of_page(tmp_path / "none.json")) == "not measured yet"
     numbers = re.findall(r"about \d+|\d+ minutes", (ROOT / "scripts/results.sh").read_text())
     assert numbers == []
+
+
+@pytest.fixture
+def results_script(tmp_path, monkeypatch):
+    """Runs a copy of the script where hmean and python only write down how they were called, or print a cost."""
+    (tmp_path / "scripts").mkdir()
+    shutil.copy(ROOT / "scripts/results.sh", tmp_path / "scripts")
+    for name in ("hmean", "python"):
+        program = tmp_path / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(
+            f'#!/usr/bin/env bash\nif [[ $1 == *cost.py ]]; then echo "about 7 minutes"; else echo "{name} $*" >> calls; fi\n'
+        )
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/usr/bin:/bin")
+
+    def run(*arguments):
+        command = ["bash", str(tmp_path / "scripts/results.sh"), str(tmp_path), *arguments]
+        return subprocess.run(command, check=False, capture_output=True, text=True)
+
+    return run
+
+
+def test_all_trainings_come_before_all_pages(results_script, tmp_path):
+    done = results_script("out")
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text().splitlines()
+    programs = [call.split()[0] for call in calls]
+    assert programs == sorted(programs)  # hmean, then python
+    seeds = [word for call in calls if "sroie_folds" in call for word in call.split() if word.startswith("seed=")]
+    assert seeds == ["seed=42", "seed=1", "seed=2"]
+    for call in calls:
+        if call.startswith("python"):
+            assert (ROOT / call.split()[1]).exists()
+    assert done.stdout.count("about 7 minutes") == len(re.findall(r"^== ", done.stdout, re.MULTILINE))
+
+
+def test_single_steps_are_named(results_script, tmp_path):
+    assert results_script("out", "tuning_sroie").returncode == 0
+    assert (tmp_path / "calls").read_text().splitlines() == [f"python benchmarks/tuning_sroie.py {tmp_path} out"]
+    wrong = results_script("out", "tuning")
+    assert wrong.returncode == 2
+    assert "tuning: no such step; there are: train_folds" in wrong.stderr
 
 
 # --- scores as rows -----------------------------------------------------------------------------------------------------
