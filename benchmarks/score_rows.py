@@ -186,7 +186,10 @@ def score_table(rows: Sequence[Row], shown: Sequence[Shown]) -> str:
     ]
     for row in rows:
         cells = [percent(row.scores[name].value, row.scores[name].interval95) for name in shown]
-        lines.append(f"| {row.pages} ({row.grouping.pages}) | {row.model} | {row.values} | {' | '.join(cells)} |")
+        model = row.model
+        if row.long_side is not None:
+            model += f", {row.long_side} px"
+        lines.append(f"| {row.pages} ({row.grouping.pages}) | {model} | {row.values} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
