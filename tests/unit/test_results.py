@@ -17,6 +17,7 @@ from hmean.metrics.intervals import hmean_intervals
 from hmean.metrics.iou import MatchCounts
 from hmean.metrics.scorer import PageScore, Scorer
 from hmean.metrics.seeds import student_t
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.manifest import GitState, Machine, Manifest
 
 ROOT = Path(__file__).parents[2]
@@ -255,6 +256,46 @@ def test_a_table_says_what_too_few_shops_cannot(benchmark):
     row = score_rows.score_row([pages], model="m", pages="p", values="v")
     assert "[too few groups]" in score_rows.score_table([row], ["macro"])
     assert "Careful: only 3 groups" in score_rows.describe_groups([row])
+
+
+def made_with(harness, **more):
+    about = {
+        "processor": "a processor",
+        "cores": 2,
+        "python": "3",
+        "versions": {},
+        "command": "python x.py DATA",
+        "minutes": 1.0,
+    }
+    return harness.PageProvenance.parse({**about, "git": {"commit": "c" * 40, "dirty": False}, **more}, "test")
+
+
+def test_the_page_of_the_folds_says_seeds_shops_and_the_verdict(benchmark):
+    harness, score_rows, crossval = (benchmark(name) for name in ("harness", "score_rows", "crossval_sroie"))
+    rng = np.random.default_rng(3)
+    runs = [scored(rng, [0.9] * 20, SHOPS) for _ in range(2)]
+    other = [scored(rng, [0.5] * 20, SHOPS)]
+    pair = (score_rows.Side("ours", runs), score_rows.Side("theirs", other))
+    params = PostprocessParams(thresh=0.25)
+    record = crossval.CrossvalPage(
+        environment=made_with(harness),
+        seeds=(42, 1),
+        rows=(
+            score_rows.score_row(runs, model="ours", pages="some", values="cross-fitted", postprocess=[params, params]),
+        ),
+        differences=tuple(score_rows.difference_rows([pair], same_trainings=False)),
+        folds=((0.9, 0.8), (0.85, 0.95)),
+    )
+    text = crossval.page(crossval.CrossvalPage.parse(record.to_json(), "test"))  # as it comes out of its file
+    assert "2 seeds (42, 1), of which each number is the mean" in text
+    assert "20 pages of 15 groups" in text
+    assert "| ours - theirs | macro H | +" in text
+    assert "| better |" in text
+    assert text.count("0.25 / ") == 1
+    assert "seed 1: 85.00, 95.00" in text
+    assert "at commit cccccccc." in text
+    one_seed = record.model_copy(update={"seeds": (42,), "folds": record.folds[:1]})
+    assert "one seed (42): another seed may say otherwise" in crossval.page(one_seed)
 
 
 # --- the pages themselves -----------------------------------------------------------------------------------------------
