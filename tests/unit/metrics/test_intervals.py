@@ -11,18 +11,29 @@ from hmean.metrics.intervals import (
     Contributions,
     Interval,
     contributions,
+    count_arrays,
     difference_interval,
     difference_intervals,
     hmean_intervals,
     interval_pairs,
     intervals,
+    page_groups,
     score_interval,
     score_intervals,
     verdict,
 )
 from hmean.metrics.iou import MatchCounts
+from hmean.metrics.kernels import (
+    CLEVAL_COLUMNS,
+    CLEVAL_GT,
+    CLEVAL_TP,
+    MATCH_COLUMNS,
+    MATCH_DET,
+    MATCH_GT,
+    MATCH_TP,
+)
 from hmean.metrics.scorer import PageScore, Scorer
-from hmean.metrics.statistics import STATISTICS
+from hmean.metrics.statistics import STATISTICS, from_sums, summands
 from support.groups import GROUP_SIZES, correlated, group_of_page
 
 COMPARED = (*STATISTICS, "macro_p", "macro_r")
@@ -110,10 +121,10 @@ def test_contributions_are_those_of_the_statistic_to_first_order(statistic):
     assert of.value[0] == pytest.approx(value(pages, statistic), abs=1e-12)
     assert of.influence.sum() == pytest.approx(0, abs=1e-12)
     assert of.share.sum() == pytest.approx(1, abs=1e-12)
+    sums = page_groups(pages).sums(summands(*count_arrays(pages), statistic))
     for group in range(8):
-        more = pages * 1000 + [page for page in pages if page.group == str(group)]
-        moved = 1000 * (value(more, statistic) - of.value[0])
-        assert moved == pytest.approx(of.influence[0, group], abs=1e-3)
+        moved = 1e6 * (from_sums(1e6 * sums.sum(axis=0) + sums[group]) - of.value[0])
+        assert moved == pytest.approx(of.influence[0, group], abs=1e-5)
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
@@ -180,32 +191,35 @@ def within_chance(count, repeats, share):
     return abs(count - repeats * share) <= 3.6 * np.sqrt(repeats * share * (1 - share))
 
 
+def covers(found, truth):
+    """How many intervals contain the truth."""
+    return sum(interval.low <= truth <= interval.high for interval in found)
+
+
 @pytest.mark.parametrize("correlation", [0.0, 0.1, 0.2, 0.5])
 @pytest.mark.parametrize("sizes", GROUP_SIZES)
 def test_a_paired_interval_of_a_mean_covers_the_truth(sizes, correlation):
     groups = group_of_page(GROUP_SIZES[sizes])
-    rng = np.random.default_rng(7)
-    covered = 0
-    better = 0
-    for _ in range(REPEATS):
-        differences = correlated(rng, groups, correlation, (1,))
-        (interval,) = intervals(mean_contributions(differences, groups), flips=1000)
-        covered += interval.low <= 0 <= interval.high
-        better += interval.low > 0
-    assert within_chance(covered, REPEATS, 0.95)
-    assert within_chance(better, REPEATS, 0.025)
+    differences = correlated(np.random.default_rng(7), groups, correlation, (REPEATS,))
+    found = intervals(mean_contributions(differences, groups), flips=1000)
+    assert within_chance(covers(found, 0.0), REPEATS, 0.95)
+    assert within_chance(sum(interval.low > 0 for interval in found), REPEATS, 0.025)
 
 
-def counted_pages(rng, groups, correlation, skill, spread):
-    """Pages with pooled counts whose expected share of text found varies with their group."""
-    shift = spread * correlated(rng, groups, correlation, ())
-    pages = []
-    for i, group in enumerate(groups.tolist()):
-        words = int(rng.integers(20, 120))
-        found = int(rng.binomial(words, np.clip(skill + shift[i], 0, 1)))
-        match = MatchCounts(found, words, words)
-        pages.append(PageScore(str(i), Counts(gt=5 * words, tp=5 * found, fp=0), match, match, str(group)))
-    return pages
+def counted_contributions(rng, groups, statistic, correlation, data_sets):
+    """Of data sets of pages whose share of text found varies with their group around 0.8."""
+    shape = (data_sets, len(groups))
+    words = rng.integers(20, 120, shape)
+    share = np.clip(0.8 + 0.05 * correlated(rng, groups, correlation, (data_sets,)), 0, 1)
+    found = rng.binomial(words, share)
+    counts = np.zeros((*shape, CLEVAL_COLUMNS), dtype=np.int64)
+    counts[..., CLEVAL_GT] = 5 * words
+    counts[..., CLEVAL_TP] = 5 * found
+    matches = np.zeros((*shape, 2, MATCH_COLUMNS), dtype=np.int64)
+    matches[..., MATCH_TP] = found[..., None]
+    matches[..., MATCH_GT] = words[..., None]
+    matches[..., MATCH_DET] = words[..., None]
+    return Contributions.of_sums(PageGroups.of_keys(groups).sums(summands(counts, matches, statistic)))
 
 
 @pytest.mark.parametrize("statistic", ["macro", "pooled", "iou50"])
@@ -213,28 +227,11 @@ def counted_pages(rng, groups, correlation, skill, spread):
 def test_intervals_of_scores_and_differences_cover_the_truth(sizes, statistic):
     groups = group_of_page(GROUP_SIZES[sizes])
     rng = np.random.default_rng(11)
-    large = np.arange(40_000)
-    truth = value(counted_pages(rng, large, 0.0, 0.8, 0.05), statistic)
-    repeats = 200
-    covered = 0
-    covered_difference = 0
-
-    def interval_of(pages, minus=None):
-        of = contributions(pages, [statistic])[statistic]
-        if minus is not None:
-            of = of.minus(contributions(minus, [statistic])[statistic])
-        (interval,) = intervals(of, flips=1000)
-        return interval
-
-    for _ in range(repeats):
-        a = counted_pages(rng, groups, 0.2, 0.8, 0.05)
-        b = counted_pages(rng, groups, 0.2, 0.8, 0.05)
-        interval = interval_of(a)
-        covered += interval.low <= truth <= interval.high
-        difference = interval_of(a, minus=b)
-        covered_difference += difference.low <= 0 <= difference.high
-    assert within_chance(covered, repeats, 0.95)
-    assert within_chance(covered_difference, repeats, 0.95)
+    truth = counted_contributions(rng, np.arange(100_000), statistic, 0.0, 1).value[0]
+    first = counted_contributions(rng, groups, statistic, 0.2, REPEATS)
+    second = counted_contributions(rng, groups, statistic, 0.2, REPEATS)
+    assert within_chance(covers(intervals(first, flips=1000), truth), REPEATS, 0.95)
+    assert within_chance(covers(intervals(first.minus(second), flips=1000), 0.0), REPEATS, 0.95)
 
 
 # --- families ---------------------------------------------------------------------------------------------------------
@@ -245,14 +242,14 @@ def test_intervals_of_scores_and_differences_cover_the_truth(sizes, statistic):
 def test_of_twelve_equal_candidates_hardly_ever_one_is_called_better(sizes, correlation):
     groups = group_of_page(GROUP_SIZES[sizes])
     rng = np.random.default_rng(13)
-    repeats = 120
+    repeats = 100
     any_better = 0
     all_covered = 0
     any_better_alone = 0
     for _ in range(repeats):
         candidates = correlated(rng, groups, correlation, (12,)) * rng.uniform(0.5, 2, (12, 1))
         base = correlated(rng, groups, correlation, (1,))
-        pair = interval_pairs(mean_contributions(candidates - base, groups), flips=1000)
+        pair = interval_pairs(mean_contributions(candidates - base, groups), flips=500)
         any_better += any(interval.low > 0 for interval in pair.family)
         all_covered += all(interval.low <= 0 <= interval.high for interval in pair.family)
         any_better_alone += any(interval.low > 0 for interval in pair.single)
