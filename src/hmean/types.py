@@ -6,8 +6,9 @@ continuous: the centre of the first pixel is (0.5, 0.5) and the page spans [0, w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -77,6 +78,15 @@ class Polygons:
             arrays.append(array)
         offsets = np.cumsum([len(array) for array in arrays], dtype=np.int64)
         return cls(np.concatenate(arrays), offsets)
+
+    @classmethod
+    def joined(cls, polygons: Sequence[Sequence[tuple[float, float]]]) -> Self:
+        """``of`` for polygons that are lists of pairs of numbers, made as one array: much quicker for a whole page."""
+        numbers = chain.from_iterable(chain.from_iterable(polygons))
+        points = np.fromiter(numbers, dtype=np.float64).reshape(-1, 2)
+        offsets = np.zeros(len(polygons) + 1, dtype=np.int64)
+        np.cumsum(list(map(len, polygons)), out=offsets[1:])
+        return cls(points, offsets)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

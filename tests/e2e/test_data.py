@@ -2,6 +2,8 @@
 
 import json
 
+import PIL.Image
+
 from hmean.cli import main
 from hmean.settings.build import open_dataset
 from hmean.settings.sections import Dataset, Folds
@@ -55,11 +57,22 @@ def test_split_refuses_what_it_cannot_do(tmp_path, capsys):
 def test_check_lists_faults_and_ends_with_2(receipts, tmp_path, capsys):
     command = ["data", "check", str(receipts / "jsons" / "train.json")]
     assert main([*command, str(receipts / "images")]) == 0
-    assert capsys.readouterr() == ("", "6 pages, 0 faults\n")
+    labels = json.loads((receipts / "jsons" / "train.json").read_text())
+    words = sum(len(page["words"]) for page in labels["images"].values())
+    assert capsys.readouterr() == ("", f"6 pages, {words} words (0 of them ignored), 0 faults\n")
     assert main([*command, str(tmp_path)]) == 2
     listed = capsys.readouterr()
     assert listed.out.count("no such image") == 6
-    assert listed.err == "6 pages, 6 faults\n"
+    assert listed.err.endswith("6 faults\n")
+
+
+def test_check_counts_ignored_words_of_text_files(tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "gt").mkdir()
+    PIL.Image.new("RGB", (100, 50)).save(tmp_path / "images" / "a.jpg")
+    (tmp_path / "gt" / "gt_a.txt").write_text("4,4,24,12,1998\n4,20,24,30,*\n40,20,60,30,###\n")
+    assert main(["data", "check", str(tmp_path / "gt"), str(tmp_path / "images")]) == 0
+    assert capsys.readouterr().err == "1 pages, 3 words (1 of them ignored), 0 faults\n"
 
 
 def test_synth_says_all_that_is_wrong_with_its_options(tmp_path, capsys):
@@ -73,7 +86,7 @@ def test_synth_says_all_that_is_wrong_with_its_options(tmp_path, capsys):
 
 def test_data_check_and_synth(tmp_path, receipts, capsys):
     assert main(["data", "check", str(receipts / "jsons/train.json"), str(receipts / "images")]) == 0
-    assert "6 pages, 0 faults" in capsys.readouterr().err
+    assert "6 pages, " in capsys.readouterr().err
     out = tmp_path / "drawn"
     assert (
         main(["data", "synth", str(out), "--train", "1", "--val", "0", "--test", "0", "--long-side", "160", "200"]) == 0

@@ -130,10 +130,23 @@ def synth(
 
 @dataclass(frozen=True)
 class CheckResult:
-    """Number of pages checked, and every fault, one sentence each."""
+    """What was checked.
+
+    Attributes:
+        pages: number of pages.
+        words: number of their words.
+        ignored: how many of these are ignore regions.
+        faults: every fault, one sentence each.
+    """
 
     pages: int
+    words: int
+    ignored: int
     faults: list[str]
+
+    def summary(self) -> str:
+        """One line of numbers."""
+        return f"{self.pages} pages, {self.words} words ({self.ignored} of them ignored), {len(self.faults)} faults"
 
 
 def _add_check(commands: Any) -> None:
@@ -147,7 +160,7 @@ def _run_check(options: argparse.Namespace) -> int:
     result = check(options.labels, options.images)
     for fault in result.faults:
         print(fault)
-    print(f"{result.pages} pages, {len(result.faults)} faults", file=sys.stderr)
+    print(result.summary(), file=sys.stderr)
     if result.faults:
         return 2
     return 0
@@ -157,7 +170,13 @@ def check(labels: Path, images: Path) -> CheckResult:
     """Read every label, and every image whole."""
     opened = open_labels(labels, images)
     pages = LabelledImages(opened, images, range(len(opened.names)))
-    return CheckResult(len(pages), check_pages(pages, decode=True))
+    words = 0
+    ignored = 0
+    for position in range(len(pages)):
+        page = pages.page(position, [])
+        words += len(page.polygons)
+        ignored += int(page.ignored.sum())
+    return CheckResult(len(pages), words, ignored, check_pages(pages, decode=True))
 
 
 # --- split ------------------------------------------------------------------------------------------------------------

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmean.errors import InputError
-from hmean.images import image_size
+from hmean.images import SUFFIXES, image_size
 from hmean.labels.label_set import LabelSet
-from hmean.labels.words import IGNORED_TEXTS, Word, check_polygon, make_page
-from hmean.types import Page, Points
+from hmean.labels.words import IGNORED_TEXT, Word, are_convex_quads, check_polygon, make_page
+from hmean.types import Page
 
 _PREFIX = re.compile(r"^(gt|res)_")
+_QUOTED = re.compile(r'\s*"(.*)"\s*')
+_IMAGE_SUFFIXES = SUFFIXES | {".pdf"}
 _QUAD_NUMBERS = 8
 _BOX_NUMBERS = 4
 
@@ -24,9 +27,10 @@ _BOX_NUMBERS = 4
 class IcdarLabels(LabelSet):
     """The files ``gt_NAME.txt``, ``NAME.txt`` or ``res_NAME.txt`` for the image ``NAME.*``.
 
-    A line is ``x1,y1,...,x4,y4,text`` (ICDAR 2015, SROIE) or ``left,top,right,bottom,text`` (ICDAR 2013). A text may
-    itself begin with numbers, so all lines of a file are read as most of them are. It may hold commas, and quotes
-    around it are removed.
+    A line is ``x1,y1,...,x4,y4,text`` (ICDAR 2015, SROIE) or ``left,top,right,bottom,text`` (ICDAR 2013, also with
+    spaces for the commas). A text may be made of numbers, so all lines of a file are read as most of them are: a line
+    speaks for quads if its first eight numbers go round a convex quad, or its first four are no box. A text is read as
+    the official program of CLEval reads it: it may hold commas, spaces count, and quotes around it are removed.
 
     Raises:
         InputError: if there are no such files, or one has no image.
@@ -79,21 +83,14 @@ class IcdarLabels(LabelSet):
         except UnicodeDecodeError as error:
             faults.append(f"{file.name}: is not UTF-8 ({error})")
             text = ""
-        lines = _split_lines(text)
-        are_quads = _are_quads(lines)
-        words = []
-        for line in lines:
-            word = _parse_word(name, line, are_quads=are_quads, width=width, height=height, faults=faults)
-            if word is not None:
-                words.append(word)
-        return make_page(name, width, height, words)
+        return make_page(name, width, height, _parse_words(name, text, width, height, faults))
 
 
 def _image_names(folder: Path) -> dict[str, str]:
-    """File names of a folder by their stem."""
+    """Names of the images of a folder by their stem; labels may lie beside them."""
     if not folder.is_dir():
         return {}
-    return {file.stem: file.name for file in sorted(folder.iterdir())}
+    return {file.stem: file.name for file in sorted(folder.iterdir()) if file.suffix.lower() in _IMAGE_SUFFIXES}
 
 
 @dataclass(frozen=True)
@@ -102,27 +99,45 @@ class _Line:
 
     Attributes:
         number: counted from 1.
-        fields: what stands between its commas.
+        content: as it stands in the file.
+        separator: of its fields; None for white space.
         numbers: the first fields, as far as they are numbers, at most 8.
     """
 
     number: int
-    fields: list[str]
+    content: str
+    separator: str | None
     numbers: list[float]
+
+    def text(self, numbers: int) -> str:
+        """What stands behind so many numbers."""
+        fields = self.content.split(self.separator, numbers)
+        if len(fields) <= numbers:
+            return ""
+        text = fields[numbers]
+        quoted = _QUOTED.fullmatch(text)
+        if quoted is None:
+            return text
+        return quoted[1].replace("\\\\", "\\").replace('\\"', '"')
 
 
 def _split_lines(text: str) -> list[_Line]:
     lines = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.strip():
-            fields = line.strip().split(",")
-            lines.append(_Line(number, fields, _leading_numbers(fields)))
+    for number, content in enumerate(text.split("\n"), start=1):
+        if not content.strip():
+            continue
+        separator: str | None = ","
+        numbers = _leading_numbers(content, separator)
+        if not numbers:
+            separator = None
+            numbers = _leading_numbers(content, separator)
+        lines.append(_Line(number, content, separator, numbers))
     return lines
 
 
-def _leading_numbers(fields: Sequence[str]) -> list[float]:
+def _leading_numbers(content: str, separator: str | None) -> list[float]:
     numbers: list[float] = []
-    for field in fields[:_QUAD_NUMBERS]:
+    for field in content.split(separator, _QUAD_NUMBERS)[:_QUAD_NUMBERS]:
         try:
             numbers.append(float(field))
         except ValueError:
@@ -130,47 +145,62 @@ def _leading_numbers(fields: Sequence[str]) -> list[float]:
     return numbers
 
 
-def _are_quads(lines: Sequence[_Line]) -> bool:
-    """Whether most lines begin with the eight coordinates of a quad, and not with the four of a box."""
-    quads = sum(len(line.numbers) == _QUAD_NUMBERS for line in lines)
-    return 2 * quads > len(lines)
-
-
-def _parse_word(
-    name: str,
-    line: _Line,
-    *,
-    are_quads: bool,
-    width: int,
-    height: int,
-    faults: list[str],
-) -> Word | None:
-    where = f"{name}: line {line.number}"
+def _parse_words(name: str, text: str, width: int, height: int, faults: list[str]) -> list[Word]:
+    lines = _split_lines(text)
+    are_quads = 2 * _count_quads(lines, width, height) > len(lines)
+    read = []
+    for line in lines:
+        if are_quads:
+            fault = _quad_fault(line)
+        else:
+            fault = _box_fault(line)
+        if fault is None:
+            read.append(line)
+        else:
+            faults.append(f"{name}: line {line.number}: {line.content.strip()!r} {fault}")
+    numbers = _BOX_NUMBERS
     if are_quads:
-        needed = _QUAD_NUMBERS
-        layout = "x1,y1,...,x4,y4,text"
-    else:
-        needed = _BOX_NUMBERS
-        layout = "left,top,right,bottom,text"
-    if len(line.numbers) < needed:
-        faults.append(f"{where}: {','.join(line.fields)!r} is not {layout}, as most lines of the file are")
-        return None
+        numbers = _QUAD_NUMBERS
+    corners = _corners(read, are_quads=are_quads)
+    sound = are_convex_quads(corners, width, height)
+    words = []
+    for k, line in enumerate(read):
+        where = f"{name}: line {line.number}"
+        if not sound[k] and check_polygon(where, corners[k], width, height, faults) is None:
+            continue
+        text = line.text(numbers)
+        if text.strip() == IGNORED_TEXT != text:
+            faults.append(f"{where}: the text is {text!r}; remove the spaces, as only {IGNORED_TEXT!r} is ignored")
+            continue
+        words.append(Word(f"{line.number:04d}", corners[k], text or None, text == IGNORED_TEXT))
+    return words
+
+
+def _count_quads(lines: Sequence[_Line], width: int, height: int) -> int:
+    """How many lines look like those of a file of quads, and not of boxes."""
+    corners = _corners([line for line in lines if len(line.numbers) == _QUAD_NUMBERS], are_quads=True)
+    are_boxes = (corners[:, 0] < corners[:, 1]).all(axis=1)
+    return int((are_convex_quads(corners, width, height) | ~are_boxes).sum())
+
+
+def _quad_fault(line: _Line) -> str | None:
+    if len(line.numbers) < _QUAD_NUMBERS:
+        return "is not x1,y1,...,x4,y4,text, as most lines of the file are"
+    return None
+
+
+def _box_fault(line: _Line) -> str | None:
+    if len(line.numbers) < _BOX_NUMBERS:
+        return "is not left,top,right,bottom,text, as most lines of the file are"
+    left, top, right, bottom = line.numbers[:_BOX_NUMBERS]
+    if right < left or bottom < top:
+        return "is not left,top,right,bottom,text: right is less than left, or bottom less than top"
+    return None
+
+
+def _corners(lines: Sequence[_Line], *, are_quads: bool) -> NDArray[np.float64]:
+    """The corners of the words of lines (K, 4, 2)."""
     if are_quads:
-        corners = np.array(line.numbers, dtype=np.float64).reshape(4, 2)
-    else:
-        corners = _box_corners(*line.numbers[:_BOX_NUMBERS])
-    polygon = check_polygon(where, corners, width, height, faults)
-    if polygon is None:
-        return None
-    text = _without_quotes(",".join(line.fields[needed:]).strip())
-    return Word(f"{line.number:04d}", polygon, text or None, text in IGNORED_TEXTS)
-
-
-def _box_corners(left: float, top: float, right: float, bottom: float) -> Points:
-    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
-
-
-def _without_quotes(text: str) -> str:
-    if len(text) > 1 and text[0] == '"' and text[-1] == '"':
-        return text[1:-1]
-    return text
+        return np.array([line.numbers for line in lines], dtype=np.float64).reshape(-1, 4, 2)
+    boxes = np.array([line.numbers[:_BOX_NUMBERS] for line in lines], dtype=np.float64).reshape(-1, _BOX_NUMBERS)
+    return boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]

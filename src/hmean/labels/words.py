@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import shapely
+from numpy.typing import NDArray
 
 from hmean.geometry import area
 from hmean.types import Page, Points, Polygons
 
-# Transcriptions that mark an ignore region.
-IGNORED_TEXTS = frozenset({"###", "*"})
+# The only transcription that marks an ignore region, as in the official program of CLEval.
+IGNORED_TEXT = "###"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -69,8 +69,6 @@ def check_polygon(
     Returns:
         The polygon, or None if there is a fault.
     """
-    if _is_convex_quad_on_page(points, width, height):
-        return np.array(points, dtype=np.float64)
     try:
         polygon = np.asarray(points, dtype=np.float64)
     except (TypeError, ValueError):
@@ -80,6 +78,30 @@ def check_polygon(
         faults.append(f"{where}: {fault}")
         return None
     return polygon
+
+
+def are_sound(polygons: Polygons, width: int, height: int) -> bool:
+    """Whether ``check_polygon`` finds no fault in the polygons of a page, and in much less time."""
+    sound = np.diff(polygons.offsets) == 4
+    corners = polygons.points[polygons.offsets[:-1][sound, None] + np.arange(4)]
+    sound[sound] = are_convex_quads(corners, width, height)
+    to_check = np.flatnonzero(~sound)
+    return all(_polygon_fault(polygons[k], width, height) is None for k in to_check.tolist())
+
+
+def are_convex_quads(corners: NDArray[np.float64], width: int, height: int) -> NDArray[np.bool_]:
+    """Which four corners (K, 4, 2) go round a convex quad on the page; in these, ``check_polygon`` finds no fault."""
+    ring = corners.transpose(1, 0, 2)[[0, 1, 2, 3, 0, 1]]
+    with np.errstate(over="ignore", invalid="ignore"):
+        sides = ring[1:] - ring[:-1]
+        turns = sides[:4, :, 0] * sides[1:, :, 1] - sides[:4, :, 1] * sides[1:, :, 0]
+    least = turns.min(axis=0)
+    most = turns.max(axis=0)
+    # Four turns to the same side go round once: the quad is convex and its outline cannot cross itself.
+    convex = ((least > 0) & (most < np.inf)) | ((most < 0) & (least > -np.inf))
+    meets_page = (ring.max(axis=0) > 0) & (ring.min(axis=0) < (width, height))
+    found: NDArray[np.bool_] = convex & meets_page.all(axis=1)
+    return found
 
 
 def _polygon_fault(polygon: Points, width: int, height: int) -> str | None:  # noqa: PLR0911 - one fault after another
@@ -99,27 +121,3 @@ def _polygon_fault(polygon: Points, width: int, height: int) -> str | None:  # n
     if not shapely.LinearRing(polygon).is_simple:
         return f"its outline crosses itself (corners in a wrong order?): {rounded}"
     return None
-
-
-def _is_convex_quad_on_page(points: Any, width: int, height: int) -> bool:
-    """Whether nothing is wrong, as with nearly all words. Much quicker than the full check of a polygon."""
-    try:
-        (ax, ay), (bx, by), (cx, cy), (dx, dy) = points
-        turns = (
-            (bx - ax) * (cy - by) - (by - ay) * (cx - bx),
-            (cx - bx) * (dy - cy) - (cy - by) * (dx - cx),
-            (dx - cx) * (ay - dy) - (dy - cy) * (ax - dx),
-            (ax - dx) * (by - ay) - (ay - dy) * (bx - ax),
-        )
-        # Four turns to the same side go round once: the quad is convex and its outline cannot cross itself.
-        if not (min(turns) > 0 or max(turns) < 0):
-            return False
-        if not all(math.isfinite(turn) for turn in turns):
-            return False
-        right = max(ax, bx, cx, dx)
-        bottom = max(ay, by, cy, dy)
-        left = min(ax, bx, cx, dx)
-        top = min(ay, by, cy, dy)
-        return bool(right > 0 and bottom > 0 and left < width and top < height)
-    except (TypeError, ValueError):
-        return False

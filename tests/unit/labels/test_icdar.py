@@ -54,6 +54,88 @@ def test_lines_unlike_the_others_are_faults(images, labels):
         read.page(0)
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("4,4,24,12,1998", "1998"),
+        ("4,4,24,12,12,5", "12,5"),
+        ("4,4,24,12,1,234,567", "1,234,567"),
+        ("4,4,24,12,1,234,567,890", "1,234,567,890"),  # eight numbers, but no convex quad
+        ('4,4,24,12,"24,13,4,13"', "24,13,4,13"),
+        ("4,4,24,12", None),
+        ("4,4,24,12,", None),
+        ('4, 4, 24, 12, "7 Eleven"', "7 Eleven"),
+        (r'4,4,24,12,"say \"a\" \\"', 'say "a" \\'),
+        ('4 4 24 12 "Foot, print"', "Foot, print"),
+        ("4 4 24 12 1998", "1998"),
+        ("4,4,24,12, spaces count ", " spaces count "),
+        ("4,4,24,12,one\u2028line\x0cstill", "one\u2028line\x0cstill"),
+    ],
+)
+def test_texts_of_boxes(images, labels, line, text):
+    (labels / "gt_a.txt").write_text(f"{line}\r\n", encoding="utf-8", newline="")
+    page = open_labels(labels, images).page(0)
+    assert page.polygons[0].tolist() == [[4, 4], [24, 4], [24, 12], [4, 12]]
+    assert page.texts == (text,)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("4,4,24,4,24,12,4,12", None),
+        ("4,4,24,4,24,12,4,12,1998", "1998"),
+        ("4,4,24,4,24,12,4,12,1,5", "1,5"),
+        ("4 4 24 4 24 12 4 12 TOTAL 5", "TOTAL 5"),
+    ],
+)
+def test_texts_of_quads(images, labels, line, text):
+    (labels / "gt_a.txt").write_text(line)
+    page = open_labels(labels, images).page(0)
+    assert page.polygons[0].tolist() == [[4, 4], [24, 4], [24, 12], [4, 12]]
+    assert page.texts == (text,)
+
+
+def test_a_line_that_may_be_either_is_read_as_most_are(images, labels):
+    either = "4,32,24,33,23,40,4,40,C"
+    (labels / "a.txt").write_text(f"4,4,24,12,A\n4,20,24,30,1998\n{either}\n")
+    page = open_labels(labels, images).page(0)
+    assert page.texts == ("A", "1998", "23,40,4,40,C")
+    assert page.polygons[2].tolist() == [[4, 32], [24, 32], [24, 33], [4, 33]]
+    (labels / "a.txt").write_text(f"4,4,24,4,24,12,4,12,A\n1,20,30,20,30,30,1,30,B\n{either}\n")
+    page = open_labels(labels, images).page(0)
+    assert page.texts == ("A", "B", "C")
+    assert page.polygons[2].tolist() == [[4, 32], [24, 33], [23, 40], [4, 40]]
+    (labels / "a.txt").write_text(either)
+    assert open_labels(labels, images).page(0).texts == ("C",)
+    (labels / "a.txt").write_text('4,32,24,33,"23,40,4,40,C"')
+    assert open_labels(labels, images).page(0).texts == ("23,40,4,40,C",)
+    (labels / "a.txt").write_text("4,4,24,12,A\n4,20,24,30,1998\n4,32,24,32,24,40,4,40,C\n")
+    with pytest.raises(InputError, match=r"line 3: has no area"):
+        open_labels(labels, images).page(0)
+
+
+def test_only_three_hashes_are_ignored(images, labels):
+    texts = ["*", "#", "##", "####", "*###", "###*", '"###"', "###"]
+    (labels / "a.txt").write_text("".join(f"4,4,24,12,{text}\n" for text in texts))
+    assert open_labels(labels, images).page(0).ignored.tolist() == [False] * 6 + [True, True]
+    (labels / "a.txt").write_text("4,4,24,12, ###\n")  # a word of four characters to the official program
+    with pytest.raises(InputError, match=r"a\.jpg: line 1: the text is ' ###'; remove the spaces"):
+        open_labels(labels, images).page(0)
+
+
+def test_width_and_height_are_not_taken_for_a_corner(images, labels):
+    (labels / "a.txt").write_text("40,30,20,8,A\n")
+    with pytest.raises(InputError, match=r"line 1: '40,30,20,8,A' is not .*right is less than left"):
+        open_labels(labels, images).page(0)
+
+
+def test_labels_may_lie_beside_their_images(images):
+    (images / "gt_a.txt").write_text("4,4,24,12,A\n")
+    (images / "b b.txt").write_text("4,4,24,12,B\n")
+    read = open_labels(images, images)
+    assert list(read.names) == ["b b.png", "a.jpg"]
+
+
 def test_every_file_needs_its_image(images, labels):
     with pytest.raises(InputError, match=r"labels: holds no \.txt label files"):
         open_labels(labels, images)

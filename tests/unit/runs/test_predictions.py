@@ -1,6 +1,7 @@
 """predictions.json: the record that documents it is what is written and read."""
 
 import json
+import tracemalloc
 from contextlib import suppress
 
 import numpy as np
@@ -8,7 +9,13 @@ import pytest
 
 from hmean.errors import InputError
 from hmean.runs.journal import Journal, JournalReader, PageKey, SkippedLine
-from hmean.runs.predictions import PredictedPage, csv_polygons, read_predictions, write_predictions
+from hmean.runs.predictions import (
+    PredictedPage,
+    PredictionFile,
+    csv_polygons,
+    read_predictions,
+    write_predictions,
+)
 from hmean.types import Detections, Polygons
 
 FOUND = Detections(
@@ -53,6 +60,54 @@ def test_faults_name_image_and_word(tmp_path):
         assert expected in str(error.value)
     path.write_text("[]")
     with pytest.raises(InputError, match="is not"):
+        read_predictions(path)
+
+
+def test_pages_are_read_one_at_a_time(tmp_path):
+    path = tmp_path / "predictions.json"
+    with write_predictions(path) as writer:
+        for i in range(300):
+            polygons = Polygons.of([[[k, 0], [k + 0.5, 0], [k, i]] for k in range(1, 200)])
+            writer.write(f"{i}.jpg", Detections(polygons, np.ones(199)), 20, 30)
+    assert path.stat().st_size > 4e6
+    tracemalloc.start()
+    predictions = PredictionFile(path)
+    for i, name in enumerate(predictions.names):
+        assert predictions[name].polygons[0][2].tolist() == [1, i]
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert "299.jpg" in predictions
+    assert "300.jpg" not in predictions
+    assert held < 0.2e6
+    assert peak < 4e6
+
+
+def test_numbers_that_the_record_accepts_are_read(tmp_path):
+    path = tmp_path / "predictions.json"
+    words = {"1": {"points": [["0", 0], [1, 0], [1, True]], "score": "0.5"}, "2": {"points": [[0, 0], [1, 0], [1, 1]]}}
+    path.write_text(json.dumps({"images": {"a": {"words": words, "more": 1}, "b": {"words": None}, "c": {}}}))
+    found = read_predictions(path)
+    assert found["a"].scores.tolist() == [0.5, 1]
+    assert found["a"].polygons[0].tolist() == [[0, 0], [1, 0], [1, 1]]
+    assert (len(found["b"]), len(found["c"])) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        ('{"a": {"words": {"w": {"points": [[0, 0], [1, 0], [1, NaN]]}}}}', r"a: words\.w\.points\.2\.1: .*finite"),
+        ('{"a": {"words": {"w": {"points": [[0, 0], [1, 0], [1, 1]], "score": null}}}}', r"a: words\.w\.score: "),
+        ('{"a": {"words": {"w": {"points": [[0, 0], [1, 0],]}}}}', r"a: its entry cannot be read"),
+        ('{"a": {}, "b": 3}', r"b: .*got 3"),
+        ('{"a": {}, "a": {}}', "1 images are listed twice"),
+        ('{"a": {}', "is not JSON"),
+        ("[]", "is not .*images"),
+    ],
+)
+def test_faults_of_files_are_told(tmp_path, images, message):
+    path = tmp_path / "predictions.json"
+    path.write_text(f'{{"images": {images}}}')
+    with pytest.raises(InputError, match=f"(?s){message}"):
         read_predictions(path)
 
 
