@@ -108,9 +108,12 @@ def _file_fault(path: Path) -> InputError:
 
 def _read_group(entry: bytes) -> str | None:
     try:
-        group = _GROUP_DECODER.decode(entry).group
+        return _group_name(_GROUP_DECODER.decode(entry).group)
     except msgspec.ValidationError:
         return None  # not an object: reading the page will say so
+
+
+def _group_name(group: Any) -> str | None:
     if group is None or group == "":
         return None
     return str(group)
@@ -133,9 +136,6 @@ def _sound_page(name: str, content: bytes) -> Page | None:
         return None
     texts = tuple(word.transcription for word in words.values())
     ignored = [bool(word.illegibility) or word.transcription == IGNORED_TEXT for word in words.values()]
-    group = entry.group
-    if group is not None:
-        group = str(group)
     return Page(
         name,
         entry.img_w,
@@ -144,7 +144,7 @@ def _sound_page(name: str, content: bytes) -> Page | None:
         tuple(words),
         texts,
         np.array(ignored, dtype=np.bool_),
-        group,
+        _group_name(entry.group),
         words_known=entry.words is not None,
     )
 
@@ -159,9 +159,7 @@ def parse_page(name: str, entry: Any, faults: list[str]) -> Page:
         return make_page(name, 1, 1, [], words_known=False)
     width = _parse_side(name, "img_w", entry, faults)
     height = _parse_side(name, "img_h", entry, faults)
-    group = entry.get("group")
-    if group is not None:
-        group = str(group)
+    group = _group_name(entry.get("group"))
     entries = entry.get("words")
     words_known = entries is not None
     if entries is None:

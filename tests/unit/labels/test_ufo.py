@@ -47,6 +47,7 @@ def test_ufo_is_read(tmp_path):
     assert (labels.page(1).words_known, labels.page(2).words_known) == (True, False)
     assert len(labels.page(2).polygons) == 0
     assert labels.page(3).group == "7"
+    assert labels.page(2).group is None
 
 
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
