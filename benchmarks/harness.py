@@ -43,6 +43,8 @@ class Result:
         target: the ratio aimed at, None without one.
         exact: what shows that both compute the same, in words.
         strongest: whether the peer is the fastest plain way to the same thing, or to less, that we could write.
+        most_ms: the time of ours that is aimed at, None without one.
+        clock: what was measured: time on the wall, or that of the processor.
     """
 
     item: str
@@ -56,6 +58,8 @@ class Result:
     target: float | None
     exact: str
     strongest: bool = False
+    most_ms: float | None = None
+    clock: str = "wall"
 
 
 def compare(
@@ -68,48 +72,61 @@ def compare(
     exact: str,
     target: float | None = None,
     strongest: bool = False,
+    most_ms: float | None = None,
+    cpu: bool = False,
     rounds: int = 3,
     least_s: float = 0.002,
 ) -> Result:
     """Run both on every input, one after the other, ``rounds`` times; both are repeated until they are long enough to time.
 
     The first call of each is not timed: it compiles, or loads what was compiled. Which of the two is timed first changes
-    from round to round, so neither always finds the caches as the other left them.
+    from round to round, so neither always finds the caches as the other left them. ``cpu`` counts the processor's time of this
+    process, in which other programs of a busy machine have no part: for work of one thread.
     """
     ours(inputs[0])
     theirs(inputs[0])
+    clock = time.perf_counter
+    if cpu:
+        clock = time.process_time
     pairs: list[tuple[float, float]] = []
     medians = []
     for value in inputs:
-        here = [_pair(theirs, ours, value, least_s, ours_first=bool(i % 2)) for i in range(rounds)]
+        here = [_pair(theirs, ours, value, clock, least_s, ours_first=bool(i % 2)) for i in range(rounds)]
         medians.append(statistics.median(a / b for a, b in here))
         pairs += here
     ratios = [a / b for a, b in pairs]
     low, high = np.quantile(ratios, [0.05, 0.95])
     return Result(
         item, peer, statistics.median(medians), float(low), float(high), len(pairs),
-        1e3 * statistics.median(b for _, b in pairs), 1e3 * statistics.median(a for a, _ in pairs), target, exact, strongest,
+        1e3 * statistics.median(b for _, b in pairs), 1e3 * statistics.median(a for a, _ in pairs), target, exact, strongest, most_ms,
+        "processor" if cpu else "wall",
     )  # fmt: skip
 
 
 def _pair(
-    theirs: Callable[[Any], object], ours: Callable[[Any], object], value: Any, least_s: float, *, ours_first: bool
+    theirs: Callable[[Any], object],
+    ours: Callable[[Any], object],
+    value: Any,
+    clock: Callable[[], float],
+    least_s: float,
+    *,
+    ours_first: bool,
 ) -> tuple[float, float]:
     """Seconds of one call of each."""
     if ours_first:
-        own = _seconds(ours, value, least_s)
-        return _seconds(theirs, value, least_s), own
-    return _seconds(theirs, value, least_s), _seconds(ours, value, least_s)
+        own = _seconds(ours, value, clock, least_s)
+        return _seconds(theirs, value, clock, least_s), own
+    return _seconds(theirs, value, clock, least_s), _seconds(ours, value, clock, least_s)
 
 
-def _seconds(call: Callable[[Any], object], value: Any, least_s: float) -> float:
+def _seconds(call: Callable[[Any], object], value: Any, clock: Callable[[], float], least_s: float) -> float:
     """Seconds of one call, the mean of as many as last ``least_s``."""
     calls = 0
-    start = time.perf_counter()
+    start = clock()
     while True:
         call(value)
         calls += 1
-        seconds = time.perf_counter() - start
+        seconds = clock() - start
         if seconds >= least_s:
             return seconds / calls
 

@@ -6,7 +6,7 @@ import copy
 import importlib.metadata
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,9 @@ from hmean.settings.build import open_dataset
 from hmean.settings.build_training import build_train_view
 from hmean.settings.compose import compose_all
 from hmean.synth.dataset import write_dataset
+from hmean.types import Page
 
-_EXACT = "tests/data: pixels and words agree with the matrix"
+_EXACT = "tests/unit/data: pixels and words agree with the matrix"
 
 
 def _installed(name: str) -> bool:
@@ -36,7 +37,8 @@ def _installed(name: str) -> bool:
     return True
 
 
-PEERS = tuple(name for name in ("albumentations", "albucore", "pyclipper", "pillow") if _installed(name))
+TORCHVISION = "torchvision: decode_image, transforms.v2, one distance transform"
+PEERS = tuple(name for name in ("torchvision", "albumentations", "albucore", "pyclipper", "pillow") if _installed(name))
 PEER = "cv2.imread, " + ("albumentations" if peer.ALBUMENTATIONS else "OpenCV augmentation") + ", textbook targets"
 ABOUT = (
     "One training sample on one core: read, decode, augment, draw targets, lay out as a tensor (theirs float32 and "
@@ -57,6 +59,11 @@ def run() -> Iterator[Result]:
         whole = samples(images, labels, page)
         positions = range(0, len(whole), max(1, len(whole) // 24))
         yield _compare("whole page, 640", whole, positions, peer.Loader(640, 0.4), target=5)
+        for name, loader, what in (
+            (TORCHVISION, peer.TorchvisionLoader(640, 0.4), _EXACT),
+            ("bare OpenCV: imread, warpAffine, one distance transform", peer.BareLoader(640, 0.4), "the peer does less: no colour, no noise"),
+        ):  # fmt: skip
+            yield _compare("whole page, 640", whole, positions, loader, peer_name=name, exact=what, strongest=True)
         yield _compare(
             "crop of 384 from 960",
             samples(images, labels, ["preset=receipts_lite"]),
@@ -126,7 +133,15 @@ def _photographs(data: TrainDataset, folder: Path, positions: Sequence[int]) -> 
 
 
 def _compare(
-    item: str, data: TrainDataset, positions: Sequence[int], loader: peer.Loader, *, target: float | None
+    item: str,
+    data: TrainDataset,
+    positions: Sequence[int],
+    loader: Callable[[Path, Page], object],
+    *,
+    target: float | None = None,
+    peer_name: str = PEER,
+    exact: str = _EXACT,
+    strongest: bool = False,
 ) -> Result:
     pages = {position: (data.pages.file(position), data.pages.page(position)) for position in positions}
     epoch = 0
@@ -139,4 +154,7 @@ def _compare(
         return sample
 
     # Theirs holds its labels in memory, as its kind does; ours reads them again.
-    return compare(item, PEER, positions, ours, lambda i: loader(*pages[i]), exact=_EXACT, target=target, rounds=5)
+    return compare(
+        item, peer_name, positions, ours, lambda i: loader(*pages[i]),
+        exact=exact, target=target, strongest=strongest, rounds=5, cpu=True,
+    )  # fmt: skip

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import onnxruntime
 import rapidocr
@@ -34,6 +35,7 @@ ABOUT = (
 )
 PARAMS = PostprocessParams(thresh=0.3, box_thresh=0.5, unclip="ratio", unclip_ratio=1.6)
 TESTS = "tests/unit/postprocess/test_postprocess.py (components equal OpenCV's on random maps; sides exact to 0.01 px)"
+LESS = "the peer does less: no scores, no filters, no unclip, nothing on the page"
 Item = tuple[PageMap, Page]
 
 
@@ -81,6 +83,10 @@ def doctr(item: Item) -> list[NDArray[np.float64]]:
     return [box[:4] * (width, height) for box in peer(page.probability[None, :, :, None])[0][0]]
 
 
+def lean_boxes(item: Item) -> list[NDArray[np.float32]]:
+    return [corners for corners, _ in textbook.lean_quads(item[0].probability, 0.3, 0.5, 1.6)]
+
+
 def iou70(items: list[Item], call: object) -> float:
     """Of polygons in map pixels, as a peer gives them."""
     found = []
@@ -97,6 +103,7 @@ def summed(items: list[Item], found: list[Detections]) -> float:
 
 
 def run() -> Iterator[Result]:
+    cv2.setNumThreads(1)
     polygon = replace(PARAMS, use_polygon=True)
     for side in (640, 1024):
         items = maps(side)
@@ -106,22 +113,43 @@ def run() -> Iterator[Result]:
         for name, peer, target in (("RapidOCR", rapid, 12), ("docTR, rotated", doctr, 8)):
             exact = f"IoU70 H {own:.3f}, {name.split(',')[0]}'s {iou70(items, peer):.3f}; {TESTS}"
             yield compare(
-                f"Quads, {where}", name, items, lambda i: detect(i[0], PARAMS), peer, exact=exact, target=target
+                f"Quads, {where}",
+                name,
+                items,
+                lambda i: detect(i[0], PARAMS),
+                peer,
+                exact=exact,
+                target=target,
+                cpu=True,
             )
+        lean = f"IoU70 H {own:.3f}, the peer's {iou70(items, lean_boxes):.3f}"
+        yield compare(
+            f"Quads, {where}", "OpenCV alone, with scores and unclip", items, lambda i: detect(i[0], PARAMS), lean_boxes,
+            exact=lean, strongest=True, rounds=9, cpu=True,
+        )  # fmt: skip
+        yield compare(
+            f"Quads, {where}", "bare OpenCV: compare, findContours, minAreaRect", items, lambda i: detect(i[0], PARAMS),
+            lambda i: textbook.bare_quads(i[0].probability, 0.3), exact=LESS, strongest=True, rounds=9, cpu=True,
+        )  # fmt: skip
         yield compare(
             f"Polygons, {where}", "textbook of PaddleOCR's", items, lambda i: detect(i[0], polygon),
-            lambda i: textbook.polygons(i[0].probability, 0.3, 0.5, 1.6), exact=TESTS, target=8,
+            lambda i: textbook.polygons(i[0].probability, 0.3, 0.5, 1.6), exact=TESTS, target=8, cpu=True,
+        )  # fmt: skip
+        yield compare(
+            f"Polygons, {where}", "bare OpenCV: compare, findContours, approxPolyDP", items,
+            lambda i: detect(i[0], polygon), lambda i: textbook.bare_polygons(i[0].probability, 0.3),
+            exact=LESS, strongest=True, rounds=9, cpu=True,
         )  # fmt: skip
     many = [replace(PARAMS, thresh=t) for t in np.linspace(0.15, 0.6, 12).tolist()]
     cached = [replace(page, probability=np.round(page.probability * 255).astype(np.uint8)) for page, _ in items]
     same = "tests/unit/postprocess/test_postprocess.py (equal to one by one)"
     yield compare(
         "12 thresholds of a cached map", "12 calls", cached, lambda page: detect_each(page, many),
-        lambda page: [detect(page, params) for params in many], exact=same,
+        lambda page: [detect(page, params) for params in many], exact=same, cpu=True,
     )  # fmt: skip
     yield compare(
         "One threshold of a cached map", "12 thresholds in one call", cached, lambda page: detect(page, PARAMS),
-        lambda page: detect_each(page, many), exact=same,
+        lambda page: detect_each(page, many), exact=same, cpu=True,
     )  # fmt: skip
     yield compare(
         "A batch of 48 maps, two threads", "one thread", [cached * 4], lambda batch: detect_pages(batch, PARAMS, threads=2),

@@ -8,21 +8,18 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import astuple, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from harness import Result, compare
 from numba import njit
-from numpy.typing import NDArray
 from peers import iou as textbook
 
 from hmean.labels.ufo import UfoLabels
 from hmean.metrics.cleval import count_page
 from hmean.metrics.iou import match_counts
 from hmean.metrics.scorer import score_pages
-from hmean.metrics.statistics import from_sums, summands
-from hmean.runs import comparison, sides
 from hmean.synth.dataset import write_dataset
 from hmean.types import Detections, Page, Polygons
 
@@ -98,21 +95,6 @@ def ours(pair: Pair) -> tuple[float, float, float]:
     return prh.p, prh.r, prh.h
 
 
-def textbook_intervals(base: comparison.Result, other: comparison.Result) -> list[NDArray[np.float64]]:
-    """Intervals of the differences that ``hmean compare`` gives, drawn one resample after another."""
-    rng, intervals = np.random.default_rng(0), []
-    for statistic in comparison.COMPARED:
-        parts = []
-        for result in (other, base):
-            counts = np.array([astuple(page.counts) for page in result.pages])
-            ious = np.array([[astuple(page.iou50), astuple(page.iou70)] for page in result.pages])
-            parts.append(summands(counts, ious, statistic))
-        drawn = (rng.integers(len(base.pages), size=len(base.pages)) for _ in range(10_000))
-        differences = [np.subtract(*(from_sums(part[at].sum(axis=0)) for part in parts)) for at in drawn]
-        intervals.append(np.quantile(differences, [0.025, 0.975]))
-    return intervals
-
-
 def run() -> Iterator[Result]:
     rng = np.random.default_rng(0)
     receipts = [(page, found(page, rng)) for page in sroie()]
@@ -125,7 +107,7 @@ def run() -> Iterator[Result]:
     ):
         for pair in pairs:
             np.testing.assert_allclose(ours(pair), official(pair), rtol=0, atol=1e-7)  # theirs come in single precision
-        yield compare(name, "cleval", pairs, ours, official, exact=SAME, target=target)
+        yield compare(name, "cleval", pairs, ours, official, exact=SAME, target=target, cpu=True)
 
     limits = (0.5, 0.7)
     words = [(page, found(page, rng)) for page in (crowded(n, rng) for n in (60, 115, 115, 276))]
@@ -133,10 +115,18 @@ def run() -> Iterator[Result]:
         assert [(m.tp, m.gt, m.det) for m in match_counts(*pair, limits)] == [
             textbook.evaluate(*pair, t) for t in limits
         ]
+    for pair in [*words, *ignoring]:
+        vectorised = textbook.evaluate_vectorised(*pair, limits)
+        assert [(m.tp, m.gt, m.det) for m in match_counts(*pair, limits)] == vectorised
     yield compare(
         "IoU 0.5 and 0.7 in one pass, 60-276 words", "textbook of PaddleOCR's, at one threshold", words,
         lambda pair: match_counts(*pair, limits), lambda pair: textbook.evaluate(*pair, 0.5),
-        exact="tests/unit/metrics/test_iou.py", target=200,
+        exact="tests/unit/metrics/test_iou.py", target=200, cpu=True,
+    )  # fmt: skip
+    yield compare(
+        "IoU 0.5 and 0.7 in one pass, 60-276 words", "shapely 2, all pairs that touch in one call, at both thresholds", words,
+        lambda pair: match_counts(*pair, limits), lambda pair: textbook.evaluate_vectorised(*pair, limits),
+        exact="equal counts here, with ignored words too", strongest=True, rounds=15, cpu=True,
     )  # fmt: skip
 
     pages, regions = [p for p, _ in receipts] * 14, [d for _, d in receipts] * 14
@@ -156,14 +146,7 @@ def run() -> Iterator[Result]:
         "Both scores at 12 box_thresh", "12 times from the start", [None],
         lambda _: score_pages(pages[:100], regions[:100], "transcription", min_scores=scores),
         lambda _: [score_pages(pages[:100], [d.select(d.scores >= s) for d in regions[:100]], "transcription") for s in scores],
-        exact="tests/unit/metrics/test_scorer.py", rounds=15,
-    )  # fmt: skip
-    scored = score_pages(pages[:400], regions[:400], "transcription", min_scores=(0.0, 0.02))
-    base, fewer = (sides.Result("", each, "transcription", None, None) for each in zip(*scored, strict=True))
-    yield compare(
-        "Differences of two results, 400 pages, 10,000 draws", "textbook, a draw at a time", [None],
-        lambda _: comparison.compare(base, fewer), lambda _: textbook_intervals(base, fewer),
-        exact="tests/e2e/test_compare.py (intervals cover the truth)", rounds=5,
+        exact="tests/unit/metrics/test_scorer.py", rounds=15, cpu=True,
     )  # fmt: skip
 
 

@@ -1,4 +1,8 @@
-"""A training sample as DBNet repositories make it: cv2.imread, albumentations (or OpenCV's calls), textbook targets."""
+"""Training samples: as DBNet repositories make them, with torchvision alone, and as little as can be done with OpenCV.
+
+The first is cv2.imread, albumentations (or OpenCV's calls) and textbook targets; the others have the faster targets of
+``peers/targets.py``.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +14,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from peers.targets import make_targets
+from peers.targets import make_targets, make_targets_at_once
+from torchvision import io, tv_tensors
+from torchvision.transforms import v2
 
 from hmean.types import Page
 
@@ -92,3 +99,62 @@ def _albumentations(side: int, crop_from: int | None) -> Callable[..., tuple[NDA
         return out["image"], np.asarray(out["keypoints"]).reshape(-1, 2)
 
     return augment
+
+
+class TorchvisionLoader:
+    """Whole pages of ``side`` px through torchvision: decode_jpeg, transforms.v2 on uint8, key points for the words."""
+
+    def __init__(self, side: int, shrink_ratio: float) -> None:
+        self.side, self.shrink_ratio = side, shrink_ratio
+        self.augment = v2.Compose(
+            [
+                v2.RandomAffine(
+                    10, translate=(0.05, 0.05), scale=(0.85, 1.15), interpolation=v2.InterpolationMode.BILINEAR
+                ),
+                v2.RandomApply([v2.ColorJitter(0.3, 0.3, 0.2, 0.02)], p=0.5),
+                v2.RandomApply([v2.GaussianNoise(sigma=0.025)], p=0.15),
+                v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.5))], p=0.1),
+                v2.RandomAdjustSharpness(2, p=0.1),
+            ]
+        )
+        self.finish = v2.Compose([v2.ToDtype(torch.float32, scale=True), v2.Normalize(MEAN / 255, STD / 255)])
+
+    def __call__(self, file: Path, page: Page) -> tuple[torch.Tensor, object]:
+        """One sample: image float32 (3, side, side) and its maps."""
+        image = io.decode_image(io.read_file(str(file)), mode="RGB")
+        height, width = image.shape[-2:]
+        scale = self.side / max(height, width)
+        size = (round(height * scale), round(width * scale))
+        image = v2.functional.resize(image, list(size), antialias=True)
+        image = v2.functional.pad(image, [0, 0, self.side - size[1], self.side - size[0]])
+        points = tv_tensors.KeyPoints(
+            torch.from_numpy(page.polygons.points * scale), canvas_size=(self.side, self.side)
+        )
+        image, points = self.augment(image, points)
+        words = page.polygons.with_points(np.asarray(points, dtype=np.float64))
+        maps = make_targets_at_once(
+            words, page.ignored, self.side, self.side, shrink_ratio=self.shrink_ratio, min_side=3.0
+        )
+        return self.finish(image), maps
+
+
+class BareLoader:
+    """Whole pages of ``side`` px: cv2.imread and one warpAffine; colours stay as they are, and nothing is normalised."""
+
+    def __init__(self, side: int, shrink_ratio: float) -> None:
+        self.side, self.shrink_ratio = side, shrink_ratio
+        self.rng = np.random.default_rng(0)
+
+    def __call__(self, file: Path, page: Page) -> tuple[NDArray[np.uint8], object]:
+        """One sample: image uint8 (3, side, side) and its maps."""
+        image = cv2.imread(str(file))
+        height, width = image.shape[:2]
+        scale = self.side / max(height, width) * self.rng.uniform(0.85, 1.15)
+        turn = cv2.getRotationMatrix2D((width / 2, height / 2), self.rng.uniform(-10, 10), scale)
+        turn[:, 2] += self.side / 2 - np.array([width, height]) / 2
+        image = cv2.warpAffine(image, turn, (self.side, self.side))
+        words = page.polygons.with_points(page.polygons.points @ turn[:, :2].T + turn[:, 2])
+        maps = make_targets_at_once(
+            words, page.ignored, self.side, self.side, shrink_ratio=self.shrink_ratio, min_side=3.0
+        )
+        return np.ascontiguousarray(image[:, :, ::-1].transpose(2, 0, 1)), maps
