@@ -14,9 +14,9 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.reports.groups import say_grouping, say_warning
 from hmean.reports.words import Words
 from hmean.runs.carried import read_carried
-from hmean.runs.comparison import Comparison, compare
+from hmean.runs.comparison import Comparison, compare_sides
 from hmean.runs.scores import Scores
-from hmean.runs.sides import SCORED_WITH, Result
+from hmean.runs.sides import SCORED_WITH, Result, Side
 from hmean.types import Characters
 
 
@@ -117,6 +117,8 @@ def _note(scores: Scores, scored_model: Path, words: Words, *, own: Path, same_w
     has_known_model = scored_model.is_file() and (same_weights or scored_model != own)
     if has_known_model and scores.postprocess != _postprocess_of(scored_model):
         notes.append(words.say("run.note.values"))
+    if scores.grouping is None:
+        notes.append(words.say("run.note.groups"))
     return ", ".join(notes)
 
 
@@ -150,9 +152,10 @@ def rank(rows: Sequence[ScoreRow], words: Words) -> list[ScoreTable]:
         by_pages.setdefault(row.scores.data_hash, []).append(row)
     tables = []
     for base, *others in by_pages.values():
+        changes = compare_sides(Side.of(base.result), [Side.of(row.result) for row in others])
         compared = [base]
-        for row in others:
-            compared.append(replace(row, change=compare(base.result, row.result)))
+        for row, change in zip(others, changes, strict=True):
+            compared.append(replace(row, change=change))
         grouping = page_groups(base.result.pages, *[row.result.pages for row in others]).grouping()
         table = ScoreTable(
             split=base.scores.split,

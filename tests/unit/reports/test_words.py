@@ -6,6 +6,7 @@ import pytest
 import hmean.reports
 from hmean.errors import InputError
 from hmean.reports.words import LANGUAGES, Words, read_table
+from hmean.runs.comparison import ONE_TRAINING
 
 HANGUL = re.compile("[가-힣]")
 REPORTS = Path(hmean.reports.__file__).parent
@@ -27,6 +28,10 @@ def test_every_text_that_a_report_says_is_in_the_table():
         said |= set(re.findall(r"""\bsay\(\s*"([^"{]+)"\s*[,)]""", path.read_text(encoding="utf-8")))
     assert len(said) > 80
     assert said - table.keys() == set()
+
+
+def test_reports_say_of_single_trainings_what_the_terminal_says():
+    assert read_table()["run.one_training"].en == ONE_TRAINING
 
 
 def test_a_language_that_there_is_not_is_refused():
