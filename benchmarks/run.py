@@ -92,9 +92,11 @@ def table(record: dict[str, Any]) -> str:
     for name in (part for part in PARTS if part in record):
         part = record[name]
         lines += ["", f"## {name.replace('_', ' ').capitalize()}", "", part["about"], ""]
-        if part.get("program") != program(name):
+        if "program" not in part:
+            lines += [f"It was not recorded which version of `benchmarks/{name}.py` made these rows.", ""]
+        elif part["program"] != program(name):
             lines += [
-                f"These rows are of an earlier version of `benchmarks/{name}.py`: the text above is the one of then.",
+                f"These rows, and the text above, are of an earlier version of `benchmarks/{name}.py`.",
                 "",
             ]
         if columns := part.get("columns"):
