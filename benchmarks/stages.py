@@ -34,23 +34,23 @@ from hmean.postprocess import decoding as ours
 from hmean.postprocess.decoding import detect, detect_each
 
 ROOT = Path(__file__).parents[1]
-ROUNDS = 15
+ROUNDS = 9
 Stage = tuple[Any, str]  # the object or module that holds the function, and its name
 
 
 @contextmanager
 def clocked(stages: dict[str, Stage]) -> Iterator[dict[str, float]]:
-    """Seconds spent in each stage while the block runs."""
+    """Seconds of the processor spent in each stage while the block runs."""
     spent = dict.fromkeys(stages, 0.0)
 
     def wrap(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(call)
         def timed(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
+            start = time.process_time()
             try:
                 return call(*args, **kwargs)
             finally:
-                spent[name] += time.perf_counter() - start
+                spent[name] += time.process_time() - start
 
         return timed
 
@@ -69,9 +69,9 @@ def shares(inputs: Sequence[Any], call: Callable[[Any], object], stages: dict[st
         rounds = []
         for _ in range(ROUNDS):
             with clocked(stages) as spent:
-                start = time.perf_counter()
+                start = time.process_time()
                 call(value)
-                rounds.append((time.perf_counter() - start, dict(spent)))
+                rounds.append((time.process_time() - start, dict(spent)))
         whole.append(statistics.median(total for total, _ in rounds))
         for name in stages:
             parts[name].append(statistics.median(spent[name] / total for total, spent in rounds))
@@ -143,7 +143,7 @@ def table(record: dict[str, Any]) -> str:
     env = record["environment"]
     lines = [
         "# Where the time goes", "",
-        "Written by `benchmarks/stages.py`. Share of the call's time in each stage, median; one thread.",
+        "Written by `benchmarks/stages.py`. Share of the call's processor time in each stage, median; one thread.",
     ]  # fmt: skip
     for name, row in record["rows"].items():
         lines += ["", f"## {name.capitalize()}: {row['ms']:.2f} ms", "", "| stage | share |", "|---|---|"]

@@ -1,7 +1,6 @@
 """A run tuned on 400 pages: its report, and what tuning it again does."""
 
 import json
-import re
 import shutil
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from hmean.runs.pictures import save_picture
 from hmean.runs.scores import Scores
 from hmean.tuning.result import TuneResult
 from hmean.types import Page, Polygons
+from support.html import english_phrases
 from support.once import made_once
 from support.pages import drawn_page
 from support.planted import plant_run
@@ -132,17 +132,8 @@ def test_a_korean_report_has_no_english_sentence_and_lies_beside_the_english_one
     assert "Tuning on 400 val pages" in english
     assert "튜닝: 검증 400페이지" in korean
     # Settings, files and names of pages are the same in all languages; what people read has no three English words.
-    three = re.compile(r"[A-Za-z]{2,}(?:,? [A-Za-z]{2,}){2,}")
-    assert len(three.findall(words_of(english))) > 50
-    assert three.findall(words_of(korean)) == []
-
-
-def words_of(html: str) -> str:
-    """What people read on a page: no scripts, no code, no values of settings."""
-    for hidden in (r"<style>.*?</style>", r"<script>.*?</script>", r"<metadata>.*?</metadata>", r"<code>.*?</code>",
-                   r'<td class="text">.*?</td>', r"<!--.*?-->"):  # fmt: skip
-        html = re.sub(hidden, " ", html, flags=re.DOTALL)
-    return re.sub(r"<[^>]*>", "|", html)
+    assert len(english_phrases(english)) > 50
+    assert english_phrases(korean) == []
 
 
 def test_the_report_of_a_tuned_exported_file_is_that_of_its_tuning(tuned_run, ink, tmp_path, capsys):

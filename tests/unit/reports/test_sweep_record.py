@@ -9,6 +9,7 @@ from hmean.files import read_json
 from hmean.reports.sweep import write_report
 from hmean.reports.sweep_record import STUDENT_T, SeedNoise, SweepReport, opponents
 from hmean.search.records import TrialPayload, TrialResult
+from support.html import english_phrases
 from support.sweeps import DECAY, LR, PATIENT, make_folder
 
 GIVEN = TrialPayload(params={LR: 0.0015})
@@ -103,3 +104,11 @@ def test_a_report_of_an_earlier_version_is_read(finished):
     for row in values["verdict"]:
         row["says"] = row.pop("verdict")
     assert SweepReport.parse(values, path) == present
+
+
+def test_a_korean_report_has_no_english_sentence_and_lies_beside_the_english_one(finished):
+    english, korean = (write_report(finished, lang) for lang in ("en", "ko"))
+    assert [english.name, korean.name] == ["report.html", "report.ko.html"]
+    assert len(english_phrases(english.read_text())) > 5
+    assert english_phrases(korean.read_text()) == []
+    assert "시도 4회" in korean.read_text()
