@@ -236,9 +236,10 @@ def words(environment: dict[str, Any]) -> str:
 def command_as_typed() -> str:
     """The command line of this program, from the repository's root, with the data folder as DATA."""
     program = Path(sys.argv[0]).resolve()
+    shown = Path(program.name)
     if program.is_relative_to(ROOT):
-        program = program.relative_to(ROOT)
-    words = ["python", str(program)]
+        shown = program.relative_to(ROOT)
+    words = ["python", str(shown)]
     for argument in sys.argv[1:]:
         if Path(argument).is_absolute() and Path(argument).is_relative_to(ROOT):
             argument = str(Path(argument).relative_to(ROOT))
