@@ -36,6 +36,7 @@ class CrossvalPage(Record):
 
     environment: harness.PageProvenance = Field(description="what the page was made with")
     seeds: tuple[int, ...] = Field(description="of the trainings")
+    relabelled: int = Field(default=0, description="pages whose labels were others when the models were trained")
     rows: tuple[Row, ...] = Field(description="scores")
     differences: tuple[DifferenceRow, ...] = Field(description="receipts_lite minus the peer")
     folds: tuple[tuple[float, ...], ...] = Field(description="macro H of each fold's pages, for each seed")
@@ -53,10 +54,12 @@ def main() -> None:
     chosen: list[PostprocessParams] = []
     preset = PostprocessParams()
     names: list[str] = []
+    relabelled = 0
     for crossval in crossvals:
         pages = sroie.out_of_fold(data / "sroie", crossval)
         preset = pages.postprocess
         names = pages.names
+        relabelled = pages.relabelled
         (tuned,) = sroie.tune(pages)
         preset_runs.append(pages.score_with(preset))
         tuned_runs.append(tuned.cross_fitted)
@@ -97,6 +100,7 @@ def main() -> None:
             runs=[harness.read_crossval(crossval) for crossval in crossvals],
         ),
         seeds=tuple(seeds),
+        relabelled=relabelled,
         rows=tuple(rows),
         differences=tuple(difference_rows(pairs, same_trainings=False)),
         folds=tuple(_of_folds(crossval) for crossval in crossvals),
@@ -139,7 +143,7 @@ Differences, paired by page, intervals over shops and seeds; the verdict is that
 
 Macro H of each fold, the preset's values ({"; ".join(folds)}): other folds are other shops.
 
-**Which pages had a part in what.** Weights: none of the page's own shop. Epoch: none; the last epoch of a fixed number is
+**Which pages had a part in what.** Weights: none of the page's own shop.{sroie.describe_relabelled(record.relabelled)} Epoch: none; the last epoch of a fixed number is
 scored. Values: the preset's are fixed; cross-fitted ones come from pages of other shops, though through maps of models that
 were trained on them. The recipe itself (encoder, sizes, augmentation, shrink ratio, the preset's values) was developed on
 SROIE's development pages, these ones: on new receipts it may do a little worse than here. What the peer was trained on is not

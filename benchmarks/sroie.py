@@ -59,11 +59,19 @@ PEER_DEFAULTS = PostprocessParams(thresh=0.3, box_thresh=0.5, unclip="ratio", un
 
 @dataclass(frozen=True, eq=False)
 class MappedPages:
-    """Labelled pages, the probability map of each, and the post-processing values of what made the maps."""
+    """Labelled pages, the probability map of each, and the post-processing values of what made the maps.
+
+    Attributes:
+        truth: the pages.
+        read: gives the map of a page.
+        postprocess: the values.
+        relabelled: pages whose labels (or images) are not those that the models of a cross-validation were trained with.
+    """
 
     truth: Sequence[Page]
     read: Callable[[Page], PageMap]
     postprocess: PostprocessParams
+    relabelled: int = 0
 
     @property
     def names(self) -> list[str]:
@@ -112,19 +120,37 @@ def out_of_fold(data: Path, crossval: Path) -> MappedPages:
     Args:
         data: the data set.
         crossval: folder that ``hmean crossval`` made.
+
+    Raises:
+        ValueError: if a model was trained on a page of its fold.
     """
     stores: dict[str, MapStore] = {}
     postprocess = PostprocessParams()
+    relabelled = 0
     for folder in sorted(crossval.glob("fold_*/")):
         number = int(folder.name.removeprefix("fold_"))
         pages = open_pages(data, Folds(file=str(crossval / "splits.json"), fold=number, split="val"))
         model = open_model(RunFolder(folder).best)
+        keys = pages.page_keys()
+        if np.isin(keys, model.pages.train).any():
+            raise ValueError(f"{folder}: was trained on pages that it is to be scored on")
+        relabelled += int(np.isin(keys, model.pages.val, invert=True).sum())
         store = make_run_maps(model, pages)
         postprocess = _preset_of(model.training)
         for position in range(len(pages)):
             stores[pages.name(position)] = store
     truth = [page for page in labels_of(open_pages(data)) if page.name in stores]
-    return MappedPages(truth, lambda page: stores[page.name].read(page.name), postprocess)
+    return MappedPages(truth, lambda page: stores[page.name].read(page.name), postprocess, relabelled)
+
+
+def describe_relabelled(pages: int) -> str:
+    """A sentence for a page of results; nothing if the labels are those of the trainings."""
+    if pages == 0:
+        return ""
+    return (
+        f" The labels of {pages} of these pages are read otherwise now than when the models were trained: scores are by the "
+        "present ones."
+    )
 
 
 def _preset_of(training: Mapping[str, Any]) -> PostprocessParams:

@@ -70,6 +70,7 @@ class TuningPage(Record):
 
     environment: harness.PageProvenance = Field(description="what the page was made with")
     seeds: tuple[int, ...] = Field(description="of the trainings")
+    relabelled: int = Field(default=0, description="pages whose labels were others when the models were trained")
     objective: dict[Statistic, float] = Field(description="weights of the hmeans")
     settings: int = Field(description="number of settings that were tried")
     ours: Tables = Field(description="out-of-fold maps")
@@ -118,6 +119,7 @@ def main() -> None:
     record = TuningPage(
         objective=sroie.OBJECTIVE,
         seeds=tuple(seeds),
+        relabelled=maps[0].relabelled,
         settings=len(sroie.grid_of(maps[0])),
         ours=_tables(OURS, results),
         badly_set=_tables(f"{OURS}, badly set", [bad, cross_fitted]),
@@ -352,7 +354,7 @@ set; and the objective above gives up to one point of it for three of IoU70. Mac
 
 Chosen values at an end of their list, beyond which nobody looked: {at_ends([ours, peer])}.
 
-**Which pages had a part in what.** Weights: none of the page's own shop. Epoch: none; the last of a fixed number is used.
+**Which pages had a part in what.** Weights: none of the page's own shop.{sroie.describe_relabelled(record.relabelled)} Epoch: none; the last of a fixed number is used.
 Values: "before" are common ones, fixed; "tuned on these pages" were chosen on the very pages that they are scored on; cross-fitted
 ones on pages of other shops. The lists of values, the objective and the recipe were settled while we worked with SROIE's
 development pages, these ones. What the peer was trained on is not known to us.
