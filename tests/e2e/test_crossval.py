@@ -15,7 +15,9 @@ from hmean.inference.checkpoints import load_checkpoint
 from hmean.labels.formats import open_labels
 from hmean.locks import locked
 from hmean.metrics.scorer import Scorer
+from hmean.runs.folder import RunFolder
 from hmean.runs.manifest import Manifest
+from hmean.runs.metrics import read_epochs
 from hmean.runs.predictions import read_predictions
 from hmean.runs.scores import Scores
 from hmean.tuning.result import TuneResult
@@ -86,6 +88,35 @@ def test_each_fold_has_its_settings_in_a_file(crossval_folder, twelve_pages):
         assert dataset["annotation_path"] == f"{twelve_pages}/jsons/train.json"
         assert dataset["folds"]["file"] == str(crossval_folder / "splits.json")
         assert (dataset["folds"]["fold"], dataset["folds"]["split"]) == (1, split)
+
+
+def test_the_base_has_the_pages_and_the_budget_of_all_folds(crossval_folder, twelve_pages):
+    run = RunFolder(crossval_folder / "all")
+    base = load_checkpoint(run.best)
+    folds = [load_checkpoint(crossval_folder / f"fold_{i}/checkpoints/best.ckpt") for i in FOLDS]
+    pages = np.unique(np.concatenate([fold.pages.train for fold in folds]))
+    assert np.array_equal(np.unique(base.pages.train), pages)
+    assert len(base.pages.val) == 0
+    epochs = len(read_epochs(run.metrics))
+    assert epochs * len(pages) == sum(len(fold.pages.train) for fold in folds)
+    assert base.epoch == epochs - 1
+    assert base.postprocess == folds[0].postprocess
+    assert not run.scores.exists()
+
+
+def test_a_base_is_added_to_folds_that_are_there(copied, crossval_folder, twelve_pages, capsys):
+    shutil.rmtree(copied / "all")
+    command = crossval_command(twelve_pages, copied.parent)
+    assert main(command) == 0
+    assert "4 models, 3 of them trained already" in capsys.readouterr().out
+    again = load_checkpoint(copied / "all/checkpoints/best.ckpt")
+    first = load_checkpoint(crossval_folder / "all/checkpoints/best.ckpt")
+    assert again.weights_hash() == first.weights_hash()
+    assert again.postprocess == first.postprocess
+    assert main(command) == 0
+    assert "4 models, 4 of them trained already" in capsys.readouterr().out
+    assert main([*command, "models.optimizer.lr=0.0123"]) == 2
+    assert "all: models.optimizer.lr: was" in capsys.readouterr().err
 
 
 def test_a_finished_fold_is_never_trained_again(copied, crossval_folder, twelve_pages):

@@ -11,8 +11,8 @@ SMALL_GRID = ["tune.thresh=[0.02,0.2]", "tune.box_thresh=[0.0]", "tune.inverse_r
 
 
 def crossval_command(data: Path, outputs: Path) -> list[str]:
-    """``hmean crossval`` of the tiny network: three folds of three pages each, and three pages held out of all."""
+    """``hmean crossval`` of the tiny network: three folds of three pages each, three pages held out, and the base."""
     return [
         "crossval", *TINY, *SMALL_GRID, f"dataset_base_path={data}", f"output_dir={outputs}", "exp_name=cv",
-        "trainer.max_epochs=1", "k=3", "crossval.holdout=0.25",
+        "trainer.max_epochs=1", "k=3", "crossval.holdout=0.25", "crossval.base=true",
     ]  # fmt: skip

@@ -11,7 +11,15 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from hmean.crossval.folds import TrainedFold, check_folds, is_trained, recipe_differences
+from hmean.crossval.base import BASE, base_batches, base_epochs, base_schedule
+from hmean.crossval.folds import (
+    TrainedFold,
+    check_base,
+    check_folds,
+    is_trained,
+    recipe_differences,
+    take_postprocess,
+)
 from hmean.crossval.out_of_fold import join_folds
 from hmean.crossval.record import CrossvalRecord
 from hmean.data.check import require_sound
@@ -51,6 +59,8 @@ class CrossvalSettings(RecipeSettings):
 def run(settings: CrossvalSettings) -> CrossvalRecord:
     """Train the folds that are not trained yet, then score and tune on the pages that each has not seen.
 
+    With ``crossval.base``, one model is trained on the pages of all folds, too; it gets the folds' post-processing.
+
     Returns:
         The content of ``crossval.json``.
 
@@ -73,11 +83,19 @@ def run(settings: CrossvalSettings) -> CrossvalRecord:
         data_hash = {"train": in_folds.fingerprint()}
         Manifest.collect(settings.to_dict(), data_hash, settings.seed).write(folder / "manifest.json")
         recipes = [fold_settings(settings, folder, number) for number in range(settings.crossval.k)]
-        _train(recipes, folder, settings.crossval.agents, lock)
+        trainings = list(recipes)
+        if settings.crossval.base:
+            trainings.append(base_settings(settings, folder))
+        _train(trainings, folder, settings.crossval.agents, lock)
         packages = [component.target.split(".")[0] for component in components]
         folds = [_open(recipe, packages) for recipe in recipes]
         check_folds(folds)
-        return join_folds(folder, folds, in_folds, tune_options(settings.tune))
+        record = join_folds(folder, folds, in_folds, tune_options(settings.tune))
+        if settings.crossval.base:
+            base = open_model(RunFolder(folder / BASE).best, packages)
+            check_base(base, folds)
+            take_postprocess(base, folds[0].model)
+        return record
 
 
 def _deal(settings: CrossvalSettings, pages: LabelledImages, splits: Path) -> NDArray[np.int64]:
@@ -114,20 +132,49 @@ def fold_settings(settings: CrossvalSettings, folder: Path, number: int) -> Trai
     )
 
 
+def base_settings(settings: CrossvalSettings, folder: Path) -> TrainSettings:
+    """The training of one model on the pages of all folds, for as long as the folds together; nothing validates it."""
+    k = settings.crossval.k
+    splits = str(folder / "splits.json")
+    source = settings.datasets.train_dataset
+    train = source.model_copy(update={"folds": Folds(file=splits, split="all")})
+    datasets = settings.datasets.model_copy(update={"train_dataset": train, "val_dataset": None})
+    trainer = settings.trainer.model_copy(
+        update={
+            "max_epochs": base_epochs(k, settings.trainer.max_epochs),
+            "limit_train_batches": base_batches(k, settings.trainer.limit_train_batches),
+        }
+    )
+    models = settings.to_dict()["models"]
+    models["scheduler"] = base_schedule(k, models["scheduler"])
+    return select(
+        settings,
+        TrainSettings,
+        output_dir=str(folder),
+        exp_name=BASE,
+        datasets=datasets.model_dump(),
+        models=models,
+        trainer=trainer.model_dump(),
+        resume="auto",
+        overwrite=False,
+        checkpoint_path=None,
+    )
+
+
 def _train(recipes: Sequence[TrainSettings], folder: Path, agents: int, lock: int) -> None:
-    """Train the folds that are not trained yet, as processes of their own; one that fails does not end the others."""
+    """Run the trainings that are not finished, as processes of their own; one that fails does not end the others."""
     commands = {}
     differing = []
     for recipe in recipes:
         fold = _run_of(recipe)
-        if is_trained(fold, recipe.trainer.max_epochs):
+        if is_trained(fold, recipe.trainer.max_epochs, validated=recipe.datasets.val_dataset is not None):
             trained_with = read_saved(fold.config, RecipeSettings)
             differing += recipe_differences(fold, trained_with, select(recipe, RecipeSettings).to_dict())
         else:
             commands[fold.path.name] = _train_command(recipe, folder)
     if differing:
-        raise InputError.listing("These folds were trained with other values; choose another exp_name:", differing)
-    print(f"{folder}: {len(recipes)} folds, {len(recipes) - len(commands)} of them trained already", flush=True)
+        raise InputError.listing("These models were trained with other values; choose another exp_name:", differing)
+    print(f"{folder}: {len(recipes)} models, {len(recipes) - len(commands)} of them trained already", flush=True)
     if not commands:
         return
     if agents == 1:
@@ -135,7 +182,7 @@ def _train(recipes: Sequence[TrainSettings], folder: Path, agents: int, lock: in
     else:
         failed = _run_side_by_side(commands, folder, agents)
     if failed:
-        raise InputError.listing("Some folds are not trained; the same command continues with them:", failed)
+        raise InputError.listing("Some models are not trained; the same command continues with them:", failed)
 
 
 def _train_command(recipe: TrainSettings, folder: Path) -> list[str]:
@@ -178,7 +225,7 @@ def _open(recipe: TrainSettings, packages: Sequence[str]) -> TrainedFold:
     """A trained fold; its checkpoint may name code of the packages that the recipe names."""
     fold = _run_of(recipe)
     model = open_model(fold.best, packages)
-    pages = open_dataset(recipe.datasets.val_dataset)
+    pages = open_dataset(recipe.datasets.of_split("val"))
     loader = recipe.dataloaders.val_dataloader
     execution = Execution(recipe.trainer.accelerator, loader.batch_size, loader.num_workers)
     return TrainedFold(fold, model, pages, make_run_maps(model, pages, execution=execution))

@@ -11,7 +11,7 @@ from hmean.files import write_text
 from hmean.plugins import check_components
 from hmean.reports.figures import draw_learning_rates
 from hmean.runs.folder import RunFolder
-from hmean.settings.build import open_dataset
+from hmean.settings.build import open_dataset, open_validation
 from hmean.settings.build_training import build_data, build_module, trainer_options
 from hmean.settings.training import RecipeSettings
 from hmean.training.learning_rates import LearningRates
@@ -47,7 +47,7 @@ def run(settings: LrFindSettings) -> LrFindResult:
     """
     check_components(settings.models.components().all())
     train_pages = open_dataset(settings.datasets.train_dataset)
-    val_pages = open_dataset(settings.datasets.val_dataset)
+    val_pages = open_validation(settings.datasets.val_dataset, train_pages)
     require_trainable(train_pages, val_pages)
     pl.seed_everything(settings.seed, verbose=False)
     module = build_module(settings, train_pages, val_pages, settings.checkpoint_path)

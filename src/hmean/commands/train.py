@@ -20,7 +20,7 @@ from hmean.runs.folder import RunFolder, open_run
 from hmean.runs.manifest import Manifest
 from hmean.runs.provenance import Provenance, TrainingProvenance
 from hmean.runs.scores import Scores
-from hmean.settings.build import open_dataset
+from hmean.settings.build import open_dataset, open_validation
 from hmean.settings.build_training import build_data, build_module, trainer_options
 from hmean.settings.keys import pruned, with_present_keys
 from hmean.settings.training import TrainSettings
@@ -37,7 +37,8 @@ class TrainResult:
 
     Attributes:
         folder: the run folder.
-        scores: of the best epoch on the validation pages; None in the processes that only help to train.
+        scores: of the best epoch on the validation pages; None without validation, and in the processes that only help
+            to train.
         report: the HTML page; likewise.
     """
 
@@ -55,6 +56,8 @@ class TrainResult:
 def run(settings: TrainSettings) -> TrainResult:
     """Train, keep the best and the last epoch, score the best on the validation pages, write the report.
 
+    Without validation pages, the last epoch is kept as the best, and there is no score.
+
     Raises:
         InputError: if settings or data are wrong (all faults at once, before anything is trained), or if the loss is
             not finite.
@@ -66,7 +69,7 @@ def run(settings: TrainSettings) -> TrainResult:
     if tracker_name is not None:
         require_tracker(tracker_name)
     train_pages = open_dataset(settings.datasets.train_dataset)
-    val_pages = open_dataset(settings.datasets.val_dataset)
+    val_pages = open_validation(settings.datasets.val_dataset, train_pages)
     require_trainable(train_pages, val_pages)
 
     # Build network and data.
@@ -79,21 +82,32 @@ def run(settings: TrainSettings) -> TrainResult:
     tracker = None
     if tracker_name is not None:
         tracker = open_tracker(tracker_name, folder, settings.to_dict())
-    callbacks = build_callbacks(folder, settings.trainer.ema_decay)
-    trainer = build_trainer(trainer_options(settings), folder, callbacks, tracker)
+    validates = len(val_pages) > 0
+    callbacks = build_callbacks(folder, settings.trainer.ema_decay, validates=validates)
+    trainer = build_trainer(trainer_options(settings), folder, callbacks, tracker, validates=validates)
     if trainer.is_global_zero:
-        _record_start(folder, settings, module, trainer, {"train": train_pages, "val": val_pages})
-        print(f"training {folder.path} on {machine(trainer)}, {len(train_pages)} pages, validating on {len(val_pages)}")
+        pages = {"train": train_pages}
+        if validates:
+            pages["val"] = val_pages
+        _record_start(folder, settings, module, trainer, pages)
+        print(f"training {folder.path} on {machine(trainer)}, {_in_words(len(train_pages), len(val_pages))}")
 
     # Train, score the best epoch, report.
     fit(trainer, module, data, folder)
-    if not trainer.is_global_zero:
+    if not trainer.is_global_zero or not validates:
         return TrainResult(folder)
     loader = settings.dataloaders.val_dataloader
     execution = Execution(settings.trainer.accelerator, loader.batch_size, loader.num_workers)
     scores = evaluate(load_checkpoint(folder.best), val_pages, folder.path, split="val", execution=execution)
     report = write_run_report([folder.path])
     return TrainResult(folder, scores, report)
+
+
+def _in_words(trained: int, validated: int) -> str:
+    """The numbers of pages, in words."""
+    if validated == 0:
+        return f"{trained} pages, without validation: the last epoch is kept"
+    return f"{trained} pages, validating on {validated}"
 
 
 def _open_folder(folder: RunFolder, settings: TrainSettings, module: DetectorModule) -> None:

@@ -45,17 +45,20 @@ class TrainedFold:
     maps: MapStore
 
 
-def is_trained(run: RunFolder, epochs: int) -> bool:
-    """Whether a fold was trained for so many epochs, and scored."""
+def is_trained(run: RunFolder, epochs: int, *, validated: bool = True) -> bool:
+    """Whether a run was trained for so many epochs and, if it has validation pages, scored."""
+    file = run.best
+    if validated:
+        file = run.scores
     rows = read_epochs(run.metrics)
-    return run.scores.exists() and len(rows) > 0 and rows[-1].epoch + 1 >= epochs
+    return file.exists() and len(rows) > 0 and rows[-1].epoch + 1 >= epochs
 
 
 def recipe_differences(run: RunFolder, trained_with: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
-    """The values in which a fold was trained differently, one sentence each.
+    """The values in which a run was trained differently, one sentence each.
 
     Args:
-        run: of the fold.
+        run: of a fold, or of the base.
         trained_with: its settings, plain values.
         recipe: those that it should have.
     """
@@ -92,3 +95,21 @@ def check_folds(folds: Sequence[TrainedFold]) -> None:
             faults.append(f"{path}: was validated on other pages, or other labels, than splits.json gives it now")
     if faults:
         raise InputError.listing("These runs cannot be folds of one cross-validation:", faults)
+
+
+def check_base(base: TrainedModel, folds: Sequence[TrainedFold]) -> None:
+    """Refuse a base that was not trained on the pages of all folds, or on others.
+
+    Raises:
+        InputError: if it was not.
+    """
+    keys = np.concatenate([fold.pages.page_keys() for fold in folds])
+    if not np.array_equal(np.unique(base.pages.train), np.unique(keys)) or len(base.pages.val) > 0:
+        raise InputError(f"{base.path}: was trained on other pages, or other labels, than those of all folds now")
+
+
+def take_postprocess(base: TrainedModel, fold: TrainedModel) -> None:
+    """Give the base the post-processing of a fold, if that was changed after its training, with the reason."""
+    if fold.history and base.postprocess != fold.postprocess:
+        change = fold.history[-1]
+        base.write_postprocess(fold.postprocess, change.why, change.pages)

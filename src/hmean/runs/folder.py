@@ -75,7 +75,7 @@ class RunFolder:
 
     @property
     def best(self) -> Path:
-        """The checkpoint of the best epoch by ``val/hmean``."""
+        """The checkpoint of the best epoch by ``val/hmean``; of the last one where nothing validates."""
         return self.path / "checkpoints" / "best.ckpt"
 
     @property

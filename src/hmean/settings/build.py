@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +39,17 @@ def open_dataset(dataset: Dataset) -> LabelledImages:
     return LabelledImages(labels, Path(dataset.image_path), indices.tolist())
 
 
+def open_validation(dataset: Dataset | None, train_pages: LabelledImages) -> LabelledImages:
+    """The validation pages of a training; none of its pages where ``dataset`` is None.
+
+    Raises:
+        InputError: as ``open_dataset``.
+    """
+    if dataset is None:
+        return replace(train_pages, indices=[])
+    return open_dataset(dataset)
+
+
 def _fold_of_each_page(dataset: Dataset, labels: LabelSet) -> NDArray[np.int64]:
     folds = dataset.folds
     assert folds is not None  # noqa: S101 - for the type checker: the caller has looked
@@ -53,6 +65,8 @@ def _in_split(fold_of_page: NDArray[np.int64], folds: Folds) -> NDArray[np.bool_
     held_out = np.equal(fold_of_page, HOLDOUT)
     if folds.split == "holdout":
         return held_out
+    if folds.split == "all":
+        return np.logical_not(held_out)
     in_fold = np.equal(fold_of_page, folds.fold)
     if folds.split == "val":
         return in_fold

@@ -12,6 +12,7 @@ import pydantic
 from pydantic import ConfigDict, Field, PrivateAttr
 
 from hmean import plugins
+from hmean.errors import InputError
 from hmean.postprocess.parameters import PARAMETERS, PostprocessParams
 from hmean.reports.words import Language
 from hmean.types import Statistic, TrackerName, View
@@ -84,7 +85,8 @@ class LanguageSettings(OptionSettings):
 class Folds(Section):
     """Folds of a label set, drawn with ``k`` and ``seed``, or read from the ``file`` that ``hmean data split`` writes.
 
-    ``split`` train is all folds but ``fold``, val is ``fold``, and holdout is what the file keeps out of all folds.
+    ``split`` train is all folds but ``fold``, val is ``fold``, all is every fold, and holdout is what the file keeps
+    out of all folds.
     """
 
     k: Annotated[int, Field(ge=2)] | None = None
@@ -95,8 +97,8 @@ class Folds(Section):
     """File that `hmean data split` wrote, in place of `k` and `seed`."""
     fold: Annotated[int, Field(ge=0)] = 0
     """Number of the fold, from 0 on."""
-    split: Literal["train", "val", "holdout"]
-    """`train`: all folds but this one; `val`: this fold; `holdout`: what the file keeps out of all folds."""
+    split: Literal["train", "val", "all", "holdout"]
+    """`train`: all folds but this one; `val`: this fold; `all`: every fold; `holdout`: what the file keeps out."""
 
     @pydantic.model_validator(mode="after")
     def _one_source(self) -> Folds:
@@ -136,8 +138,8 @@ class TrainingDatasets(Section):
 
     train_dataset: TrainDataset
     """Pages to learn from."""
-    val_dataset: Dataset
-    """Pages that the best epoch is chosen on."""
+    val_dataset: Dataset | None
+    """Pages that the best epoch is chosen on; null: a training keeps its last epoch, and scores nothing."""
 
 
 class LabelledDatasets(TrainingDatasets):
@@ -147,12 +149,18 @@ class LabelledDatasets(TrainingDatasets):
     """Pages that nothing is chosen on."""
 
     def of_split(self, split: SplitName) -> Dataset:
-        """The data set of a split."""
+        """The data set of a split.
+
+        Raises:
+            InputError: if there are no validation pages.
+        """
         if split == "train":
             return self.train_dataset
-        if split == "val":
-            return self.val_dataset
-        return self.test_dataset
+        if split == "test":
+            return self.test_dataset
+        if self.val_dataset is None:
+            raise InputError("datasets.val_dataset: is null; name the pages that split=val stands for")
+        return self.val_dataset
 
 
 class PredictDatasets(Section):
@@ -589,3 +597,5 @@ class Crossval(Section):
     """Seed of the folds."""
     agents: Count
     """Folds that train at a time."""
+    base: bool
+    """Also train one model, `all`, on the pages of all folds, for as long as the folds together."""

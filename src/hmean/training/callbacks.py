@@ -18,16 +18,21 @@ from hmean.runs.metrics import EpochRow, append_epoch
 PRINTED = ("train/loss", "val/hmean", "val/iou50_hmean")
 
 
-def build_callbacks(folder: RunFolder, ema_decay: float | None) -> list[Callback]:
+def build_callbacks(folder: RunFolder, ema_decay: float | None, *, validates: bool = True) -> list[Callback]:
     """All callbacks of a training.
 
     Args:
         folder: the run.
         ema_decay: of a moving average of the weights, which is what is validated and kept; None for no average.
+        validates: whether there are validation pages; otherwise the last epoch is the best one.
     """
     best = ModelCheckpoint(
         folder.best.parent, filename="best", monitor="val/hmean", mode="max", enable_version_counter=False
     )
+    if not validates:
+        best = ModelCheckpoint(
+            folder.best.parent, filename="best", save_on_train_epoch_end=True, enable_version_counter=False
+        )
     last = ModelCheckpoint(
         folder.last.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )

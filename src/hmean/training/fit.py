@@ -63,16 +63,25 @@ class TrainerOptions:
 
 
 def build_trainer(
-    options: TrainerOptions, folder: RunFolder, callbacks: Sequence[Callback], tracker: Logger | None = None
+    options: TrainerOptions,
+    folder: RunFolder,
+    callbacks: Sequence[Callback],
+    tracker: Logger | None = None,
+    *,
+    validates: bool = True,
 ) -> pl.Trainer:
-    """Lightning's trainer, with our checkpoints, callbacks and tracker."""
+    """Lightning's trainer, with our checkpoints, callbacks and tracker; ``validates``: there are validation pages."""
     _silence_advice()
+    limit_val_batches = None
+    if not validates:
+        limit_val_batches = 0
     return pl.Trainer(
         max_epochs=options.max_epochs,
         accumulate_grad_batches=options.accumulate_grad_batches,
         gradient_clip_val=options.gradient_clip_val,
         check_val_every_n_epoch=options.check_val_every_n_epoch,
         limit_train_batches=options.limit_train_batches,
+        limit_val_batches=limit_val_batches,
         precision=_precision(options),
         accelerator=options.accelerator,
         devices=options.devices,

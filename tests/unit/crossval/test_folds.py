@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hmean.crossval.folds import TrainedFold, check_folds, is_trained, recipe_differences
+from hmean.crossval.folds import TrainedFold, check_base, check_folds, is_trained, recipe_differences
 from hmean.errors import InputError
 from hmean.runs.carried import PagesSeen
 from hmean.runs.folder import RunFolder
@@ -58,6 +58,27 @@ def test_a_fold_is_trained_once_it_is_scored_after_the_last_epoch(tmp_path):
     run.scores.write_text("{}")
     assert is_trained(run, 2)
     assert not is_trained(run, 3)
+
+
+def test_a_run_that_nothing_validates_is_trained_without_a_score(tmp_path):
+    run = RunFolder(tmp_path)
+    rows = [{"epoch": epoch, "seconds": 1.0} for epoch in range(2)]
+    run.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert not is_trained(run, 2, validated=False)
+    run.best.parent.mkdir()
+    run.best.write_bytes(b"")
+    assert is_trained(run, 2, validated=False)
+    assert not is_trained(run, 3, validated=False)
+
+
+@pytest.mark.parametrize(
+    ("trained", "val"), [([1, 2, 3, 4, 5], []), ([1, 2, 3, 4, 5, 6, 7], []), ([1, 2, 3, 4, 5, 6], [6])]
+)
+def test_a_base_has_the_pages_of_all_folds_and_no_others(tmp_path, trained, val):
+    folds = sound(tmp_path)
+    check_base(SimpleNamespace(path="all", pages=PagesSeen(train=[6, 5, 4, 3, 2, 1], val=[])), folds)
+    with pytest.raises(InputError, match="all: was trained on other pages"):
+        check_base(SimpleNamespace(path="all", pages=PagesSeen(train=trained, val=val)), folds)
 
 
 def test_only_the_recipe_is_compared(tmp_path):
