@@ -58,24 +58,30 @@ def judge(inputs, *overrides):
 
 @pytest.fixture(scope="module")
 def judged(crossval_folder, twelve_pages, tmp_path_factory):
-    """The folder of an ensemble of all folds, and its record."""
+    """The folder of an ensemble of all folds, judged beside the model of all pages, and its record."""
     output = tmp_path_factory.mktemp("judged") / "out"
     pages = held_out.__wrapped__(crossval_folder, twelve_pages)
-    return output, judge([str(crossval_folder / f"fold_{i}") for i in range(3)], *pages, f"output={output}")
+    inputs = [str(crossval_folder / name) for name in ("all", "fold_0", "fold_1", "fold_2")]
+    return output, judge(inputs, *pages, f"output={output}")
 
 
 def test_every_strategy_is_judged_and_the_record_says_with_what(judged, crossval_folder):
     output, record = judged
     written = EnsembleRecord.read(output / "ensemble.json")
     assert written.to_json() == record.to_json()
-    assert [row.strategy for row in record.strategies] == ["single", "scales", "map mean", "voting", "weight average"]
-    assert record.pages == 3
+    assert [row.strategy for row in record.strategies] == [
+        "single", "all pages", "scales", "map mean", "vote >= 3", "voting", "weight average",
+    ]  # fmt: skip
+    assert record.pages == record.grouping.pages == 3
     assert len({run.weights_hash for run in record.runs}) == 3
-    for row in record.strategies:
+    for row in record.strategies[1:]:
         assert row.ms_a_page > 0
-        assert (row.verdict == "better") == (row.interval95.low > 0) or row.strategy == "single"
+        assert row.verdict == "too few groups"
+        assert row.interval95 is None
+        assert row.family95 is None
     row_of = {row.strategy: row for row in record.strategies}
     assert row_of["single"].gain == 0
+    assert row_of["single"].verdict == "base"
     assert row_of["single"].times_single == 1.0
     assert row_of["map mean"].mb == pytest.approx(3 * row_of["single"].mb)
     assert [member.long_side for member in row_of["scales"].members] == [160, 128, 200]
@@ -87,6 +93,44 @@ def test_every_strategy_is_judged_and_the_record_says_with_what(judged, crossval
     assert "kept: " in record.summary()
 
 
+def test_the_model_of_all_pages_is_a_base_that_cost_as_much(judged, crossval_folder):
+    _, record = judged
+    (base,) = record.all_pages
+    assert base.weights_hash == load_checkpoint(crossval_folder / "all/checkpoints/best.ckpt").weights_hash()
+    assert base.weights_hash not in {run.weights_hash for run in record.runs}
+    assert base.page_views == sum(run.page_views for run in record.runs) == 18
+    row_of = {row.strategy: row for row in record.strategies}
+    (shown,) = row_of["all pages"].members
+    assert shown.weights_hash == base.weights_hash
+    assert row_of["all pages"].over_all_pages is None
+    assert row_of["all pages"].minutes == base.minutes
+    together = pytest.approx(sum(run.minutes for run in record.runs))
+    for name in ("map mean", "vote >= 3", "voting", "weight average"):
+        assert row_of[name].minutes == together
+        assert row_of[name].over_all_pages.gain == pytest.approx(row_of[name].h - row_of["all pages"].h)
+    assert row_of["vote >= 3"].postprocess.votes == 3
+    assert record.to_beat in ("single", "all pages")
+    assert record.strategy == record.to_beat  # too few groups: nothing is shown to be better
+    summary = record.summary()
+    for part in ("gain over single", "gain over all pages", "all pages: 18 samples", "warning: only 3 groups"):
+        assert part in summary, part
+
+
+def test_seeds_of_one_fold_are_members_and_two_have_no_three_votes(
+    folds, held_out, crossval_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(strategies, "STRATEGIES", (strategies.Single, strategies.FixedVotes))
+    other = changed_copy(folds[0], tmp_path / "other.ckpt", lambda config: config.update(seed=7))
+    record = judge([folds[0], other], *held_out, f"output={tmp_path / 'out'}")
+    assert [row.strategy for row in record.strategies] == ["single"]
+    assert len(record.runs) == 2
+    assert record.all_pages == ()
+    (skipped,) = record.skipped
+    assert (skipped.strategy, skipped.reason) == ("vote >= 3", "needs 3 members or more; there are 2")
+    with_base = judge([folds[0], other, str(crossval_folder / "all")], *held_out, f"output={tmp_path / 'with'}")
+    assert [row.strategy for row in with_base.strategies] == ["single", "all pages"]
+
+
 def test_a_second_time_uses_the_maps_that_are_there(judged, folds, held_out, monkeypatch):
     output, record = judged
 
@@ -94,7 +138,8 @@ def test_a_second_time_uses_the_maps_that_are_there(judged, folds, held_out, mon
         raise AssertionError("the network ran again")
 
     monkeypatch.setattr("hmean.runs.maps.MapStore.add", refuse)
-    again = judge(folds, *held_out, f"output={output}", "overwrite=true")
+    inputs = [*folds, str(Path(folds[0]).parent / "all")]
+    again = judge(inputs, *held_out, f"output={output}", "overwrite=true")
     assert [row.h for row in again.strategies] == [row.h for row in record.strategies]
     with pytest.raises(InputError, match="holds an ensemble already"):
         judge(folds, *held_out, f"output={output}")
@@ -106,7 +151,11 @@ def only(monkeypatch, *kinds):
     monkeypatch.setattr(Verdicts, "kept", lambda self: self.judged[-1])
 
 
-@pytest.mark.parametrize("kind", [strategies.MapMean, strategies.Voting, strategies.Scales], ids=lambda kind: kind.name)
+@pytest.mark.parametrize(
+    "kind",
+    [strategies.MapMean, strategies.FixedVotes, strategies.Voting, strategies.Scales],
+    ids=lambda kind: kind.name,
+)
 def test_the_record_predicts_what_was_judged(judged, folds, held_out, tmp_path, monkeypatch, capsys, kind):
     """Kept, each strategy gives through predict and evaluate what its cached maps gave."""
     output = tmp_path / "out"

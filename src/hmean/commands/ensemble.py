@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hmean.data.check import require_sound
-from hmean.ensemble.checks import check_members, trained_on
+from hmean.ensemble.checks import check_members, split_off_bases, trained_on
+from hmean.ensemble.costs import page_views, training_minutes
 from hmean.ensemble.detect import detect_combined
 from hmean.ensemble.members import MemberView, member_records
 from hmean.ensemble.records import EnsembleRecord, RunRecord
@@ -65,12 +66,12 @@ def run(settings: EnsembleSettings) -> EnsembleRecord:
     Raises:
         InputError: if members are the same model, or a page of the verdict had a part in the making of one.
     """
-    members, students = _open_models(settings)
+    members, bases, students = _open_models(settings)
     folder = _output_folder(settings)
     pages = open_dataset(settings.datasets.of_split(settings.split))
     require_sound(pages)
     keys = pages.page_keys()
-    check_members([*members, *students], pages, keys)
+    check_members([*members, *bases, *students], pages, keys)
 
     def maps_of(member: MemberView) -> MapStore:
         loader = settings.dataloaders.of_split(settings.split)
@@ -79,9 +80,9 @@ def run(settings: EnsembleSettings) -> EnsembleRecord:
 
     options = tune_options(settings.tune)
     held_out = HeldOutPages(pages, members[0].postprocess, options, maps_of)
-    views = [MemberView.of(model) for model in members]
+    views = _views(members)
     average_path = RunFolder(folder).best
-    strategies = all_strategies(held_out, views, [MemberView.of(model) for model in students], average_path)
+    strategies = all_strategies(held_out, views, average_path, bases=_views(bases), students=_views(students))
     verdicts = judge(
         strategies,
         held_out,
@@ -98,9 +99,12 @@ def run(settings: EnsembleSettings) -> EnsembleRecord:
         tuned_on=keys,
         pages=len(pages),
         groups=held_out.groups.count,
+        grouping=held_out.groups.grouping(),
         data_hash=pages.fingerprint(),
         objective=dict(options.objective),
         runs=_run_records(views, folder),
+        all_pages=_run_records(_views(bases), folder),
+        to_beat=verdicts.to_beat.row.strategy,
         strategies=tuple(one.row for one in verdicts.judged),
         skipped=tuple(verdicts.skipped),
     )
@@ -108,9 +112,13 @@ def run(settings: EnsembleSettings) -> EnsembleRecord:
     return record
 
 
-def _open_models(settings: EnsembleSettings) -> tuple[list[TrainedModel], list[TrainedModel]]:
-    """The members, and the students of earlier ensembles among the inputs."""
-    members = []
+def _views(models: Sequence[TrainedModel]) -> list[MemberView]:
+    return [MemberView.of(model) for model in models]
+
+
+def _open_models(settings: EnsembleSettings) -> tuple[list[TrainedModel], list[TrainedModel], list[TrainedModel]]:
+    """The members, the models of all their pages, and the students of earlier ensembles among the inputs."""
+    models = []
     students = []
     for text in settings.inputs:
         path = Path(text)
@@ -120,10 +128,14 @@ def _open_models(settings: EnsembleSettings) -> tuple[list[TrainedModel], list[T
         if model.training["datasets"]["train_dataset"].get("teacher"):
             students.append(model)
         else:
-            members.append(model)
+            models.append(model)
+    members, bases = split_off_bases(models)
     if len(members) < 2:
-        raise InputError("hmean ensemble takes two or more run folders (or checkpoints), beside those of students")
-    return members, students
+        raise InputError(
+            "hmean ensemble takes two or more run folders (or checkpoints) of members, beside those of students and "
+            "of a model of all their pages"
+        )
+    return members, bases, students
 
 
 def _output_folder(settings: EnsembleSettings) -> Path:
@@ -156,5 +168,12 @@ def _write_predictions(chosen: Chosen, held_out: HeldOutPages, folder: Path) -> 
 def _run_records(members: Sequence[MemberView], folder: Path) -> tuple[RunRecord, ...]:
     records = []
     for member, record in zip(members, member_records(members, folder), strict=True):
-        records.append(RunRecord(**record.to_json(), trained_on=trained_on(member.model)))
+        records.append(
+            RunRecord(
+                **record.to_json(),
+                trained_on=trained_on(member.model),
+                minutes=training_minutes([member.model]),
+                page_views=page_views(member.model.training, len(member.model.pages.train)),
+            )
+        )
     return tuple(records)

@@ -56,6 +56,30 @@ def check_members(models: Sequence[TrainedModel], pages: LabelledImages, keys: N
         )
 
 
+def split_off_bases(models: Sequence[TrainedModel]) -> tuple[list[TrainedModel], list[TrainedModel]]:
+    """The members among the models, and those of all pages: one model that the ensemble of the members has to beat.
+
+    A model of all pages was trained on every page that a member was trained on, on none that no member has seen, and on
+    more than any member. Seeds of one training are all members.
+    """
+    trained = [set(model.pages.train.tolist()) for model in models]
+    largest = max(trained, key=len, default=set())
+    members = []
+    bases = []
+    by_members: set[int] = set()
+    seen_by_members: set[int] = set()
+    for model, pages in zip(models, trained, strict=True):
+        if pages == largest:
+            bases.append(model)
+        else:
+            members.append(model)
+            by_members |= pages
+            seen_by_members |= set(model.pages.all().tolist())
+    if members and by_members <= largest <= seen_by_members:
+        return members, bases
+    return list(models), []
+
+
 def trained_on(model: TrainedModel) -> str:
     """Hash of the pages that a model was trained on, whatever their order."""
     return hashlib.sha256(np.unique(model.pages.train).tobytes()).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,8 +12,9 @@ from pydantic import AliasChoices, Field, PlainSerializer, PlainValidator, WithJ
 from hmean.ensemble.voting import VotingParams
 from hmean.errors import InputError
 from hmean.files import read_json
+from hmean.metrics.groups import Grouping
 from hmean.metrics.intervals import Interval, Verdict
-from hmean.metrics.tables import change_text
+from hmean.metrics.tables import change_text, grouping_lines
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.carried import Influence, PageKeys
@@ -57,6 +58,25 @@ class RunRecord(MemberRecord):
     """A run whose model was compared and combined."""
 
     trained_on: str = Field(description="hash of the pages that it was trained on")
+    minutes: float | None = Field(
+        default=None, description="minutes of its training, validation included; null: not known"
+    )
+    page_views: int | None = Field(
+        default=None, description="samples of pages that its training saw, in all epochs; null: not known"
+    )
+
+
+class GainOver(Record):
+    """What a strategy gains over a base."""
+
+    gain: float = Field(description="difference of the objective")
+    interval95: Interval | None = Field(
+        description="95 % interval of the gain, paired, over groups of pages; null: too few groups"
+    )
+    family95: Interval | None = Field(
+        description="the same, such that the intervals of all strategies over this base hold together with 95 %"
+    )
+    verdict: Verdict = Field(description="what the family interval says")
 
 
 class StrategyRow(Record):
@@ -70,9 +90,27 @@ class StrategyRow(Record):
     interval95: Interval | None = Field(
         description="95 % interval of the gain, paired, over groups of pages; null: too few groups"
     )
-    verdict: Verdict | Literal["base"] = Field(description="what the interval says; base: the best single member")
+    family95: Interval | None = Field(
+        default=None,
+        description="the same, such that the intervals of all strategies hold together with 95 %; null also in files "
+        "of earlier versions",
+    )
+    verdict: Verdict | Literal["base"] = Field(
+        description="what the family interval says; base: the best single member"
+    )
+    over_all_pages: GainOver | None = Field(
+        default=None,
+        description="the gain over one model of all pages that are not held out; null: that model, or there is none",
+    )
     among_the_best: bool | None = Field(
-        default=None, description="of a better strategy: whether it cannot be distinguished from the best one"
+        default=None,
+        description="of a strategy that is better than the base to beat: whether it cannot be distinguished from the "
+        "best one",
+    )
+    minutes: float | None = Field(
+        default=None,
+        description="minutes of the trainings that lead to it, validation included; of the best single member, its own "
+        "only; null: not known",
     )
     ms_a_page: float = Field(description="milliseconds a page, from file to text polygons; median")
     times_single: float = Field(description="the same over the time of the best single member; median")
@@ -94,7 +132,7 @@ class EnsembleRecord(Record):
     strategy: str | None = Field(
         default=None,
         validation_alias=AliasChoices("strategy", "kind"),
-        description="the strategy that was kept; single: no ensemble is better than the best member",
+        description="the strategy that was kept; single, all pages: no ensemble is better than that base",
     )
     members: tuple[MemberRecord, ...] = Field(min_length=1, description="the networks and sizes that predict")
     postprocess: CombinedParams = Field(
@@ -103,9 +141,18 @@ class EnsembleRecord(Record):
     tuned_on: PageKeys = Field(description="keys of the pages that members and parameters were chosen on")
     pages: int | None = Field(default=None, description="number of these pages")
     groups: int | None = Field(default=None, description="number of their groups")
+    grouping: Grouping | None = Field(
+        default=None, description="how they lie in groups; null: written by an earlier version"
+    )
     data_hash: str | None = Field(default=None, description="hash of their names, labels and images")
     objective: dict[Statistic, float] = Field(default={}, description="weights of the hmeans that were compared")
     runs: tuple[RunRecord, ...] = Field(default=(), description="all runs that were combined")
+    all_pages: tuple[RunRecord, ...] = Field(
+        default=(), description="runs of one model of all pages that the others have seen, which are a base"
+    )
+    to_beat: str | None = Field(
+        default=None, description="the base that an ensemble had to beat: the better of single and all pages"
+    )
     strategies: tuple[StrategyRow, ...] = Field(default=(), description="the strategies, the best single member first")
     skipped: tuple[SkippedStrategy, ...] = Field(default=(), description="strategies that were not possible")
 
@@ -127,19 +174,21 @@ class EnsembleRecord(Record):
         return present
 
     def summary(self) -> str:
-        """Tab-separated: H, gain over the best single member with its interval, verdict, cost."""
+        """Tab-separated: H, gains over both bases with their intervals, verdicts, costs."""
         objective = "+".join(self.objective)
-        lines = [
-            f"{self.pages} pages of {self.groups} groups, new to all members; {objective} H, cross-fitted",
-            "strategy\tH\tgain\t95 %\tverdict\tms/page\ttimes single\tMB",
-        ]
+        lines = [f"{objective} H, cross-fitted, on pages that are new to all members"]
+        if self.grouping is not None:
+            lines += grouping_lines(self.grouping)
+        lines.append("strategy\tH\tgain over single\t95 %\tfamily 95 %\tverdict\tminutes\tms/page\ttimes single\tMB")
         for row in self.strategies:
             cells = (
                 row.strategy,
                 f"{100 * row.h:.2f}",
                 f"{100 * row.gain:+.2f}",
                 change_text(row.interval95),
+                change_text(row.family95),
                 row.verdict,
+                minutes_text(row.minutes),
                 f"{row.ms_a_page:.0f}",
                 f"{row.times_single:.1f}",
                 f"{row.mb:.1f}",
@@ -148,8 +197,55 @@ class EnsembleRecord(Record):
         for skipped in self.skipped:
             reason = " ".join(skipped.reason.split())
             lines.append(f"{skipped.strategy}\tskipped: {reason}")
+        lines += self._over_all_pages()
         lines.append(f"kept: {self.strategy}")
         return "\n".join(lines)
+
+    def _over_all_pages(self) -> list[str]:
+        """The second table, if there is a model of all pages."""
+        lines = []
+        for row in self.strategies:
+            over = row.over_all_pages
+            if over is not None:
+                cells = (
+                    row.strategy,
+                    f"{100 * over.gain:+.2f}",
+                    change_text(over.interval95),
+                    change_text(over.family95),
+                    over.verdict,
+                )
+                lines.append("\t".join(cells))
+        if lines:
+            lines.insert(0, "strategy\tgain over all pages\t95 %\tfamily 95 %\tverdict")
+            lines.append(self.budget_text())
+            lines.append(f"to beat: {self.to_beat}")
+        return lines
+
+    def budget_text(self) -> str:
+        """What the trainings of the members and of the model of all pages have cost."""
+        sides = []
+        for name, runs in (("members together", self.runs), ("all pages", self.all_pages[:1])):
+            sides.append(f"{name}: {_total_text(runs)}")
+        return "; ".join(sides)
+
+
+def minutes_text(minutes: float | None) -> str:
+    """Minutes of training."""
+    if minutes is None:
+        return "not known"
+    return f"{minutes:.1f}"
+
+
+def _total_text(runs: Sequence[RunRecord]) -> str:
+    """Samples and minutes of several trainings."""
+    views = 0
+    minutes = 0.0
+    for run in runs:
+        if run.minutes is None or run.page_views is None:
+            return "cost of training not known"
+        views += run.page_views
+        minutes += run.minutes
+    return f"{views:,} samples of pages in {minutes_text(minutes)} minutes of training"
 
 
 class ScoredMember(ViewRecord):

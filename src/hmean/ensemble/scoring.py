@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from hmean.data.pages import LabelledImages
 from hmean.ensemble.detect import detect_mean, detect_voted
 from hmean.ensemble.members import MemberView
 from hmean.ensemble.records import ViewRecord
-from hmean.ensemble.voting import voting_rules
+from hmean.ensemble.voting import fixed_rule, voting_rules
 from hmean.errors import InputError
 from hmean.metrics.groups import PageGroups
 from hmean.metrics.kernels import CLEVAL_COLUMNS, MATCH_COLUMNS, Flags
@@ -36,6 +36,8 @@ from hmean.tuning.search import WHOLE_GRID
 from hmean.types import Page
 
 VOTING_IOUS = (0.4, 0.6)
+
+Combining = Literal["mean", "votes", "fixed votes"]  # of maps; by every rule that is worth trying; by the fixed rule
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,29 +101,32 @@ class HeldOutPages:
         self.characters = choose_characters(self.labels)
         self.groups = PageGroups.of(names, groups)
         self.fold = fold_of(names, groups, min(options.folds, self.groups.count), seed=0)
-        self._known: dict[tuple[bool, tuple[ViewRecord, ...]], SettingScores] = {}
+        self._known: dict[tuple[Combining, tuple[ViewRecord, ...]], SettingScores] = {}
 
     def mean(self, *members: MemberView) -> Option:
         """The mean of the members' maps."""
-        return self._option(members, voting=False)
+        return self._option(members, "mean")
 
     def votes(self, *members: MemberView) -> Option:
         """The votes of the members; its settings are those of ``mean`` by every rule that is worth trying."""
-        return self._option(members, voting=True)
+        return self._option(members, "votes")
 
-    def _option(self, members: tuple[MemberView, ...], *, voting: bool) -> Option:
-        key = (voting, tuple(member.record for member in members))
+    def fixed_votes(self, *members: MemberView) -> Option:
+        """The votes of the members; its settings are those of ``mean`` by the fixed rule."""
+        return self._option(members, "fixed votes")
+
+    def _option(self, members: tuple[MemberView, ...], combining: Combining) -> Option:
+        key = (combining, tuple(member.record for member in members))
         if key not in self._known:
-            self._known[key] = self._score(members, voting=voting)
+            self._known[key] = self._score(members, combining)
         return Option(members, self._known[key])
 
-    def _score(self, members: Sequence[MemberView], *, voting: bool) -> SettingScores:
+    def _score(self, members: Sequence[MemberView], combining: Combining) -> SettingScores:
         stores = [self.make_maps(member) for member in members]
-        settings: list[Any] = list(self.settings)
-        find: Callable[..., Any] = detect_mean
-        if voting:
-            settings = self._rules(len(members))
-            find = detect_voted
+        settings = self._settings(len(members), combining)
+        find: Callable[..., Any] = detect_voted
+        if combining == "mean":
+            find = detect_mean
 
         def read_maps(page: Page) -> list[PageMap]:
             return [store.read(page.name) for store in stores]
@@ -142,12 +147,17 @@ class HeldOutPages:
                 on_pages=on_pages,
             )
 
-    def _rules(self, members: int) -> list[Any]:
-        """Every setting by every rule. A member's polygons vote from the lowest box threshold of the grid on."""
+    def _settings(self, members: int, combining: Combining) -> list[Any]:
+        """Every setting, by every rule of a vote. A member's polygons vote from the lowest box threshold on."""
+        if combining == "mean":
+            return list(self.settings)
         floor = min(setting.box_thresh for setting in self.settings)
         rules = []
         for setting in self.settings:
-            rules += voting_rules(members, VOTING_IOUS, setting, floor)
+            if combining == "fixed votes":
+                rules.append(fixed_rule(setting, floor))
+            else:
+                rules += voting_rules(members, VOTING_IOUS, setting, floor)
         return rules
 
     def best(self, options: Sequence[Option], which: Flags) -> Chosen:

@@ -13,7 +13,7 @@ from typing import ClassVar
 
 from hmean.ensemble.members import MemberView
 from hmean.ensemble.scoring import Chosen, HeldOutPages, Option
-from hmean.ensemble.voting import VotingParams
+from hmean.ensemble.voting import FIXED_VOTES, VotingParams
 from hmean.errors import InputError
 from hmean.inference.trained import TrainedModel
 from hmean.metrics.kernels import Flags
@@ -56,6 +56,10 @@ class Strategy(ABC):
         """The best option on some of the pages, at its best setting there."""
         return self.held_out.best(self.options(which), which)
 
+    def trained(self, chosen: Chosen) -> list[TrainedModel]:
+        """The models whose trainings lead to what was chosen."""
+        return list(dict.fromkeys(member.model for member in chosen.option.members))
+
 
 class Single(Strategy):
     """One member: what every other strategy has to beat."""
@@ -65,6 +69,16 @@ class Single(Strategy):
     def options(self, which: Flags) -> list[Option]:  # noqa: ARG002 - all members, whatever the pages
         """Each member alone."""
         return [self.held_out.mean(member) for member in self.members]
+
+
+class AllPages(Strategy):
+    """One model of all pages that the members have seen, trained for as long as they are together: the other base."""
+
+    name = "all pages"
+
+    def options(self, which: Flags) -> list[Option]:  # noqa: ARG002
+        """Each such model alone."""
+        return [self.held_out.mean(model) for model in self.members]
 
 
 class Scales(Strategy):
@@ -90,8 +104,20 @@ class MapMean(Strategy):
         return [self.held_out.mean(*self.members)]
 
 
+class FixedVotes(Strategy):
+    """Text that three members have found: a rule that nothing is chosen of, but for the members' post-processing."""
+
+    name = f"vote >= {FIXED_VOTES}"
+
+    def options(self, which: Flags) -> list[Option]:  # noqa: ARG002
+        """All members."""
+        if len(self.members) < FIXED_VOTES:
+            raise NotPossible(f"needs {FIXED_VOTES} members or more; there are {len(self.members)}")
+        return [self.held_out.fixed_votes(*self.members)]
+
+
 class Voting(Strategy):
-    """The votes of all members on text polygons."""
+    """The votes of all members on text polygons, by the rule that is best."""
 
     name = "voting"
 
@@ -121,6 +147,10 @@ class WeightAverage(Strategy):
             self._average = self._averaged()
         return [self.held_out.mean(MemberView(self._average, self.members[0].view))]
 
+    def trained(self, chosen: Chosen) -> list[TrainedModel]:  # noqa: ARG002
+        """All members."""
+        return [member.model for member in self.members]
+
     def _averaged(self) -> TrainedModel:
         models = [member.model for member in self.members]
         try:
@@ -138,20 +168,41 @@ class Student(Strategy):
 
     name = "student"
 
+    def __init__(
+        self,
+        held_out: HeldOutPages,
+        members: Sequence[MemberView],
+        average_path: Path,
+        teachers: Sequence[MemberView] = (),
+    ) -> None:
+        super().__init__(held_out, members, average_path)
+        self.teachers = tuple(teachers)
+
     def options(self, which: Flags) -> list[Option]:  # noqa: ARG002
         """Each student alone."""
         return [self.held_out.mean(student) for student in self.members]
 
+    def trained(self, chosen: Chosen) -> list[TrainedModel]:
+        """The student, and the members that taught it."""
+        return [*super().trained(chosen), *(teacher.model for teacher in self.teachers)]
+
 
 # In the order of the report; the first is the base of all comparisons.
-STRATEGIES: tuple[type[Strategy], ...] = (Single, Scales, MapMean, Voting, WeightAverage)
+STRATEGIES: tuple[type[Strategy], ...] = (Single, Scales, MapMean, FixedVotes, Voting, WeightAverage)
 
 
 def all_strategies(
-    held_out: HeldOutPages, members: Sequence[MemberView], students: Sequence[MemberView], average_path: Path
+    held_out: HeldOutPages,
+    members: Sequence[MemberView],
+    average_path: Path,
+    *,
+    bases: Sequence[MemberView] = (),
+    students: Sequence[MemberView] = (),
 ) -> list[Strategy]:
-    """All strategies for these members, and the students' if there are any."""
+    """All strategies for these members; those of models of all pages, and of students, if there are any."""
     strategies = [strategy(held_out, members, average_path) for strategy in STRATEGIES]
+    if bases:
+        strategies.insert(1, AllPages(held_out, bases, average_path))
     if students:
-        strategies.append(Student(held_out, students, average_path))
+        strategies.append(Student(held_out, students, average_path, members))
     return strategies

@@ -1,25 +1,22 @@
-"""The verdict on strategies: what each gains over the best single member, what it costs, and which one is kept."""
+"""The verdict on strategies: what each gains over two bases, what it costs, and which one is kept.
+
+The bases are the best single member and, if one is given, a model of all pages that are not held out, which was trained
+for as long as the members together. An ensemble has had all of that training, too, and has to beat the better one.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import numpy as np
-
-from hmean.data.pages import LabelledImages
-from hmean.ensemble.members import Ensemble
-from hmean.ensemble.records import SkippedStrategy, StrategyRow
+from hmean.ensemble.costs import PageTime, measure_time, megabytes, training_minutes
+from hmean.ensemble.records import GainOver, SkippedStrategy, StrategyRow
 from hmean.ensemble.scoring import Chosen, HeldOutPages
-from hmean.ensemble.strategies import NotPossible, Strategy
-from hmean.inference.trained import Accelerator, page_files
-from hmean.metrics.intervals import Verdict, verdict
-from hmean.tuning.scores import SettingScores, paired_gain
-
-TIMED_PAGES = 6
+from hmean.ensemble.strategies import AllPages, NotPossible, Strategy
+from hmean.inference.trained import Accelerator
+from hmean.metrics.intervals import Contributions, Interval, Verdict, interval_pairs, verdict
+from hmean.tuning.scores import Objective, SettingScores
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,33 +42,33 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class Verdicts:
-    """What was found about all strategies, the best single member first."""
+    """What was found about all strategies.
+
+    Attributes:
+        judged: the best single member first.
+        skipped: those that were not possible.
+        to_beat: the base with the higher score.
+    """
 
     judged: Sequence[Judged]
     skipped: Sequence[SkippedStrategy]
+    to_beat: Judged
 
     def kept(self) -> Judged:
-        """The cheapest of those that beat the single member and cannot be distinguished from the best of them.
+        """The cheapest of those that beat the better base and cannot be distinguished from the best of them.
 
-        The single member itself if none does.
+        That base itself if none does.
         """
         best = [one for one in self.judged if one.row.among_the_best]
         if not best:
-            return self.judged[0]
+            return self.to_beat
         return min(best, key=lambda one: (round(one.row.times_single, 1), one.row.mb))
-
-
-class Cost(NamedTuple):
-    """Time of a page from file to text polygons: in milliseconds, and over that of the best single member; medians."""
-
-    ms_a_page: float
-    times_single: float
 
 
 def judge(
     strategies: Sequence[Strategy], held_out: HeldOutPages, *, accelerator: Accelerator = "auto", workers: int = 0
 ) -> Verdicts:
-    """Compare strategies with the first of them.
+    """Compare strategies with the first of them, and with the model of all pages if it is one of them.
 
     Args:
         strategies: the best single member first.
@@ -79,84 +76,107 @@ def judge(
         accelerator: see ``TrainedModel.start``; for the measurement of time, as ``workers``.
         workers: see ``Ensemble.maps``.
     """
-    base: Found | None = None
-    judged = []
+    tried: dict[str, Found] = {}
     skipped = []
+    possible = []
     for strategy in strategies:
         try:
             found = Found(strategy.choose(held_out.all()), held_out.cross_fit(strategy.choose))
         except NotPossible as error:
             skipped.append(SkippedStrategy(strategy=strategy.name, reason=str(error)))
             continue
-        if base is None:
-            base = found
-        cost = _measure(found.chosen, base.chosen, held_out.pages, accelerator, workers)
-        judged.append(Judged(_row(strategy.name, found, base, held_out, cost), found))
-    return Verdicts(_with_the_best(judged, held_out), skipped)
+        possible.append(strategy)
+        tried[strategy.name] = found
+    single = possible[0].name
+    over_single = gains(tried, single, held_out.objective)
+    over_all_pages: dict[str, GainOver] = {}
+    if AllPages.name in tried:
+        over_all_pages = gains(tried, AllPages.name, held_out.objective)
+    judged = []
+    for strategy in possible:
+        found = tried[strategy.name]
+        time = measure_time(found.chosen, tried[single].chosen, held_out.pages, accelerator, workers)
+        over = (over_single.get(strategy.name), over_all_pages.get(strategy.name))
+        judged.append(Judged(_row(strategy, found, over, held_out.objective, time), found))
+    return conclude(judged, skipped, held_out.objective)
 
 
-def _row(name: str, found: Found, base: Found, held_out: HeldOutPages, cost: Cost) -> StrategyRow:
-    """The line of a strategy, compared with that of the best single member."""
-    gain = paired_gain(found.cross_fitted, base.cross_fitted, held_out.objective)
-    said: Verdict | Literal["base"] = verdict(gain.interval95)
-    if found is base:
-        said = "base"
+def gains(tried: dict[str, Found], base: str, objective: Objective) -> dict[str, GainOver]:
+    """What each of the strategies but the base gains over it, by name; all of them are one family."""
+    names = [name for name in tried if name != base]
+    if not names:
+        return {}
+    parts = [tried[name].cross_fitted.contributions(objective) for name in names]
+    differences = Contributions.stacked(parts).minus(tried[base].cross_fitted.contributions(objective))
+    pairs = interval_pairs(differences)
+    found = {}
+    for name, gain, single, family in zip(names, differences.value.tolist(), pairs.single, pairs.family, strict=True):
+        found[name] = GainOver(gain=gain, interval95=single, family95=family, verdict=verdict(family))
+    return found
+
+
+def conclude(judged: Sequence[Judged], skipped: Sequence[SkippedStrategy], objective: Objective) -> Verdicts:
+    """Which base an ensemble has to beat, and which of those that do cannot be distinguished from the best of them."""
+    bases = [judged[0], *(one for one in judged if one.row.strategy == AllPages.name)]
+    to_beat = max(bases, key=lambda one: one.row.h)  # of equal ones the best single member
+    return Verdicts(_with_the_best(judged, to_beat, objective), skipped, to_beat)
+
+
+def _row(
+    strategy: Strategy,
+    found: Found,
+    over: tuple[GainOver | None, GainOver | None],
+    objective: Objective,
+    time: PageTime,
+) -> StrategyRow:
+    """The line of a strategy: ``over`` has its gains over the best single member and over the model of all pages."""
+    over_single, over_all_pages = over
+    gain = 0.0
+    single: Interval | None = Interval(0.0, 0.0)
+    family = single
+    said: Verdict | Literal["base"] = "base"
+    if over_single is not None:
+        gain = over_single.gain
+        single = over_single.interval95
+        family = over_single.family95
+        said = over_single.verdict
     return StrategyRow(
-        strategy=name,
-        h=float(found.cross_fitted.score(held_out.objective)[0]),
-        gain=gain.gain,
-        interval95=gain.interval95,
+        strategy=strategy.name,
+        h=float(found.cross_fitted.score(objective)[0]),
+        gain=gain,
+        interval95=single,
+        family95=family,
         verdict=said,
-        ms_a_page=cost.ms_a_page,
-        times_single=cost.times_single,
-        mb=_megabytes(found.chosen),
+        over_all_pages=over_all_pages,
+        minutes=training_minutes(strategy.trained(found.chosen)),
+        ms_a_page=time.ms_a_page,
+        times_single=time.times_single,
+        mb=megabytes(found.chosen),
         members=tuple(member.record for member in found.chosen.option.members),
         postprocess=found.chosen.params,
     )
 
 
-def _with_the_best(judged: Sequence[Judged], held_out: HeldOutPages) -> list[Judged]:
+def _is_better(row: StrategyRow, to_beat: Judged) -> bool:
+    """Whether a strategy is better than the base to beat."""
+    if to_beat.row.verdict == "base":
+        return row.verdict == "better"
+    return row.over_all_pages is not None and row.over_all_pages.verdict == "better"
+
+
+def _with_the_best(judged: Sequence[Judged], to_beat: Judged, objective: Objective) -> list[Judged]:
     """The same, the better ones with ``among_the_best``: whether the best of them is not better than they are."""
-    better = [one for one in judged if one.row.verdict == "better"]
+    better = {one.row.strategy: one.found for one in judged if _is_better(one.row, to_beat)}
     if not better:
         return list(judged)
-    best = max(better, key=lambda one: one.row.h)
+    best = max((one for one in judged if one.row.strategy in better), key=lambda one: one.row.h)
+    behind = gains(better, best.row.strategy, objective)
     compared = []
     for one in judged:
-        if one.row.verdict == "better":
-            lead = paired_gain(best.found.cross_fitted, one.found.cross_fitted, held_out.objective)
-            row = one.row.model_copy(update={"among_the_best": verdict(lead.interval95) != "better"})
+        if one.row.strategy in better:
+            is_worse = one is not best and behind[one.row.strategy].verdict == "worse"
+            row = one.row.model_copy(update={"among_the_best": not is_worse})
             compared.append(Judged(row, one.found))
         else:
             compared.append(one)
     return compared
-
-
-def _megabytes(chosen: Chosen) -> float:
-    """Size of all networks; one that is there at several sizes of the page counts once."""
-    sizes = {member.record.weights_hash: member.model.size for member in chosen.option.members}
-    return sum(sizes.values()) / 1e6
-
-
-def _measure(chosen: Chosen, single: Chosen, pages: LabelledImages, accelerator: Accelerator, workers: int) -> Cost:
-    """Time a few pages, of which the first is left out.
-
-    Both ensembles take each page in turn, so that whatever else the machine does slows down both.
-    """
-    files = page_files(pages)[: TIMED_PAGES + 1]
-    streams = []
-    for one in (chosen, single):
-        ensemble = Ensemble(Path(), one.option.members, one.params, np.zeros(0, dtype=np.int64))
-        streams.append(ensemble.find(files, accelerator=accelerator, workers=workers))
-    seconds = []
-    for _ in files:
-        ticks = [time.perf_counter()]
-        for stream in streams:
-            next(stream)
-            ticks.append(time.perf_counter())
-        seconds.append(np.diff(ticks))
-    ours, alone = np.array(seconds[1:] or seconds).T
-    ratio = 1.0
-    if chosen is not single:
-        ratio = float(np.median(ours / alone))
-    return Cost(1000 * float(np.median(ours)), ratio)

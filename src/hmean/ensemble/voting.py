@@ -26,6 +26,8 @@ from hmean.types import Detections, Points, Polygons
 LEFT, TOP, RIGHT, BOTTOM = range(4)
 QUAD = 4  # vertices
 NOBODY = -1  # in a text, the place of a member that has no polygon there
+FIXED_VOTES = 3  # of the rule that nothing is chosen of
+FIXED_IOU = 0.5
 LEAST_WEIGHT = 1e-6  # of a quad in a mean, so that scores of 0 divide by something
 
 
@@ -76,6 +78,11 @@ def voting_rules(members: int, ious: Sequence[float], params: PostprocessParams,
             rules.append(replace(count, iou=iou, geometry="medoid"))
             rules.append(replace(count, iou=iou, geometry="mean"))
     return rules
+
+
+def fixed_rule(params: PostprocessParams, floor: float) -> VotingParams:
+    """A text is what three members have found, at an IoU of 0.5; its outline is the medoid, its score the mean."""
+    return VotingParams(**_shared(params), votes=FIXED_VOTES, iou=FIXED_IOU, geometry="medoid", floor=floor)
 
 
 def _shared(params: PostprocessParams) -> dict[str, Any]:

@@ -30,8 +30,9 @@ def build_callbacks(folder: RunFolder, ema_decay: float | None, *, validates: bo
         folder.best.parent, filename="best", monitor="val/hmean", mode="max", enable_version_counter=False
     )
     if not validates:
+        # Its mode decides nothing, but Lightning tells checkpoints apart by it.
         best = ModelCheckpoint(
-            folder.best.parent, filename="best", save_on_train_epoch_end=True, enable_version_counter=False
+            folder.best.parent, filename="best", mode="max", save_on_train_epoch_end=True, enable_version_counter=False
         )
     last = ModelCheckpoint(
         folder.last.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False

@@ -29,6 +29,29 @@ def test_old_names_of_parameters_are_read():
     assert record.postprocess == VotingParams(unclip="inverse", inverse_r=0.6, votes=2)
 
 
+def test_a_file_without_families_and_bases_opens():
+    row = {
+        "strategy": "single",
+        "h": 0.9,
+        "gain": 0.0,
+        "interval95": [0.0, 0.0],
+        "verdict": "base",
+        "ms_a_page": 1.0,
+        "times_single": 1.0,
+        "mb": 1.0,
+        "members": [],
+        "postprocess": {},
+    }
+    old = {"members": [MEMBER], "postprocess": {}, "tuned_on": [], "pages": 9, "groups": 3, "strategies": [row]}
+    record = EnsembleRecord.parse(old, "ensemble.json")
+    assert record.grouping is None
+    assert record.strategies[0].family95 is None
+    assert record.strategies[0].over_all_pages is None
+    assert record.strategies[0].minutes is None
+    assert "not known" in record.summary()
+    assert "over all pages" not in record.summary()
+
+
 def test_wrong_parameters_are_named():
     with pytest.raises(InputError, match=r"postprocess: votes must be at least 1, got 0"):
         EnsembleRecord.parse({"members": [MEMBER], "postprocess": {"votes": 0}, "tuned_on": []}, "ensemble.json")

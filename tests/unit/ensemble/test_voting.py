@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmean.ensemble import voting
-from hmean.ensemble.voting import VotingParams, vote, vote_each, voting_rules
+from hmean.ensemble.voting import VotingParams, fixed_rule, vote, vote_each, voting_rules
 from hmean.geometry import area
+from hmean.postprocess.parameters import PostprocessParams
 from hmean.types import Detections, Polygons
 from support.plane import rect_corners
 
@@ -231,3 +232,9 @@ def test_the_area_shared_is_shapelys(seed, n, m):
 def test_an_outline_that_crosses_itself_agrees_with_itself():
     bow = np.array([[0, 0], [40, 20], [40, 0], [0, 20.0]])
     assert len(vote([found([bow]), found([np.roll(bow, 1, axis=0)])], replace(ANY, votes=2, iou=0.99))) == 1
+
+
+def test_the_fixed_rule_needs_three_votes_and_chooses_nothing():
+    rule = fixed_rule(PostprocessParams(thresh=0.2, box_thresh=0.4, inverse_r=0.6), floor=0.1)
+    assert (rule.votes, rule.iou, rule.geometry, rule.soft) == (3, 0.5, "medoid", False)
+    assert (rule.thresh, rule.box_thresh, rule.inverse_r, rule.floor) == (0.2, 0.4, 0.6, 0.1)
