@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import harness
@@ -19,7 +19,7 @@ from pydantic import Field
 
 from hmean.commands import ensemble
 from hmean.commands.ensemble import EnsembleSettings
-from hmean.ensemble.records import EnsembleRecord, StrategyRow
+from hmean.ensemble.records import EnsembleRecord, StrategyRow, minutes_text
 from hmean.files import write_text
 from hmean.metrics.seeds import student_t
 from hmean.records import Record
@@ -107,27 +107,28 @@ def page(record: EnsemblePage) -> str:
     objective = " and ".join(f"{name} (weight {weight:g})" for name, weight in first.objective.items())
     tables = []
     for result in record.results:
-        tables += [
-            f"## Seed {result.seed}",
-            "",
-            table(result.ensemble),
-            "",
-            f"Kept: **{result.ensemble.strategy}**.",
-            "",
-        ]
+        found = result.ensemble
+        tables += [f"## Seed {result.seed}", "", table(found), ""]
+        if found.all_pages:
+            tables += [table_over_all_pages(found), "", f"{found.budget_text()}.", ""]
+        tables += [f"To beat: **{found.to_beat}**. Kept: **{found.strategy}**.", ""]
     newline = "\n"
     return f"""# Ensembles on SROIE
 
-Members are the models of five folds by shop, with {first.pages} pages of {first.groups} shops held out of all of them; everything below is on those.
+Members are the models of five folds by shop. Everything below is on pages that are held out of all of them: {grouping_text(first)}
 Scores are the weighted mean of the hmeans {objective}. Every strategy's choices (member, post-processing, votes) are
-cross-fitted: each page is scored with what is chosen on pages of other shops. Gain: over the best single member, chosen in the
-same way. Intervals are over shops ([what they mean](../concepts/intervals.md)). An ensemble costs its trainings and its time a page; what one
-model gains that is trained on all pages that are not held out, for as long as all members together, is the fairer comparison.
+cross-fitted: each page is scored with what is chosen on pages of other shops. Gains are over two bases: the best single member,
+chosen in the same way, and one model that was trained on all pages that are not held out, for as long as all members together
+(row *all pages*). Intervals are over shops ([what they mean](../concepts/intervals.md)): each gain's own, and that of the family of all
+strategies over one base, which the verdict goes by. *vote >= 3* is a fixed rule, *voting* one that is chosen
+([strategies](../concepts/ensembles.md#the-strategies)).
 
 {over_seeds(record.results)}
 
 {newline.join(tables)}
-Kept is the cheapest of those that cannot be told from the best of the better ones; the single member where none is better.
+Kept is the cheapest in prediction of those that beat the better base and cannot be distinguished from the best of them; that base
+where none does. Minutes are those of the trainings that lead to a row; the best single member's are only its own, although it was
+chosen among all.
 
 What this can say: whether a way of joining *these* members gains on receipts of other shops of this kind. What it cannot: the
 intervals of one seed know nothing of other seeds; parameters were searched on a coarse grid; the times are of one machine,
@@ -143,23 +144,49 @@ Values that were tried: {", ".join(f"`{word}`" for word in record.grid)}.
 """
 
 
+def grouping_text(record: EnsembleRecord) -> str:
+    """How many pages and shops judge, and what to be careful about."""
+    grouping = record.grouping
+    if grouping is None:
+        return f"{record.pages} pages of {record.groups} shops."
+    text = f"{grouping.text()}."
+    warning = grouping.warning()
+    if warning is not None:
+        text += f" **Careful: {warning}.**"
+    return text
+
+
 def over_seeds(results: Sequence[SeedResult]) -> str:
-    """The gain of each strategy with each seed, and over seeds."""
+    """The gain of each strategy over both bases with each seed, and over seeds."""
     if len(results) < 2:
         return "One seed: another may say otherwise."
-    gains: dict[str, list[float]] = {}
+    over_single: dict[str, list[float]] = {}
+    over_all_pages: dict[str, list[float]] = {}
     for result in results:
         for row in result.ensemble.strategies[1:]:
-            gains.setdefault(row.strategy, []).append(row.gain)
-    seeds = [f"seed {result.seed}" for result in results]
+            over_single.setdefault(row.strategy, []).append(row.gain)
+        for row in result.ensemble.strategies:
+            if row.over_all_pages is not None:
+                over_all_pages.setdefault(row.strategy, []).append(row.over_all_pages.gain)
+    parts = []
+    for base, gains in (("the best single member", over_single), ("all pages", over_all_pages)):
+        if gains:
+            parts.append(seeds_table(base, gains, [result.seed for result in results]))
+    return "\n\n".join(parts)
+
+
+def seeds_table(base: str, gains: Mapping[str, Sequence[float]], seeds: Sequence[int]) -> str:
+    """Gains over one base with each seed, and their mean; strategies that were not possible with each seed are left out."""
+    named = [f"seed {seed}" for seed in seeds]
+    freedom = f"t, {len(seeds) - 1} degrees of freedom"
     lines = [
-        f"Gain in points with each seed, and the mean with its 95 % interval over seeds alone (t, {len(results) - 1} degrees of freedom):",
+        f"Gain over {base} in points with each seed, and the mean with its 95 % interval over seeds alone ({freedom}):",
         "",
-        f"| strategy | {' | '.join(seeds)} | mean | 95 %, seeds alone |",
-        "|---|" + "--:|" * (len(seeds) + 1) + "---|",
+        f"| strategy | {' | '.join(named)} | mean | 95 %, seeds alone |",
+        "|---|" + "--:|" * (len(named) + 1) + "---|",
     ]
     for strategy, values in gains.items():
-        if len(values) < len(results):
+        if len(values) < len(seeds):
             continue
         mean = statistics.fmean(values)
         half_width = student_t(len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
@@ -170,19 +197,33 @@ def over_seeds(results: Sequence[SeedResult]) -> str:
 
 
 def table(record: EnsembleRecord) -> str:
-    """The verdicts, a line a strategy."""
-    lines = [
-        "| strategy | H | gain, points | 95 % | verdict | ms a page | times single | MB | post-processing on all pages |",
-        "|---|--:|--:|---|---|--:|--:|--:|---|",
-    ]
+    """Scores, gains over the best single member and costs, a line a strategy."""
+    columns = ["strategy", "H", "gain over single", "95 %", "family 95 %", "verdict"]
+    columns += ["minutes of training", "ms a page", "times single", "MB", "post-processing on all pages"]
+    lines = [f"| {' | '.join(columns)} |", "|---|--:|--:|---|---|---|--:|--:|--:|--:|---|"]
     for row in record.strategies:
-        lines.append(
-            f"| {row.strategy} | {100 * row.h:.2f} | {100 * row.gain:+.2f} | {score_rows.points(row.interval95)} | {row.verdict} "
-            f"| {row.ms_a_page:.0f} | {row.times_single:.1f} | {row.mb:.1f} | {values_of(row)} |"
-        )
+        gain = ["", "", "", "base"]
+        if row.verdict != "base":
+            intervals = [score_rows.points(row.interval95), score_rows.points(row.family95)]
+            gain = [f"{100 * row.gain:+.2f}", *intervals, row.verdict]
+        cost = [minutes_text(row.minutes), f"{row.ms_a_page:.0f}", f"{row.times_single:.1f}", f"{row.mb:.1f}"]
+        lines.append(f"| {' | '.join([row.strategy, f'{100 * row.h:.2f}', *gain, *cost, values_of(row)])} |")
     for skipped in record.skipped:
         reason = " ".join(skipped.reason.split())
-        lines.append(f"| {skipped.strategy} | | | | skipped: {reason} | | | | |")
+        lines.append(f"| {skipped.strategy} | | | | | skipped: {reason} | | | | | |")
+    return "\n".join(lines)
+
+
+def table_over_all_pages(record: EnsembleRecord) -> str:
+    """Gains over the model of all pages, a line a strategy."""
+    lines = ["| strategy | gain over all pages | 95 % | family 95 % | verdict |", "|---|--:|---|---|---|"]
+    for row in record.strategies:
+        over = row.over_all_pages
+        if over is not None:
+            lines.append(
+                f"| {row.strategy} | {100 * over.gain:+.2f} | {score_rows.points(over.interval95)} "
+                f"| {score_rows.points(over.family95)} | {over.verdict} |"
+            )
     return "\n".join(lines)
 
 

@@ -178,6 +178,8 @@ COMMANDS = (
   writes  output=FOLDER (default outputs/ensemble): ensemble.json, which evaluate and predict take as checkpoint_path,
           predictions.json, maps/
 
+  A run of all pages that the others have seen (hmean crossval crossval.base=true) is a base, not a member.
+
   hmean ensemble outputs/fold_0 outputs/fold_1 'datasets.val_dataset.folds={file: splits.json, split: holdout}'""",
         settings="EnsembleSettings",
         inputs=("RUN RUN ...",),
@@ -189,7 +191,8 @@ COMMANDS = (
         """
   reads   the pages of datasets.train_dataset, dealt by crossval.{k,holdout,seed}; crossval.agents folds train at a time
   writes  outputs/<exp_name>/: splits.json (kept once written), fold_<i>/ run folders, predictions.json, scores.json,
-          tuned.json (one setting for all folds, also written into their checkpoints), crossval.json
+          tuned.json (one setting for all folds, also written into their checkpoints), crossval.json; with
+          crossval.base=true also all/, one model of the pages of all folds, trained for as long as they are together
 
   hmean crossval preset=efficientnet_b4_lr_optimized exp_name=b4_5fold k=5   (the same command continues it)""",
         settings="CrossvalSettings",

@@ -298,6 +298,70 @@ def test_the_page_of_the_folds_says_seeds_shops_and_the_verdict(benchmark):
     assert "one seed (42): another seed may say otherwise" in crossval.page(one_seed)
 
 
+def ensemble_of(gain):
+    """What hmean ensemble would say of three strategies, on 20 pages of 15 shops."""
+    common = {"ms_a_page": 400.0, "times_single": 1.0, "mb": 12.7, "members": [], "postprocess": {}}
+    over = {
+        "gain": gain - 0.01,
+        "interval95": [-0.01, 0.03],
+        "family95": [-0.02, 0.04],
+        "verdict": "not distinguishable",
+    }
+    better = {"gain": gain, "interval95": [0.01, 0.05], "family95": [0.005, 0.06], "verdict": "better"}
+    zero = {"gain": 0.0, "interval95": [0.0, 0.0], "family95": [0.0, 0.0], "verdict": "base"}
+    run = {"checkpoint": "best.ckpt", "weights_hash": "0", "long_side": 960, "trained_on": "0"}
+    grouping = {"pages": 20, "groups": 15, "unit": "group", "largest_share": 0.1, "effective": 12.0}
+    return {
+        "strategy": "all pages",
+        "to_beat": "all pages",
+        "members": [run],
+        "postprocess": {},
+        "tuned_on": [],
+        "pages": 20,
+        "groups": 15,
+        "grouping": grouping,
+        "objective": {"macro": 1.0},
+        "runs": [{**run, "minutes": 2.0, "page_views": 500}] * 2,
+        "all_pages": [{**run, "minutes": 3.5, "page_views": 1000}],
+        "strategies": [
+            {
+                **common,
+                **zero,
+                "strategy": "single",
+                "h": 0.90,
+                "minutes": 2.0,
+                "over_all_pages": {**over, "gain": -0.01},
+            },
+            {**common, **better, "strategy": "all pages", "h": 0.91, "minutes": 3.5},
+            {**common, **better, "strategy": "map mean", "h": 0.90 + gain, "minutes": 4.0, "over_all_pages": over},
+        ],
+        "skipped": [{"strategy": "vote >= 3", "reason": "needs 3 members or more; there are 2"}],
+    }
+
+
+def test_the_page_of_ensembles_shows_both_bases_families_and_costs(benchmark):
+    harness, ensembles = (benchmark(name) for name in ("harness", "ensemble_sroie"))
+    results = [{"seed": seed, "ensemble": ensemble_of(gain)} for seed, gain in ((42, 0.03), (1, 0.05))]
+    record = ensembles.EnsemblePage.parse(
+        {"environment": made_with(harness).to_json(), "grid": ["tune.thresh=[0.2]"], "results": results}, "test"
+    )
+    text = ensembles.page(record)
+    for part in (
+        "20 pages of 15 groups, the largest with 10 % of them; 12.0 effective groups. **Careful: only 15 groups",
+        "| map mean | 93.00 | +3.00 | [+1.00, +5.00] | [+0.50, +6.00] | better | 4.0 | 400 |",
+        "| map mean | +2.00 | [-1.00, +3.00] | [-2.00, +4.00] | not distinguishable |",
+        "| single | 90.00 |  |  |  | base | 2.0 |",
+        "members together: 1,000 samples of pages in 4.0 minutes of training; all pages: 1,000 samples of pages in 3.5",
+        "To beat: **all pages**. Kept: **all pages**.",
+        "skipped: needs 3 members or more",
+        "| map mean | +3.00 | +5.00 | +4.00 |",  # over the best single member, with each seed
+        "| map mean | +2.00 | +4.00 | +3.00 |",  # over the model of all pages
+    ):
+        assert part in text, part
+    one_seed = record.model_copy(update={"results": record.results[:1]})
+    assert "One seed: another may say otherwise." in ensembles.page(one_seed)
+
+
 # --- the pages themselves -----------------------------------------------------------------------------------------------
 
 # Each page of results with shops in it: the program, and the record of its JSON file.
