@@ -266,7 +266,7 @@ COMMANDS = (
         inputs=("RUN ...",),
     ),
     Command("score", "Score a prediction file against a label file."),
-    Command("compare", "Compare results on the same pages, with paired intervals."),
+    Command("compare", "Compare results on the same pages, of one training or several a side, with paired intervals."),
     Command("data", "Draw synthetic receipts, check a data set, deal it to folds."),
 )
 

@@ -111,3 +111,85 @@ def test_what_was_renamed_since_is_no_difference_and_no_config_is_none(tmp_path,
     (b / "config.yaml").unlink()
     assert main(["compare", str(a), str(b)]) == 0
     assert "config" not in capsys.readouterr().out
+
+
+def repeats(folder: Path, name: str, seeds: range, *, lr: float, gain: int) -> str:
+    """Runs of one recipe on 8 pages of 7 shops, as an argument of ``hmean compare``."""
+    paths = []
+    for seed in seeds:
+        pages = []
+        for i in range(8):
+            counts = Counts(gt=200, tp=150 + 2 * i + gain + seed)
+            pages.append(PageScore(str(i), counts, MatchCounts(1, 2, 3), MatchCounts(1, 2, 3), f"shop {i % 7}"))
+        path = scored(folder / f"{name}{seed}", Scorer("transcription", pages), weights_hash=f"{name}{seed}")
+        config = f"{{seed: {seed}, exp_name: {name}{seed}, models: {{optimizer: {{lr: {lr}}}}}}}"
+        (path / "config.yaml").write_text(config)
+        paths.append(str(path))
+    return f"{name}={','.join(paths)}"
+
+
+def test_several_trainings_a_side(tmp_path, capsys):
+    sides = [
+        repeats(tmp_path, "A", range(3), lr=0.1, gain=0),
+        repeats(tmp_path, "B", range(2), lr=0.2, gain=30),
+        repeats(tmp_path, "C", range(1), lr=0.3, gain=1),
+    ]
+    assert main(["compare", *sides, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    a, b, c = record["results"]
+    assert [row["name"] for row in (a, b, c)] == ["A", "B", "C"]
+    assert [len(row["runs"]) for row in (a, b, c)] == [3, 2, 1]
+    assert a["macro"]["h"] == pytest.approx(sum(run["macro"]["h"] for run in a["runs"]) / 3)
+    better, alike = record["comparisons"]
+    assert better["macro"]["runs"] == [2, 3]
+    assert better["macro"]["seeds"]["degrees_of_freedom"] == 3
+    assert better["macro"]["verdict"] == "better"
+    assert better["macro"]["family95"][0] < better["macro"]["interval95"][0]
+    assert alike["macro"]["verdict"] == "not distinguishable"
+    assert alike["notes"] == ["C is one training: the spread of its seeds is taken from A, B"]
+    assert better["config"] == ["models.optimizer.lr: was 0.1, now 0.2"]
+    assert record["grouping"]["groups"] == 7
+
+    assert main(["compare", *sides]) == 0
+    out = capsys.readouterr().out
+    assert "\tA (mean of 3)\tB (mean of 2)\tC\n" in out
+    assert "\tdifference\t95 %\t95 %, family of 2\tsd of seeds\tverdict\n" in out
+    assert "8 pages of 7 groups" in out
+    assert "family: all 2 differences" in out
+    assert "note: C is one training" in out
+    assert "another seed may say otherwise" not in out
+
+    assert main(["compare", *sides[:2]]) == 0
+    assert "family" not in capsys.readouterr().out
+
+
+def test_a_side_that_is_not_of_repeats_is_refused(tmp_path, capsys):
+    a = repeats(tmp_path, "A", range(2), lr=0.1, gain=0)
+    b = repeats(tmp_path, "B", range(2, 3), lr=0.2, gain=0)
+    assert main(["compare", f"{a},{b.removeprefix('B=')}", b]) == 2
+    err = capsys.readouterr().err
+    assert "is not a repeat of" in err
+    assert "models.optimizer.lr: was 0.1, now 0.2" in err
+    assert main(["compare", f"{a},{tmp_path / 'A1'}", b]) == 2
+    assert "have the same weights; give each training once" in capsys.readouterr().err
+    assert main(["compare", a, a]) == 2
+    assert "A: names two sides" in capsys.readouterr().err
+    for side in ("A=", f"={tmp_path / 'A0'}", f"A={tmp_path / 'A0'},"):
+        assert main(["compare", side, b]) == 2
+        assert "is written NAME=PATH,PATH" in capsys.readouterr().err
+
+
+def test_a_path_may_hold_what_separates_names_and_paths(tmp_path, capsys, monkeypatch):
+    scored(tmp_path / "lr=0.1,wd=0", scorer_of("xyz"))
+    scored(tmp_path / "lr=0.2", scorer_of("xyz"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "--json", "--", "lr=0.1,wd=0", "lr=0.2", "named=lr=0.1,wd=0"]) == 0
+    names = [row["name"] for row in json.loads(capsys.readouterr().out)["results"]]
+    assert names == ["lr=0.1,wd=0", "lr=0.2", "named"]
+
+
+def test_a_run_is_no_repeat_of_itself(trained_run, tmp_path, capsys):
+    assert main(["compare", f"twice={trained_run},{trained_run}", str(trained_run)]) == 2
+    assert "have the same weights" in capsys.readouterr().err
+    assert main(["compare", str(trained_run), str(trained_run)]) == 0
+    assert "not distinguishable" in capsys.readouterr().out

@@ -73,8 +73,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "results",
         nargs="+",
-        metavar="PATH or NAME=PATH,PATH",
-        help="run folders, folders of evaluations, or prediction files; the first is the base",
+        metavar="SIDE",
+        help="PATH, or NAME=PATH,PATH,... for several trainings: run folders, folders of evaluations, or prediction "
+        "files; the first side is the base",
     )
     parser.add_argument("--truth", type=Path, help="labels to score prediction files against")
     parser.add_argument("--images", type=Path, help="images of txt labels")

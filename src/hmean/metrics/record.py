@@ -31,6 +31,17 @@ class ScoreRecord(Record):
         """The record of a score."""
         return cls.model_validate(score.to_dict())
 
+    def score(self) -> Score:
+        """The score of the record."""
+        return Score(
+            images=self.images,
+            macro=self.cleval.macro,
+            pooled=self.cleval.pooled,
+            characters=self.cleval.characters,
+            iou50=self.iou50,
+            iou70=self.iou70,
+        )
+
     def prh(self, statistic: Statistic) -> PRH:
         """Precision, recall and hmean of one statistic."""
         if statistic == "macro":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from statistics import NormalDist
 from typing import Self
 
@@ -71,6 +72,7 @@ def widened(interval: Interval | None, value: float, half_width: float) -> Inter
     return Interval(value - below, value + above)
 
 
+@cache
 def student_t(degrees_of_freedom: int, level: float = LEVEL) -> float:
     """The number that Student's t exceeds in absolute value with a probability of 1 - ``level``.
 

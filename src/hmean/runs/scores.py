@@ -17,7 +17,7 @@ from hmean.metrics.tables import score_table
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.carried import Influence
-from hmean.types import Score, Statistic
+from hmean.types import Statistic
 
 OUT_OF_FOLD = "out of fold"  # the split of pages that are scored by the fold that has not seen them
 
@@ -125,12 +125,4 @@ class Scores(ScoredPages, ScoreRecord):
 
     def summary(self) -> str:
         """The score as a table for the terminal, in percent."""
-        score = Score(
-            images=self.images,
-            macro=self.cleval.macro,
-            pooled=self.cleval.pooled,
-            characters=self.cleval.characters,
-            iou50=self.iou50,
-            iou70=self.iou70,
-        )
-        return score_table(score, self.interval95, self.grouping)
+        return score_table(self.score(), self.interval95, self.grouping)

@@ -32,6 +32,17 @@ def test_there_is_no_quantile_without_a_degree_of_freedom():
         student_t(0)
 
 
+def test_other_levels_are_those_of_printed_tables_too():
+    assert student_t(1, 0.999) == pytest.approx(636.62, abs=0.01)
+    assert student_t(4, 0.9) == pytest.approx(2.132, abs=0.0005)
+
+
+def test_the_intervals_of_a_family_of_five_are_at_99_percent():
+    spread = SeedSpread(sd=0.01, degrees_of_freedom=6)
+    assert spread.half_width(3, 2, family=5) == pytest.approx(3.707 * 0.01 * np.sqrt(1 / 3 + 1 / 2), rel=1e-3)
+    assert spread.half_width(3, 2) == pytest.approx(2.447 * 0.01 * np.sqrt(1 / 3 + 1 / 2), rel=1e-3)
+
+
 def test_the_spread_is_pooled_over_the_sides():
     spread = SeedSpread.of([0.90, 0.92, 0.94], [0.5, 0.52])
     assert spread.degrees_of_freedom == 3

@@ -46,3 +46,24 @@ def test_scores_without_pages_are_refused(scorer):
     values = {**Scores.collect(scorer).to_json(), "pages": []}
     with pytest.raises(InputError, match="pages"):
         Scores.parse(values, "scores.json")
+
+
+def test_the_groups_of_pages_are_kept_and_said(tmp_path):
+    pages = [
+        PageScore(str(i), Counts(10, 9), MatchCounts(1, 2, 3), MatchCounts(1, 2, 3), f"{i // 2}") for i in range(14)
+    ]
+    scores = Scores.collect(Scorer("aspect", pages))
+    scores.write(tmp_path / "scores.json")
+    again = Scores.read(tmp_path / "scores.json")
+    assert again.page_scores() == pages
+    assert (again.grouping.pages, again.grouping.groups, again.grouping.unit) == (14, 7, "group")
+    assert "14 pages of 7 groups" in again.summary()
+    assert "warning: only 7 groups" in again.summary()
+
+
+def test_a_file_of_an_earlier_version_knows_no_groups(scorer):
+    values = Scores.collect(scorer).to_json()
+    del values["grouping"]
+    for page in values["pages"]:
+        del page["group"]
+    assert Scores.parse(values, "scores.json").grouping is None
