@@ -33,6 +33,7 @@ from hmean.runs.manifest import Manifest
 from hmean.runs.metrics import EpochRow
 from hmean.runs.predictions import PredictedPage
 from hmean.runs.scores import Scores
+from hmean.search.ranking import Ranking
 from hmean.settings.all import AllSettings
 from hmean.settings.compose import compose_all
 from hmean.settings.keys import is_read, sections_of
@@ -283,6 +284,7 @@ FILES: dict[str, type[Record]] = {
     "campaign.json": CampaignState,
     "checkpoint, key hmean": Carried,
     "exported model, metadata": ExportedMetadata,
+    "ranking.json of a sweep": Ranking,
     "report.json of a sweep": SweepReport,
 }
 

@@ -147,8 +147,9 @@ COMMANDS = (
 
   hmean sweep configs/sweep_receipts_lite.yaml n=12 agents=2 dataset_base_path=data
       engine=auto|wandb|optuna  storage=postgresql://user@host/db  name=NAME  agents=K (0: create the sweep only)
-      confirm=3 (repeat the best with another seed)  tune_each=false  first=false (no trial of the preset's own values)
-      floor=0.1|null  grace=60 (seconds until a silent agent counts as dead); all other keys apply to every trial
+      confirm=3 (repeat the best with another seed; the default from 6 trials on)  tune_each=false
+      first=false (no trial of the preset's own values)  floor=0.1|null
+      grace=60 (seconds until a silent agent counts as dead); all other keys apply to every trial
   hmean sweep status|stop|doctor|report FOLDER   (or URL NAME)
   hmean sweep import FOLDER earlier.csv          start from a table of earlier trials
   hmean sweep agent URL NAME                     help from another machine, in the same working directory""",

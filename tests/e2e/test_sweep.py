@@ -61,7 +61,7 @@ def study_of_sweep():
 
 def test_a_sweep_with_trainings_that_misbehave(capfd):
     plan(trial_01="nan", trial_02="fail", trial_03="low")
-    create = ["sweep", "s.yaml", *BRISK, "n=6", "agents=0"]
+    create = ["sweep", "s.yaml", *BRISK, "n=6", "agents=0", "confirm=0"]
     assert main(create) == 0
     assert work() == 0
     queue = trials_of()
@@ -99,6 +99,10 @@ def test_a_sweep_with_trainings_that_misbehave(capfd):
     assert [trial.result.params for trial in repeats] == [trial.result.params for trial in best[:2]]
     assert [line.split()[2] for line in Path("starts.txt").read_text().splitlines()[-2:]] == ["43", "43"]
     assert len(study_of_sweep().trials) == 6
+    assert main([*create, "confirm=2"]) == 0
+    ranking = json.loads(Path("outputs/s/ranking.json").read_text())
+    assert [len(row["scores"]) for row in ranking["trials"]] == [2, 2, 1]
+    assert ranking["trials"][0]["trial"] == best[0].number
 
     dashboard = webtest(optuna_dashboard.wsgi("sqlite:///outputs/s/sweep.db"))
     (summary,) = dashboard("/api/studies")["study_summaries"]
@@ -385,6 +389,9 @@ def test_the_script_goes_to_the_background_after_its_checks(here):
     assert "hmean sweep status there/mine)" in said
     wait_for(lambda: not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z")
     check_ended(trials_of("sqlite:///there/mine/sweep.db", "mine"), 2)
+    repeated = [*script, "2", "bg", "file=s.yaml", *PATIENT, "output_dir=there", "name=mine", "confirm=1"]
+    said = subprocess.run(repeated, check=True, capture_output=True, text=True, env=env, timeout=120).stdout
+    assert "hmean sweep status there/mine)" in said
     for words, told in (
         (["twelve"], "usage"),
         (["2", "n=3"], "'n=3', but n is 2 already"),

@@ -15,6 +15,7 @@ from hmean.errors import InputError
 from hmean.postprocess.parameters import OLD_NAMES, present_names
 from hmean.runs.folder import RunFolder, load_yaml
 from hmean.runs.scores import Scores
+from hmean.search.ranking import RANKING, Ranking
 from hmean.search.records import trial_folders
 
 
@@ -36,8 +37,17 @@ def run_folder(campaign: Campaign, name: str) -> Path:
     if isinstance(phase, ChoicePhase):
         return run_folder(campaign, campaign.done[name].outcome)
     if isinstance(phase, SweepPhase):
-        return max(scored_trials(campaign, name), key=_macro_h)
+        return _best_trial(campaign, name)
     return campaign.folder / name
+
+
+def _best_trial(campaign: Campaign, name: str) -> Path:
+    """The best trial of a sweep, by the mean of its seeds where the best were repeated."""
+    folder = campaign.folder / name
+    ranking = folder / RANKING
+    if ranking.exists():
+        return folder / Ranking.read(ranking).trials[0].folder
+    return max(scored_trials(campaign, name), key=_macro_h)  # a sweep of an earlier version
 
 
 def scored_trials(campaign: Campaign, name: str) -> list[Path]:

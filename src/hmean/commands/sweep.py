@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -19,20 +19,23 @@ from hmean.execute.pool import STORAGE_VARIABLE, run_agents
 from hmean.execute.processes import visible_gpus
 from hmean.execute.queue import NewTask, TaskState
 from hmean.reports.words import DEFAULT_LANGUAGE, Language
+from hmean.search.commands import kept_parameters
 from hmean.search.distributions import Params
 from hmean.search.earlier_trials import import_trials
 from hmean.search.overview import doctor, status
 from hmean.search.proposals import open_study
-from hmean.search.records import SweepPlan, TrialPayload
+from hmean.search.records import SweepPlan, TrialPayload, TrialQueue
 from hmean.search.sweepfile import SweepDraft, SweepFile, load_yaml
 from hmean.search.trials import Sweep, open_queue
 from hmean.search.wandb_service import run_on_service
 from hmean.settings.sections import LanguageSettings, Name
 from hmean.settings.training import TrainSettings
-from hmean.settings.trials import check_trials, preset_point
+from hmean.settings.trials import check_trials, preset_point, tuned_lists
 from hmean.training.wandb_key import has_wandb_key
 
 DEFAULT_TRIALS = 12
+DEFAULT_REPEATS = 3
+FEWEST_TO_REPEAT = 6  # trials; of fewer, repeats would be most of the cost
 DEFAULT_FLOOR = 0.1  # of what is maximized: a detector that learns anything is above it
 # How long a command that a person waits for tries to reach the storage, seconds.
 CREATE_SECONDS = 10.0
@@ -58,8 +61,8 @@ class SweepSettings(LanguageSettings):
     """Name of the sweep and its folder; null: that of the file."""
     output_dir: str = "outputs"
     """Folder of the sweep's folder."""
-    confirm: Annotated[int, Field(ge=0)] = 0
-    """How many of the best trials are repeated with another seed."""
+    confirm: Annotated[int, Field(ge=0)] | None = None
+    """How many of the best trials are repeated with another seed; null: 3, or 0 for fewer than 6 trials."""
     first: bool = True
     """Whether the first trial has the preset's own values."""
     tune_each: bool = True
@@ -116,18 +119,27 @@ def _run_file(path: Path, settings: SweepSettings) -> str:
     agents = settings.agents
     if agents is None:
         agents = max(1, len(visible_gpus()))
-    print(
-        f"{sweep.folder}: {sweep.plan.n} trials, {agents} agents here; if it is stopped, the same command continues",
-        flush=True,
-    )
+    print(f"{_cost(sweep)}, {agents} agents here; if it is stopped, the same command continues", flush=True)
     if agents:
         run_agents(sweep.queue, agents)
     sweep.mirror()
+    sweep.save_ranking()
     table = status(sweep)
     searched = [trial for trial in sweep.trials() if trial.stage == 0]
     if all(trial.state == TaskState.FAILED for trial in searched):
         raise InputError(f"{sweep.folder}: every trial failed\n{table}")
     return table
+
+
+def _cost(sweep: Sweep) -> str:
+    """How many trainings a sweep takes."""
+    repeats = sum(trial.stage > 0 for trial in sweep.trials())
+    trials = f"{sweep.folder}: {sweep.plan.n} trials"
+    if repeats == 0:
+        return trials
+    if repeats == 1:
+        return f"{trials} and 1 repeat"
+    return f"{trials} and {repeats} repeats"
 
 
 def _is_for_service(settings: SweepSettings) -> bool:
@@ -161,6 +173,10 @@ def _create(name: str, file: SweepFile, preset: TrainSettings, settings: SweepSe
     floor = settings.floor
     if "floor" not in settings.model_fields_set and file.sign > 0:
         floor = DEFAULT_FLOOR
+    repeats = _repeats(len(points), settings)
+    database = Database(settings.storage or f"sqlite:///{folder / 'sweep.db'}")
+    queue = open_queue(database, name)
+    tuning = _tuning(file, settings, queue)
     plan = SweepPlan(
         sweep=file.config,
         overrides=list(settings.overrides),
@@ -168,27 +184,72 @@ def _create(name: str, file: SweepFile, preset: TrainSettings, settings: SweepSe
         seed=preset.seed,
         n=len(points),
         epochs=preset.trainer.max_epochs,
-        tune_each=settings.tune_each,
+        tune_each=tuning.is_done,
+        kept=tuning.kept,
         floor=floor,
         grace=settings.grace,
         first=settings.first,
     )
     trials = [NewTask(TrialPayload(params=point)) for point in points]
-    for rank in range(settings.confirm):
+    for rank in range(repeats):
         trials.append(NewTask(TrialPayload(confirms=rank), stage=1))
-    database = Database(settings.storage or f"sqlite:///{folder / 'sweep.db'}")
-    queue = open_queue(database, name)
     patiently(lambda: queue.create(plan, trials), CREATE_SECONDS)
     patiently(lambda: open_study(database, name, file), CREATE_SECONDS)
     return Sweep(queue, plan)
+
+
+def _repeats(n: int, settings: SweepSettings) -> int:
+    """How many of the best of ``n`` trials are repeated.
+
+    Raises:
+        InputError: if there are not so many.
+    """
+    if settings.confirm is None and n >= FEWEST_TO_REPEAT:
+        return DEFAULT_REPEATS
+    if settings.confirm is None:
+        return 0
+    if settings.confirm > n:
+        raise InputError(f"confirm={settings.confirm}: there are only {n} trials to repeat")
+    return settings.confirm
+
+
+class _Tuning(NamedTuple):
+    """Whether each trial is tuned, and the parameters that this does not change (None: see ``SweepPlan.kept``)."""
+
+    is_done: bool
+    kept: list[str] | None
+
+
+def _tuning(file: SweepFile, settings: SweepSettings, queue: TrialQueue) -> _Tuning:
+    """How the trials are tuned: what the sweep sets or searches is not tuned away."""
+    if _is_of_earlier_version(queue):
+        return _Tuning(settings.tune_each, None)
+    kept = kept_parameters(file, settings.overrides)
+    if not settings.tune_each or not kept:
+        return _Tuning(settings.tune_each, [])
+    names = ", ".join(kept)
+    if tuned_lists(file, settings.overrides):
+        print(f"{names}: the sweep sets or searches this, so the tuning of the trials keeps it")
+        return _Tuning(True, kept)
+    print(f"{names}: the sweep sets or searches this, and there is nothing else to tune: no trial is tuned")
+    return _Tuning(False, kept)
+
+
+def _is_of_earlier_version(queue: TrialQueue) -> bool:
+    """Whether the sweep is there already, and was started when trials were tuned whatever its file says."""
+    if not patiently(queue.exists, CREATE_SECONDS):
+        return False
+    try:
+        plan = patiently(lambda: queue.plan(SweepPlan), CREATE_SECONDS)
+    except InputError:  # the storage has other sweeps only
+        return False
+    return plan.kept is None
 
 
 def _points(file: SweepFile, preset: TrainSettings, settings: SweepSettings) -> list[Params]:
     """The values that are given to each trial of the search; the study proposes the others."""
     grid = file.grid()
     n = settings.n or file.config.get("run_cap", len(grid) or DEFAULT_TRIALS)
-    if settings.confirm > n:
-        raise InputError(f"confirm={settings.confirm}: there are only {n} trials to repeat")
     if grid:
         if n < len(grid):
             print(f"{n} of the {len(grid)} points of the grid: n or run_cap ends it there")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hmean.errors import InputError
 from hmean.files import write_text
+from hmean.reports.groups import say_grouping, say_warning
 from hmean.reports.page import render
 from hmean.reports.sweep_figures import draw_trials
 from hmean.reports.sweep_record import make_report
@@ -29,6 +30,10 @@ def write_report(sweep: Sweep, lang: Language = DEFAULT_LANGUAGE) -> Path:
     searched = [trial for trial in report.trials if trial.value is not None and trial.repeats is None]
     if searched:
         figures = draw_trials(report.space, searched, report.metric, words)
+    grouping = warning = None
+    if report.grouping is not None:
+        grouping = say_grouping(report.grouping, words)
+        warning = say_warning(report.grouping, words)
     target = folder / words.file_name(".html")
     html = render(
         "sweep.html.j2",
@@ -37,6 +42,10 @@ def write_report(sweep: Sweep, lang: Language = DEFAULT_LANGUAGE) -> Path:
         word=words.word,
         title=sweep.queue.name,
         report=report,
+        best=report.trials[0],
+        against_best=[found for found in report.comparisons if found.trial == report.best],
+        grouping=grouping,
+        warning=warning,
         figures=figures,
     )
     write_text(target, html)

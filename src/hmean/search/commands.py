@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hmean.execute.processes import HMEAN
+from hmean.postprocess.parameters import OLD_NAMES, PARAMETERS, implied_unclip
 from hmean.runs.folder import RunFolder, load_yaml
 from hmean.search.distributions import Params
 from hmean.search.macros import expand
 from hmean.search.sweepfile import SweepFile
 from hmean.types import Statistic
+
+_POSTPROCESS = "models.head.postprocess."
 
 
 def trial_command(file: SweepFile, values: Params, overrides: Sequence[str], folder: Path) -> list[str]:
@@ -47,8 +50,32 @@ def split_overrides(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
     return training, tuning
 
 
+def kept_parameters(file: SweepFile, overrides: Sequence[str]) -> list[str]:
+    """The post-processing parameters that the tuning of a trial keeps, since the sweep sets or searches them.
+
+    Args:
+        file: the sweep file, with its ranges, constants and command.
+        overrides: key=value that hold for every training.
+    """
+    keys = [*file.space, *file.constants]
+    for override in overrides_in([*file.command, *overrides]):
+        keys.append(override.partition("=")[0].lstrip("+~"))
+    names = set()
+    for key in keys:
+        name = key.removeprefix(_POSTPROCESS)
+        if name != key:
+            names.add(OLD_NAMES.get(name, name))
+    if implied_unclip(names) is not None:  # what only one mode reads is set: another mode would ignore it
+        names.add("unclip")
+    return [name for name in PARAMETERS if name in names]
+
+
 def tune_command(
-    folder: Path, objective: Statistic, training_command: Sequence[str], overrides: Sequence[str]
+    folder: Path,
+    objective: Statistic,
+    training_command: Sequence[str],
+    overrides: Sequence[str],
+    kept: Sequence[str] = (),
 ) -> list[str]:
     """The command that tunes a trained trial on its validation pages.
 
@@ -57,6 +84,7 @@ def tune_command(
         objective: of the sweep; it comes before one among the overrides.
         training_command: whose preset may hold lists of the tuning.
         overrides: key=value that the tuning reads.
+        kept: post-processing parameters that it does not change.
     """
     run = RunFolder(folder)
     presets = [word for word in overrides_in(training_command) if word.startswith("preset=")]
@@ -70,6 +98,7 @@ def tune_command(
         "split=val",
         *overrides,
         f"tune.objective={objective}",
+        *(f"tune.{name}=[]" for name in kept),
     ]
 
 

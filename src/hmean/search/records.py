@@ -38,6 +38,11 @@ class SweepPlan(Record):
     n: int = Field(description="How many trials search.")
     epochs: int = Field(description="Epochs of a training, unless the sweep searches trainer.max_epochs.")
     tune_each: bool = Field(description="Whether each trial is tuned before it is scored.")
+    kept: list[str] | None = Field(
+        default=None,
+        description="Post-processing parameters that no trial's tuning changes, since the sweep sets or searches them; "
+        "null in sweeps of earlier versions, which tune them all the same.",
+    )
     floor: float | None = Field(description="A trial that is worse after 60 % of its schedule is stopped.")
     grace: float = Field(description="Seconds without a heartbeat after which an agent counts as dead.")
     first: bool = Field(description="Whether the first trial has the preset's own values.")

@@ -13,12 +13,13 @@ from typing import Any
 from hmean.errors import InputError
 from hmean.execute.agent import Agent, Attempt, NothingToDoError
 from hmean.execute.database import Database, patiently
-from hmean.execute.queue import Queue, TaskState
+from hmean.execute.queue import Queue
 from hmean.runs.metrics import EpochRow
 from hmean.runs.scores import ScoredPages, Scores
 from hmean.search.commands import split_overrides, trial_command, tune_command
 from hmean.search.distributions import Params
 from hmean.search.proposals import make_sampler, mirror, open_study, propose
+from hmean.search.ranking import RANKING, Candidate, Ranking, by_own_score, ranked
 from hmean.search.records import (
     OBJECTIVES,
     SweepPlan,
@@ -60,9 +61,15 @@ class Sweep:
         """All trials, in order."""
         return patiently(self.queue.tasks)
 
-    def ranked(self) -> list[Trial]:
-        """The trials of the search that have a score, best first."""
+    def ranked(self) -> list[Candidate]:
+        """The trials of the search that have a score, best first: those that were repeated before the others."""
         return ranked(self.trials(), self.file.sign)
+
+    def save_ranking(self) -> None:
+        """Write ``ranking.json``, if any trial has a score."""
+        candidates = self.ranked()
+        if candidates:
+            Ranking.of(candidates, self.file.metric, self.folder).write(self.folder / RANKING)
 
     def trial_folder(self, trial: Trial) -> Path:
         """The run folder of a trial."""
@@ -86,12 +93,12 @@ class Sweep:
         return patiently(lambda: propose(self.study, self.file, trial.number, trial.payload.params))
 
     def values_of_rank(self, rank: int) -> Params:
-        """The values of the trial of a rank, 0 being the best.
+        """The values of the trial of a rank by its own score, 0 being the best.
 
         Raises:
             NothingToDoError: if fewer trials have a score.
         """
-        best = self.ranked()
+        best = by_own_score(self.trials(), self.file.sign)
         if rank >= len(best):
             raise NothingToDoError(f"no trial to repeat: only {len(best)} with a score")
         return best[rank].result.params
@@ -185,7 +192,7 @@ class TrialAttempt(Attempt[TrialResult]):
         yield training_command
         objective = OBJECTIVES[sweep.file.metric]
         if sweep.plan.tune_each and objective is not None:
-            yield tune_command(self.folder, objective, training_command, tuning)
+            yield tune_command(self.folder, objective, training_command, tuning, sweep.plan.kept or ())
 
     def known(self) -> TrialResult:
         """The values, and the epochs so far."""
@@ -202,12 +209,6 @@ class TrialAttempt(Attempt[TrialResult]):
         if was_stopped:
             result = result.model_copy(update={"stop": self._stop})
         return result
-
-
-def ranked(trials: Sequence[Trial], sign: int) -> list[Trial]:
-    """The trials of the search that have a score, best first; ``sign`` is -1 if less is better."""
-    scored = [trial for trial in trials if trial.state == TaskState.DONE and trial.stage == 0]
-    return sorted(scored, key=lambda trial: -sign * trial.result.score)
 
 
 def read_rows(path: Path) -> list[EpochRow]:

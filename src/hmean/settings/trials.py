@@ -8,7 +8,7 @@ from typing import Any
 
 from hmean.errors import InputError
 from hmean.plugins import check_components
-from hmean.search.commands import overrides_in, split_overrides, trial_command
+from hmean.search.commands import kept_parameters, overrides_in, split_overrides, trial_command
 from hmean.search.distributions import Params, contains, extremes
 from hmean.search.macros import unknown_macros
 from hmean.search.records import OBJECTIVES
@@ -20,6 +20,7 @@ from hmean.settings.sections import Settings
 from hmean.settings.training import TrainSettings
 
 _HEADING = "The sweep cannot run:"
+_POSTPROCESS = "models.head.postprocess"
 _ANY_FOLDER = Path("outputs/trial_00")
 
 
@@ -43,6 +44,8 @@ def check_trials(
     training, tuning = split_overrides(overrides)
     found = [*faults, *_file_faults(file, tune_each=tune_each), *_override_faults(file, training)]
     found += _tuning_faults(tuning, tune_each=tune_each)
+    if tune_each:
+        found += _kept_faults(tuning, kept_parameters(file, training))
     if not _has_command(file):
         raise InputError.listing(_HEADING, found)
     preset = None
@@ -57,6 +60,21 @@ def check_trials(
     if found or preset is None:
         raise InputError.listing(_HEADING, found)
     return preset
+
+
+def tuned_lists(file: SweepFile, overrides: Sequence[str]) -> list[str]:
+    """The post-processing parameters that the tuning of a trial has values to try of.
+
+    Args:
+        file: the sweep file.
+        overrides: key=value that hold for every training.
+    """
+    training, tuning = split_overrides(overrides)
+    command = trial_command(file, {}, training, _ANY_FOLDER)
+    presets = [word for word in overrides_in(command) if word.startswith("preset=")]
+    lists = read_settings(AllSettings, [*presets, *tuning]).tune.axes()
+    kept = kept_parameters(file, training)
+    return [name for name, values in lists.items() if values and name not in kept]
 
 
 def preset_point(file: SweepFile, preset: TrainSettings) -> Params:
@@ -117,6 +135,17 @@ def _tuning_faults(tuning: Sequence[str], *, tune_each: bool) -> list[str]:
     except InputError as error:
         return list(error.faults)
     return []
+
+
+def _kept_faults(tuning: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """Lists of the user's for parameters that are not tuned."""
+    faults = []
+    for override in tuning:
+        key, _, values = override.partition("=")
+        name = present_key(key).lstrip("+~").removeprefix("tune.")
+        if name in kept and values != "[]":
+            faults.append(f"{override}: the sweep sets or searches {_POSTPROCESS}.{name}; remove one of the two")
+    return faults
 
 
 def _extreme_points(file: SweepFile) -> Iterator[Params]:

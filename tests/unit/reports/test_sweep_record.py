@@ -4,43 +4,14 @@ import pytest
 
 from hmean.cli import main
 from hmean.commands.sweep import open_sweep
-from hmean.execute.queue import Task, TaskState
+from hmean.execute.queue import TaskState
 from hmean.files import read_json
 from hmean.reports.sweep import write_report
-from hmean.reports.sweep_record import STUDENT_T, SeedNoise, SweepReport, opponents
-from hmean.search.records import TrialPayload, TrialResult
+from hmean.reports.sweep_record import SweepReport
+from hmean.search.overview import status
+from hmean.search.records import TrialResult
 from support.html import english_phrases
 from support.sweeps import DECAY, LR, PATIENT, make_folder
-
-GIVEN = TrialPayload(params={LR: 0.0015})
-
-
-def trial(number: int, value: float | None = None, payload: TrialPayload = GIVEN) -> Task:
-    return Task(number, 0, TaskState.DONE, "", 1, payload, TrialResult(value=value))
-
-
-@pytest.mark.parametrize(("order", "told"), [
-    ((2, 1, 0), [(1, "the next"), (0, "the preset's own values")]),
-    ((2, 0, 1), [(0, "the next, the preset's own values")]),
-    ((0, 1, 2), [(1, "the next")]),
-    ((2,), []),
-])  # fmt: skip
-def test_the_best_is_compared_with_the_next_and_the_preset(order, told):
-    trials = {0: trial(0), 1: trial(1, payload=TrialPayload()), 2: trial(2, payload=TrialPayload())}
-    best = [trials[number] for number in order]
-    assert [(other.number, what) for other, what in opponents(best, is_grid=False)] == told
-
-
-def test_a_grid_has_no_trial_of_the_presets_own_values():
-    assert [what for _, what in opponents([trial(1), trial(2), trial(0)], is_grid=True)] == ["the next"]
-
-
-def test_the_noise_of_seeds():
-    trials = [trial(0, 0.90), trial(1, 0.80), trial(2, 0.91), trial(3, 0.83)]
-    noise = SeedNoise.of(trials, {2: 0, 3: 1})
-    assert noise.deviation == pytest.approx(((0.01**2 + 0.03**2) / 4) ** 0.5)
-    assert noise.half_width() == pytest.approx(STUDENT_T[1] * 2**0.5 * noise.deviation)
-    assert SeedNoise.of(trials, {}) is None
 
 
 @pytest.fixture
@@ -82,28 +53,64 @@ def test_a_report_says_what_it_can_and_cannot_say(finished):
     assert [entry.repeats for entry in report.trials] == [None, None, None, 1]
     assert [entry.note for entry in report.trials] == ["", "", "out of memory", ""]
     assert report.trials[0].curve[-1] == (3, 0.93)
-    assert report.seed_noise == pytest.approx(0.01 / 2**0.5)
     assert report.hours == pytest.approx(9 / 3600)
+    best, other = report.trials[:2]
+    assert (report.best, best.seeds, best.mean, best.sd) == (1, 2, pytest.approx(0.925), pytest.approx(0.01 / 2**0.5))
+    assert (other.seeds, other.mean, other.sd) == (1, None, None)
+    assert (report.spread.sd, report.spread.degrees_of_freedom) == (pytest.approx(0.01 / 2**0.5), 1)
+    assert (report.grouping.pages, report.grouping.groups) == (6, 6)
     (comparison,) = report.comparisons
-    assert (comparison.best, comparison.other, comparison.what) == (1, 0, "the next, the preset's own values")
-    assert comparison.verdict in ("better", "worse", "not distinguishable")
-    assert comparison.interval95[0] <= comparison.difference <= comparison.interval95[1]
+    assert (comparison.trial, comparison.base, comparison.what) == (1, 0, "the preset's own values")
+    assert comparison.verdict == "not distinguishable"
+    assert comparison.family95 == comparison.interval95  # a family of one
+    assert comparison.interval95.low < comparison.difference < comparison.interval95.high
     assert html.count("<svg") == 4  # parallel coordinates, two slices, learning curves
+    assert "The best is trial 1, 0.9250 on average over 2 seeds" in html
     assert "Another seed moves" in html
     assert "repeats trial 1 with another seed" in html
+    assert "not repeated" in html
+    assert "6 pages, each a group of its own." in html
+    assert "only 6 groups of pages" in html
+
+
+def test_the_table_of_a_sweep_says_what_is_the_best_and_what_it_is_worth(finished):
+    lines = status(finished).splitlines()
+    rows = {line.split("\t")[0]: line.split("\t") for line in lines[:5]}
+    assert (rows["1"][3:5], rows["0"][4], rows["2"][4]) == (["0.9300", "0.9250 of 2"], "not repeated", "")
+    assert lines[5] == "best: trial 1, 0.9250 on average over 2 seeds"
+    assert lines[6] == "against trial 0 (the preset's own values)"
+    assert lines[8].split("\t")[::4] == ["1", "not distinguishable"]
+    assert lines[9:] == [
+        "6 pages, each a group of its own",
+        "warning: only 6 groups of pages: intervals are wide, and rest on few shops or documents",
+    ]
 
 
 def test_a_report_of_an_earlier_version_is_read(finished):
     path = write_report(finished).with_name("report.json")
     values = read_json(path)
     present = SweepReport.parse(values, path)
+    new = ("best", "kept", "grouping", "spread")
+    values["seed_noise"] = values["spread"]["sd"]
     values["runs"] = values.pop("trials")
     values["verdict"] = values.pop("comparisons")
+    for name in new:
+        del values[name]
     for row in values["runs"]:
         row["slot"] = row.pop("trial")
+        for name in ("seeds", "mean", "sd"):
+            del row[name]
     for row in values["verdict"]:
+        row["best"] = row.pop("trial")
+        row["other"] = row.pop("base")
         row["says"] = row.pop("verdict")
-    assert SweepReport.parse(values, path) == present
+        del row["family95"]
+    read = SweepReport.parse(values, path)
+    assert read.spread == present.spread
+    assert [row.trial for row in read.trials] == [row.trial for row in present.trials]
+    assert [row.interval95 for row in read.comparisons] == [row.interval95 for row in present.comparisons]
+    assert (read.comparisons[0].trial, read.comparisons[0].base) == (1, 0)
+    assert SweepReport.parse({**values, "seed_noise": None}, path).spread is None
 
 
 def test_a_korean_report_has_no_english_sentence_and_lies_beside_the_english_one(finished):

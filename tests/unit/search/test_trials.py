@@ -10,6 +10,7 @@ from hmean.cli import main
 from hmean.commands.sweep import open_sweep
 from hmean.errors import InputError
 from hmean.execute.queue import TaskState
+from hmean.postprocess.parameters import PARAMETERS
 from hmean.search.records import SweepPlan, trial_folder, trial_folders
 from hmean.search.trials import Sweep, TrialAttempt, read_rows
 from support.sweeps import BRISK, FILE, make_folder
@@ -89,6 +90,67 @@ def test_folders_of_an_earlier_version_are_kept(tmp_path):
     assert trial_folder(tmp_path, 0).name == "slot_00"
     assert trial_folder(tmp_path, 2).name == "trial_02"
     assert [folder.name for folder in trial_folders(tmp_path)] == ["slot_00", "trial_01"]
+
+
+POSTPROCESS = "models.head.postprocess"
+SETS_THRESH = {**FILE, "parameters": {**FILE["parameters"], f"{POSTPROCESS}.thresh": {"value": 0.28}}}
+TUNED = ["engine=optuna", "grace=0.3", "n=2", "agents=0"]
+
+
+def commands_of_first_trial() -> list[list[str]]:
+    """The commands of the first trial; its folder has what a training leaves."""
+    sweep = open_sweep(["outputs/s"])
+    attempt = TrialAttempt(sweep, sweep.queue.claim(60))
+    attempt.folder.mkdir(parents=True, exist_ok=True)
+    (attempt.folder / "config.yaml").write_text("models: {}\n")
+    return [list(command) for command in attempt.commands()]
+
+
+def test_what_the_sweep_sets_is_not_tuned(capsys):
+    Path("s.yaml").write_text(yaml.safe_dump(SETS_THRESH))
+    assert main(["sweep", "s.yaml", *TUNED]) == 0
+    assert "thresh: the sweep sets or searches this, so the tuning of the trials keeps it" in capsys.readouterr().out
+    assert open_sweep(["outputs/s"]).plan.kept == ["thresh"]
+    _, tuning = commands_of_first_trial()
+    assert tuning[-1] == "tune.thresh=[]"
+
+
+def test_a_trial_with_nothing_left_to_tune_is_not_tuned(capsys):
+    Path("s.yaml").write_text(yaml.safe_dump(SETS_THRESH))
+    nothing = [f"tune.{name}=[]" for name in PARAMETERS if name != "thresh"]
+    assert main(["sweep", "s.yaml", *TUNED, *nothing]) == 0
+    assert "there is nothing else to tune: no trial is tuned" in capsys.readouterr().out
+    plan = open_sweep(["outputs/s"]).plan
+    assert (plan.tune_each, plan.kept) == (False, ["thresh"])
+    assert len(commands_of_first_trial()) == 1
+
+
+def test_a_sweep_of_an_earlier_version_goes_on_as_it_began():
+    """It tuned what its file sets: trials of one sweep are scored alike."""
+    Path("s.yaml").write_text(yaml.safe_dump(SETS_THRESH))
+    assert main(["sweep", "s.yaml", *TUNED]) == 0
+    sweep = open_sweep(["outputs/s"])
+    plan = sweep.plan.to_json()
+    del plan["kept"]
+    with sweep.queue.database.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE hmean_queue SET about = ?", (json.dumps(plan),))
+    assert main(["sweep", "s.yaml", *TUNED]) == 0
+    assert open_sweep(["outputs/s"]).plan.kept is None
+    _, tuning = commands_of_first_trial()
+    assert "tune.thresh=[]" not in tuning
+
+
+@pytest.mark.parametrize(("options", "repeats", "told"), [
+    (["n=12"], 3, "outputs/s: 12 trials and 3 repeats, 0 agents here"),
+    (["n=6"], 3, "outputs/s: 6 trials and 3 repeats, 0 agents here"),
+    (["n=5"], 0, "outputs/s: 5 trials, 0 agents here"),
+    (["n=12", "confirm=0"], 0, "outputs/s: 12 trials, 0 agents here"),
+    (["n=2", "confirm=1"], 1, "outputs/s: 2 trials and 1 repeat, 0 agents here"),
+])  # fmt: skip
+def test_the_best_are_repeated_and_the_cost_is_told(capsys, options, repeats, told):
+    assert main(["sweep", "s.yaml", *BRISK, *options, "agents=0"]) == 0
+    assert told in capsys.readouterr().out
+    assert sum(trial.stage == 1 for trial in open_sweep(["outputs/s"]).trials()) == repeats
 
 
 def test_a_plan_of_an_earlier_version():
