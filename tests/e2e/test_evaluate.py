@@ -14,10 +14,17 @@ from hmean.inference.checkpoints import Checkpoint
 def test_evaluate_and_predict_need_only_the_checkpoint(copy_of_run, receipts, tmp_path, capsys):
     checkpoint = f"checkpoint_path={copy_of_run / 'checkpoints/best.ckpt'}"
     assert main(["evaluate", checkpoint, f"dataset_base_path={receipts}", "evaluate_on=test"]) == 0
-    assert capsys.readouterr().out.splitlines()[-4].startswith("macro\t")
+    out = capsys.readouterr().out
+    assert "\nmacro\t" in out
+    assert "\nwarning: only " in out  # of few groups of pages
     scores = json.loads((copy_of_run / "evaluate_test/scores.json").read_text())
     assert scores["long_side"] == 160  # the training's, not the preset's
     assert scores["influenced_by"] == {"trained": 0, "epoch_chosen": 0, "tuned": 0}
+    labels = json.loads((receipts / "jsons/test.json").read_text())["images"]
+    assert {page["name"]: page["group"] for page in scores["pages"]} == {
+        name: page["group"] for name, page in labels.items()
+    }
+    assert scores["grouping"]["groups"] == len({page["group"] for page in labels.values()})
     assert main(["evaluate", checkpoint, f"dataset_base_path={receipts}", "evaluate_on=test"]) == 2
     assert "overwrite=true" in capsys.readouterr().err
     assert main(["evaluate", checkpoint, f"dataset_base_path={tmp_path}"]) == 2

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,14 @@ def test_pages_are_kept_with_what_they_scored():
     assert scorer.pages[1].counts == Counts(gt=8, tp=6, fp=1)
     assert scorer.pages[1].iou70 == MatchCounts(1, 2, 2)
     assert scorer.pages[2].prh == PRH(0.0, 0.0, 0.0)
+
+
+def test_the_group_of_a_page_is_kept():
+    page = replace(page_of("a", [rect(0, 0, 50, 10)]), group="shop")
+    scorer = Scorer()
+    assert scorer.update(page, Detections.empty()).group == "shop"
+    ((scored,),) = score_pages([page], [Detections.empty()], "aspect")  # as out-of-fold scores are made
+    assert scored.group == "shop"
 
 
 def test_what_cannot_be_scored_is_refused():
