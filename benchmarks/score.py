@@ -15,6 +15,7 @@ import numpy as np
 from harness import Result, compare
 from numba import njit
 from peers import iou as textbook
+from score_files import end_to_end
 
 from hmean.labels.ufo import UfoLabels
 from hmean.metrics.cleval import count_page
@@ -108,6 +109,8 @@ def run() -> Iterator[Result]:
         for pair in pairs:
             np.testing.assert_allclose(ours(pair), official(pair), rtol=0, atol=1e-7)  # theirs come in single precision
         yield compare(name, "cleval", pairs, ours, official, exact=SAME, target=target, cpu=True)
+
+    yield end_to_end(10_000, sroie(), official)
 
     limits = (0.5, 0.7)
     words = [(page, found(page, rng)) for page in (crowded(n, rng) for n in (60, 115, 115, 276))]
