@@ -19,6 +19,7 @@ from pydantic import Field
 
 from hmean.commands import ensemble
 from hmean.commands.ensemble import EnsembleSettings
+from hmean.crossval.base import BASE
 from hmean.ensemble.records import EnsembleRecord, StrategyRow, minutes_text
 from hmean.files import write_text
 from hmean.metrics.seeds import student_t
@@ -65,7 +66,9 @@ def main() -> None:
         record = judge(data / "sroie", members, folder / f"sroie_ensemble_seed{seed}", grid)
         print(record.summary(), flush=True)
         results.append(SeedResult(seed=seed, ensemble=record))
-        trainings += [training, *(harness.read_run(run) for run in runs_of(members))]
+        trainings.append(training)
+        if (members / BASE).is_dir():
+            trainings.append(harness.read_run(members / BASE))
     if not results:
         raise SystemExit(f"{folder}: has no sroie_holdout; bash scripts/results.sh DATA FOLDER train_members trains it")
     page_record = EnsemblePage(
