@@ -198,6 +198,7 @@ class EnsembleRecord(Record):
             reason = " ".join(skipped.reason.split())
             lines.append(f"{skipped.strategy}\tskipped: {reason}")
         lines += self._over_all_pages()
+        lines.append("each model is one training: another seed may say otherwise")
         lines.append(f"kept: {self.strategy}")
         return "\n".join(lines)
 
