@@ -173,7 +173,7 @@ def _run_records(members: Sequence[MemberView], folder: Path) -> tuple[RunRecord
                 **record.to_json(),
                 trained_on=trained_on(member.model),
                 minutes=training_minutes([member.model]),
-                page_views=page_views(member.model.training, len(member.model.pages.train)),
+                page_views=page_views(member.model),
             )
         )
     return tuple(records)

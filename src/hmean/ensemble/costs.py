@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -74,17 +74,16 @@ def training_minutes(models: Sequence[TrainedModel]) -> float | None:
     return total
 
 
-def page_views(training: Mapping[str, Any], pages: int) -> int | None:
-    """Samples of pages that a training sees in all its epochs; None if it started from another one.
+def page_views(model: TrainedModel) -> int | None:
+    """Samples of pages that a training sees in all its epochs.
 
-    Args:
-        training: its resolved config.
-        pages: number of pages that it was trained on.
+    None if they are not known: of averaged weights, and of a training that started from another one's weights.
     """
-    if training.get("checkpoint_path") is not None:
+    training = model.training
+    if model.carried.members or training.get("checkpoint_path") is not None:
         return None
     trainer = training["trainer"]
-    samples = pages * int(training["transforms"]["train"]["views_per_page"])
+    samples = len(model.pages.train) * int(training["transforms"]["train"]["views_per_page"])
     limit = trainer.get("limit_train_batches")
     if limit is not None:
         samples = min(samples, limit * training["dataloaders"]["train_dataloader"]["batch_size"])

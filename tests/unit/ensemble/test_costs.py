@@ -38,5 +38,12 @@ def test_a_training_sees_its_pages_once_an_epoch(limit, views):
         "transforms": {"train": {"views_per_page": 2}},
         "dataloaders": {"train_dataloader": {"batch_size": 2}},
     }
-    assert page_views(training, pages=10) == views
-    assert page_views({**training, "checkpoint_path": "first.ckpt"}, pages=10) is None
+
+    def model(training, members=()):
+        return SimpleNamespace(
+            training=training, carried=SimpleNamespace(members=members), pages=SimpleNamespace(train=range(10))
+        )
+
+    assert page_views(model(training)) == views
+    assert page_views(model({**training, "checkpoint_path": "first.ckpt"})) is None
+    assert page_views(model(training, members=("a", "b"))) is None
