@@ -72,21 +72,33 @@ class LabelledImages:
         return pixels
 
     def page_keys(self) -> NDArray[np.int64]:
-        """A number for each page (N,), made of its size, its labels and its image's bytes: the same under any name."""
+        """A number for each page (N,), made of its size, its labels and its image's bytes: the same under any name.
+
+        Earlier versions ignored words with the text ``*``. In a key they still count as ignored, so that old
+        checkpoints know their pages.
+        """
         keys = np.empty(len(self), dtype=np.int64)
         for position in range(len(self)):
             page = self.page(position, [])
-            file_size = self.file(position).stat().st_size
-            digest = hashlib.sha256(f"{page.width} {page.height} {page.texts} {file_size} ".encode())
-            digest.update(page.polygons.points.tobytes())
-            digest.update(page.ignored.tobytes())
-            keys[position] = int.from_bytes(digest.digest()[:8], "little", signed=True)
+            is_star = np.array([text == "*" for text in page.texts], dtype=np.bool_)
+            keys[position] = self._key(position, page, page.ignored | is_star)
         return keys
 
     def fingerprint(self) -> str:
-        """Hash of all names and page keys, in order: equal only for the same data set."""
+        """Hash of all names, labels and image sizes, in order: equal only for the same data set, read alike."""
         names = "\0".join(self.name(position) for position in range(len(self)))
-        return hashlib.sha256(names.encode() + self.page_keys().tobytes()).hexdigest()
+        digest = hashlib.sha256(names.encode())
+        for position in range(len(self)):
+            page = self.page(position, [])
+            digest.update(self._key(position, page, page.ignored).tobytes())
+        return digest.hexdigest()
+
+    def _key(self, position: int, page: Page, ignored: NDArray[np.bool_]) -> np.int64:
+        file_size = self.file(position).stat().st_size
+        digest = hashlib.sha256(f"{page.width} {page.height} {page.texts} {file_size} ".encode())
+        digest.update(page.polygons.points.tobytes())
+        digest.update(ignored.tobytes())
+        return np.int64(int.from_bytes(digest.digest()[:8], "little", signed=True))
 
 
 def join_pages(parts: Sequence[LabelledImages]) -> LabelledImages:

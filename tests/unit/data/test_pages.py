@@ -1,3 +1,4 @@
+import json
 import shutil
 
 import numpy as np
@@ -58,6 +59,22 @@ def test_a_fingerprint_knows_names_and_order_and_a_key_only_the_page(receipts, p
     renamed = LabelledImages(open_labels(tmp_path / "jsons" / "train.json", tmp_path), tmp_path / "images", [0])
     assert renamed.page_keys()[0] == keys[0]
     assert renamed.fingerprint() != LabelledImages(pages.labels, pages.image_path, [0]).fingerprint()
+
+
+def test_a_page_with_a_star_has_the_key_of_earlier_versions_which_ignored_it(tmp_path):
+    def pages(text, *, illegible):
+        word = {"points": [[1, 1], [9, 1], [9, 5], [1, 5]], "transcription": text, "illegibility": illegible}
+        entry = {"img_w": 20, "img_h": 10, "words": {"1": word}}
+        (tmp_path / "labels.json").write_text(json.dumps({"images": {"a.png": entry}}))
+        return LabelledImages(open_labels(tmp_path / "labels.json", tmp_path), tmp_path, [0])
+
+    (tmp_path / "a.png").write_bytes(b"12345")
+    earlier = pages("*", illegible=True)
+    key, fingerprint = earlier.page_keys(), earlier.fingerprint()
+    now = pages("*", illegible=False)
+    assert now.page_keys().tolist() == key.tolist()
+    assert now.fingerprint() != fingerprint  # they are not scored alike
+    assert pages("x", illegible=False).page_keys().tolist() != pages("x", illegible=True).page_keys().tolist()
 
 
 def test_folds_of_a_data_set_share_no_image(sroie):
