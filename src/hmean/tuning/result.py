@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
+from hmean.metrics.groups import Grouping
 from hmean.metrics.record import ScoreRecord
 from hmean.metrics.tables import change_text
 from hmean.postprocess.parameters import PostprocessParams, present_names
@@ -14,7 +15,21 @@ from hmean.runs.carried import Influence
 from hmean.tuning.scores import Gain
 from hmean.types import Statistic
 
+Adopt = Literal["shown", "any"]
 Decision = Literal["adopted", "kept", "manual"]
+Reason = Literal[
+    "gain shown", "gain not shown", "floors shown", "floors missed", "too few groups", "any is adopted", "by hand"
+]
+_ANYWAY = "so the model keeps its values; tune.adopt=any adopts what was chosen all the same"
+REASONS: dict[Reason, str] = {
+    "gain shown": "adopted: the interval of the choice's gain on held-out pages is above 0",
+    "gain not shown": f"kept: the interval of the choice's gain on held-out pages is not above 0, {_ANYWAY}",
+    "floors shown": "adopted: the choice is shown to come nearer to the floors on held-out pages",
+    "floors missed": f"kept: the choice misses the floors by more than the values before on held-out pages, {_ANYWAY}",
+    "too few groups": f"kept: no gain can be shown on so few groups of pages (shops, documents), {_ANYWAY}",
+    "any is adopted": "adopted: tune.adopt=any adopts whatever was chosen, so look at its gain",
+    "by hand": "a person chose",
+}
 _OLD_DECISIONS = {"tuned": "adopted", "by hand": "manual", "by_hand": "manual"}
 
 
@@ -36,11 +51,25 @@ class ChosenSetting(ScoredSetting, Gain):
 
 
 class CrossFittedChoice(Gain):
-    """What the choice is worth on pages that it has not seen."""
+    """What the choice is worth on pages that it has not seen. With ``adopt: shown`` it decides, so it is selected."""
 
     score: ObjectiveScore = Field(description="of all pages, each scored with the choice made without its fold")
     optimism: Gain = Field(description="by how much the chosen setting looks better on the pages it was chosen on")
     chosen: list[PostprocessParams] = Field(description="the setting chosen without each fold")
+
+
+class CrossFittedRule(Gain):
+    """What the whole rule (choose, check, adopt or keep) is worth on pages with no part in choice or decision."""
+
+    score: ObjectiveScore = Field(
+        description="of all pages, each scored with the values that the rule leaves without its fold"
+    )
+    left: list[PostprocessParams] = Field(description="the values that the rule leaves without each fold")
+    adopted: int = Field(description="folds without which the rule adopts what it chooses")
+
+    def folds_text(self) -> str:
+        """In how many folds values are adopted, in words."""
+        return f"adopted in {self.adopted} of {len(self.left)} folds"
 
 
 class Plateau(Record):
@@ -84,6 +113,10 @@ class FloorsReport(Record):
         description="by how much the cross-fitted choice misses them",
         validation_alias=AliasChoices("shortfall", "lacks"),
     )
+    nearer: Gain | None = Field(
+        default=None,
+        description="by how much nearer the cross-fitted choice comes to them; null in files of earlier versions",
+    )
 
 
 class TuneResult(Record):
@@ -98,12 +131,24 @@ class TuneResult(Record):
     )
     objective: dict[Statistic, float] = Field(description="hmeans and their weights")
     pages: int = Field(description="number of pages")
+    grouping: Grouping | None = Field(
+        default=None, description="the groups that the intervals rest on; null in files of earlier versions"
+    )
     before: ScoredSetting = Field(description="the values before these pages chose any")
     after: ChosenSetting = Field(description="the values chosen")
-    cross_fitted: CrossFittedChoice | None = Field(
-        description="what the choice is worth on held-out pages; null where all pages are of one group, or by hand"
+    rule: CrossFittedRule | None = Field(
+        default=None,
+        description="what tuning is worth, the number to quote; null where there are too few groups, by hand, and in "
+        "files of earlier versions",
     )
-    plateau: Plateau = Field(description="the settings that cannot be distinguished from the best one")
+    cross_fitted: CrossFittedChoice | None = Field(
+        description="what the choice is worth on held-out pages, which is what was decided on; null where all pages "
+        "are of one group, or by hand"
+    )
+    plateau: Plateau | None = Field(
+        description="the settings that cannot be distinguished from the best one; null where there are too few groups "
+        "to say which"
+    )
     axes: dict[str, list[Any]] = Field(description="parameters with several values in the last grid, and these values")
     grid: list[GridRow] = Field(description="every setting of the last grid, best first")
     searched: Searched = Field(description="how much of the space was looked at")
@@ -113,10 +158,16 @@ class TuneResult(Record):
         validation_alias=AliasChoices("at_list_ends", "at_the_end"),
     )
     floors: FloorsReport | None = Field(default=None, description="floors of precision and recall, where there are any")
+    adopt: Adopt | None = Field(
+        default=None,
+        description="shown: only what is shown to gain was to be adopted; any: whatever was chosen; null by hand, and "
+        "in files of earlier versions, which adopted every gain",
+    )
     decision: Decision = Field(
         description="adopted: the model has the values chosen; kept: it keeps its own; manual: a person chose",
         validation_alias=AliasChoices("decision", "decided"),
     )
+    reason: Reason | None = Field(default=None, description="why; null in files of earlier versions")
     in_model: PostprocessParams | None = Field(
         default=None,
         description="the values that the model has now; null in files of earlier versions",
@@ -134,11 +185,21 @@ class TuneResult(Record):
         return _OLD_DECISIONS.get(decision, decision)
 
     def summary(self) -> str:
-        """Gains with their intervals, what to be careful about, and the values of the model."""
+        """Gains with their intervals, why values were adopted or kept, what to be careful about, and the values."""
         objective = "+".join(self.objective)
-        lines = [f"{objective} H {_points(self.after)} on the pages it was chosen on"]
+        lines = []
+        if self.rule is not None:
+            lines.append(
+                f"{objective} H {_points(self.rule)} on pages with no part in choice or decision "
+                f"({self.rule.folds_text()})"
+            )
+        if self.cross_fitted is not None and self.adopt != "any":
+            lines.append(
+                f"{objective} H {_points(self.cross_fitted)} on pages with no part in the choice (cross-fitted); "
+                "decided on this, so it is selected"
+            )
+        lines.append(f"{objective} H {_points(self.after)} on the pages it was chosen on")
         if self.cross_fitted is not None:
-            lines.append(f"{objective} H {_points(self.cross_fitted)} on held-out pages (cross-fitted)")
             optimism = _points(self.cross_fitted.optimism)
             lines.append(f"optimism {optimism}: the gain on the pages it was chosen on is too high by this")
         lines += self._floors_lines()
@@ -161,13 +222,16 @@ class TuneResult(Record):
 
     def _warnings(self) -> list[str]:
         lines = []
-        if self.cross_fitted is None:
-            lines.append("all pages are of one group, so the gain cannot be checked on other pages")
+        if self.grouping is not None:
+            lines.append(self.grouping.text())
+            warning = self.grouping.warning()
+            if warning is not None:
+                lines.append(warning)
         trained = self.influenced_by.trained
         if trained > 0:
             lines.append(f"{trained} of these pages were trained on: the model does better on them than on new pages")
-        if self.decision == "kept":
-            lines.append("no gain shown on held-out pages: the model keeps its values")
+        if self.reason is not None:
+            lines.append(REASONS[self.reason])
         for name, value in self.at_list_ends.items():
             lines.append(f"{name}={value:g} is at an end of its list: try values beyond it")
         return lines
