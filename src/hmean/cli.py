@@ -131,8 +131,8 @@ COMMANDS = (
         "Tune the post-processing on cached probability maps; the network runs once at most.",
         """
   reads   run=FOLDER or checkpoint_path=FILE, the pages of split=val|test|train in dataset_base_path=data
-  writes  tuned.json, and the values into the checkpoint (the earlier ones stay in its history), unless they gain
-          nothing on pages that they were not chosen on (cross-fitted by groups of pages)
+  writes  tuned.json, and the values into the checkpoint (the earlier ones stay in its history), if a gain is
+          shown on pages that they were not chosen on (cross-fitted by groups of pages), or with tune.adopt=any
 
   hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'""",
         settings="TuneSettings",

@@ -72,6 +72,7 @@ def test_text_polygons_and_scores_follow_a_slider(visit, one):
     assert slider.input_value() == "0.5"
     changes(page, macro, lambda: changes(page, drawn, lambda: slider.fill("0.8")))
     assert "[" in page.locator("#gain").inner_text()
+    assert " pages" in page.locator("#grouping").inner_text()
     marked = page.locator("#curve .now").get_attribute("cx"), page.locator("#curve .saved").get_attribute("cx")
     assert marked[0] != marked[1]
     changes(page, drawn, lambda: page.get_by_label("inverse_r, exactly").fill("0.3") or page.keyboard.press("Enter"))

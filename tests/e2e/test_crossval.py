@@ -76,8 +76,13 @@ def test_one_setting_is_tuned_out_of_fold_for_all_folds(crossval_folder):
         assert checkpoint.postprocess == chosen
     assert tuned.pages == Scores.read(crossval_folder / "scores.json").images == 9
     crossed = Scores.read(crossval_folder / "cross_fitted/scores.json").hmean("macro")
-    decided = tuned.cross_fitted if tuned.decision == "adopted" else tuned.before
+    decided = tuned.before
+    if tuned.rule is not None:
+        decided = tuned.rule
+    elif tuned.decision == "adopted":
+        decided = tuned.cross_fitted
     assert crossed == decided.score.cleval.macro.h
+    assert (tuned.decision == "adopted") == (tuned.reason == "gain shown")
 
 
 def test_each_fold_has_its_settings_in_a_file(crossval_folder, twelve_pages):

@@ -269,7 +269,7 @@ def test_tuning_an_exported_model_writes_into_its_file(exported, receipts, tmp_p
     (tmp_path / "val.json").write_text(json.dumps(labels))
     before = read_metadata(path)
     tune = ["tune", f"checkpoint_path={path}", f"dataset_base_path={receipts}", f"datasets.val_dataset.annotation_path={tmp_path / 'val.json'}",
-            "tune.thresh=[0.1,0.3,0.5,0.7]", "tune.box_thresh=[0.0,0.3]", "tune.inverse_r=[]", "tune.objective=pooled"]  # fmt: skip
+            "tune.thresh=[0.1,0.3,0.5,0.7]", "tune.box_thresh=[0.0,0.3]", "tune.inverse_r=[]", "tune.objective=pooled", "tune.adopt=any"]  # fmt: skip
     assert main(tune) == 0
     tuned = json.loads((tmp_path / "model" / "tuned.json").read_text())
     after = read_metadata(path)

@@ -14,9 +14,9 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, c
         page.pop("group", None)  # each page its own
     (tmp_path / "val.json").write_text(json.dumps(labels))
     tune = ["tune", f"run={copy_of_run}", f"dataset_base_path={receipts}", f"datasets.val_dataset.annotation_path={tmp_path / 'val.json'}",
-            "tune.thresh=[0.05,0.1,0.2]", "tune.box_thresh=[0.0,0.1]"]  # fmt: skip
+            "tune.thresh=[0.05,0.1,0.2]", "tune.box_thresh=[0.0,0.1]", "tune.adopt=any"]  # fmt: skip
     assert main([*tune, "tune.inverse_r=[]"]) == 0
-    assert "cross-fitted" in capsys.readouterr().out
+    assert "on pages with no part in choice or decision" in capsys.readouterr().out
     tuned = json.loads((copy_of_run / "tuned.json").read_text())
     assert len(tuned["grid"]) == 7  # the present values and six others
     assert tuned["grid"][0]["macro"] == max(point["macro"] for point in tuned["grid"])
@@ -25,8 +25,11 @@ def test_tuned_values_travel_with_the_weights(copy_of_run, receipts, tmp_path, c
     assert tuned["at_list_ends"] == {knob: chosen[knob] for knob in ends if chosen[knob] in ends[knob]}
     assert "box_thresh" in tuned["at_list_ends"]  # a list of two has ends only
     checkpoint = load_checkpoint(copy_of_run / "checkpoints/best.ckpt")
-    assert tuned["decision"] == ("kept" if tuned["cross_fitted"]["gain"] <= 0 else "adopted")
-    kept = tuned["before" if tuned["decision"] == "kept" else "after"]
+    # Three groups of pages show nothing.
+    assert (tuned["decision"], tuned["reason"]) == ("adopted", "any is adopted")
+    assert tuned["rule"]["gain"] == tuned["cross_fitted"]["gain"]
+    assert tuned["rule"]["interval95"] is None
+    kept = tuned["after"]
     assert checkpoint.postprocess.to_dict() == kept["postprocess"]
     if kept["postprocess"] != tuned["before"]["postprocess"]:
         assert checkpoint.history[0].postprocess.to_dict() == tuned["before"]["postprocess"]
@@ -69,7 +72,7 @@ def test_tune_refuses_what_would_spoil_the_checkpoint(copy_of_run, receipts, tmp
     name, page = next(iter(labels["images"].items()))
     (tmp_path / "one.json").write_text(json.dumps({"images": {name: page}}))
     assert main([*tune, f"datasets.val_dataset.annotation_path={tmp_path / 'one.json'}"]) == 0
-    assert "keeps its values" in capsys.readouterr().out
+    assert "kept: no gain can be shown on so few groups of pages" in capsys.readouterr().out
     data = tmp_path / "data"
     (data / "images").mkdir(parents=True)
     for copy in (name, "copy.jpg"):

@@ -81,7 +81,7 @@ def test_the_trainings_own_score_is_the_base_of_its_tuning(tuned_run):
     assert table.base.name == "run"
     changes = {row.name: row.change.macro.difference for row in table.rows if row.change is not None}
     tuned = TuneResult.read(tuned_run / "tuned.json")
-    assert changes == {"run/cross_fitted": pytest.approx(tuned.cross_fitted.gain)}
+    assert changes == {"run/cross_fitted": pytest.approx(tuned.rule.gain)}
 
 
 def test_a_parameter_of_the_other_unclip_mode_is_drawn_under_that_mode(copy_of_tuned_run):

@@ -15,7 +15,7 @@ from hmean.runs.carried import Influence
 from hmean.runs.maps import MapStore
 from hmean.runs.predictions import read_predictions, write_predictions
 from hmean.runs.scores import Scores
-from hmean.tuning.adoption import reason
+from hmean.tuning.adoption import why_tuned
 from hmean.tuning.fit import Fit, TuneOptions, fit
 from hmean.types import Detections, Page
 
@@ -76,7 +76,7 @@ def join_folds(
     cross_fitted.write(folder / "cross_fitted" / "scores.json")
     for fold in folds:
         if fold.model.postprocess != tuned.decided:
-            why = reason(tuned.result.objective, len(pages), "out-of-fold")
+            why = why_tuned(tuned.result.objective, len(pages), "out-of-fold")
             fold.model.write_postprocess(tuned.decided, why, pages.page_keys())
     record = CrossvalRecord.collect(made_of, of_folds, out_of_fold, cross_fitted)
     record.write(file)

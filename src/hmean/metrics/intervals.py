@@ -30,7 +30,7 @@ import numpy as np
 from hmean.metrics.cleval import Counts
 from hmean.metrics.groups import PageGroups
 from hmean.metrics.iou import MatchCounts
-from hmean.metrics.kernels import Floats
+from hmean.metrics.kernels import Flags, Floats
 from hmean.metrics.scorer import PageScore
 from hmean.metrics.statistics import STATISTICS, Compared, Counted, summands
 from hmean.types import Statistic
@@ -126,6 +126,11 @@ class Contributions:
             np.concatenate([part.share for part in parts]),
         )
 
+    def of(self, index: int) -> Contributions:
+        """One of the estimates."""
+        one = [index]
+        return Contributions(self.value[one], self.influence[one], self.share[one])
+
     def minus(self, other: Contributions) -> Contributions:
         """The differences to other estimates (K or 1) on the same groups."""
         return Contributions(
@@ -205,10 +210,20 @@ def interval_pairs(of: Contributions, *, flips: int = FLIPS) -> IntervalPair:
     return IntervalPair(single, _around(of.value, wider))
 
 
-def upper_ends(of: Contributions, *, flips: int = FLIPS) -> Floats:
-    """The upper end of each interval (K,), infinite where there are too few groups: for very many estimates."""
-    ends: Floats = of.value + _reach(of, flips).above
-    return ends
+def below_zero(of: Contributions, *, flips: int = FLIPS) -> Flags:
+    """Whether the interval of each estimate lies below 0 (K,); nowhere so if there are too few groups.
+
+    That the true value is 0 is tested directly, which for very many estimates takes a fifth of the time.
+    """
+    if_zero = of.influence + of.share * of.value[:, None]
+    limit = np.abs(of.value) * (1 - TINY)
+    less_extreme = np.zeros(len(of.value), dtype=np.int64)
+    count = 0
+    for signs in _signs(of.influence.shape[1], flips):
+        less_extreme += (np.abs(signs @ if_zero.T) < limit).sum(axis=0)
+        count += len(signs)
+    found: Flags = (of.value < 0) & (less_extreme >= LEVEL * count)
+    return found
 
 
 def _around(value: Floats, reach: Reach) -> list[Interval | None]:
@@ -257,7 +272,8 @@ def _quantile(values: Floats) -> Floats:
 
 def _flipped(of: Contributions, flips: int) -> Iterator[Flipped]:
     """The reach of every flip, in blocks of flips."""
-    varies = np.any(of.influence != 0, axis=1)
+    # Where all groups say the same, so do all flips; a few groups that do show nothing even so.
+    varies = np.any(of.influence != 0, axis=1) | (of.influence.shape[1] < FEWEST_GROUPS)
     for signs in _signs(of.influence.shape[1], flips):
         a = signs @ of.influence.T
         b = signs @ of.share.T

@@ -80,4 +80,5 @@ def tune_options(section: Tune) -> TuneOptions:
         objective=section.weights(),
         floors=Floors(section.precision, section.recall),
         folds=section.folds,
+        adopt=section.adopt,
     )

@@ -389,6 +389,8 @@ class TuneSection(Section):
     """Macro recall that must be kept."""
     folds: Annotated[int, Field(ge=2)]
     """Folds of page groups for the score on pages that nothing was chosen on."""
+    adopt: Literal["shown", "any"] = "shown"  # configs of earlier versions do not have it
+    """What is adopted: `shown`: values whose gain on held-out pages is shown; `any`: whatever was chosen."""
 
     def weights(self) -> dict[Statistic, float]:
         """The objective as weights of H means."""

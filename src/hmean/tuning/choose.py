@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.metrics.intervals import upper_ends
+from hmean.metrics.intervals import FEWEST_GROUPS, Contributions, below_zero
 from hmean.metrics.kernels import Flags, Floats
+from hmean.metrics.statistics import Compared
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.grid import FLAGS, MODES, read_parameters
 from hmean.tuning.scores import Objective, SettingScores
@@ -35,6 +36,24 @@ class Floors:
         precision, recall = scores.macro_pr()
         return np.maximum(self.precision - precision, 0.0) + np.maximum(self.recall - recall, 0.0)
 
+    def nearer(self, before: SettingScores, after: SettingScores) -> Contributions:
+        """By how much nearer to the floors one setting comes than another: by how much smaller its shortfall is."""
+        return self._contributions(before).minus(self._contributions(after))
+
+    def _contributions(self, scores: SettingScores) -> Contributions:
+        """What each group of pages contributes to the shortfall; to a floor that is reached, nothing."""
+        value = np.zeros(len(scores.counts))
+        influence = np.zeros((len(value), scores.groups.count))
+        share = influence
+        floors: tuple[tuple[Compared, float], ...] = (("macro_p", self.precision), ("macro_r", self.recall))
+        for statistic, floor in floors:
+            reached = scores.contributions_to(statistic)
+            below = np.maximum(floor - reached.value, 0.0)
+            value = value + below
+            influence = influence - np.where(below > 0, 1.0, 0.0)[:, None] * reached.influence
+            share = reached.share
+        return Contributions(value, influence, share)
+
 
 NO_FLOORS = Floors()
 
@@ -46,12 +65,13 @@ class Choice:
     Attributes:
         chosen: index of the chosen setting.
         best: index of the one with the highest objective.
-        plateau: settings (S,) that cannot be distinguished from the best one.
+        plateau: settings (S,) that cannot be distinguished from the best one; None where there are too few groups of
+            pages to tell.
     """
 
     chosen: int
     best: int
-    plateau: Flags
+    plateau: Flags | None
 
 
 def choose(
@@ -63,40 +83,62 @@ def choose(
     """Choose the setting in the middle of the plateau.
 
     The best of thousands is lucky and may stand on an edge. The plateau is made of all settings whose 95 % paired
-    interval to the best one holds 0. Of these, the one is chosen that is highest together with its surroundings: its
-    own objective and the mean over it and its neighbours on the grid count alike. (The mean alone leads away from a
-    peak where the steps of a list are coarse.)
+    interval to the best one, over groups of pages, holds 0. Of these, the one is chosen that is highest together with
+    its surroundings: its own objective and the mean over it and its neighbours on the grid count alike. (The mean alone
+    leads away from a peak where the steps of a list are coarse.)
+
+    With too few groups for an interval nobody knows the plateau, and only the best setting and its neighbours can be
+    chosen.
 
     Args:
         scores: on the pages to choose on.
         objective: weights of the hmeans.
         floors: of what may be chosen; where no setting reaches them, those that come nearest.
     """
-    value = scores.score(objective)
-    shortfall = floors.shortfall(scores)
-    allowed = shortfall <= shortfall.min() + 1e-12
+    contributions = scores.contributions(objective)
+    value = contributions.value
+    allowed = np.ones(len(value), dtype=np.bool_)
+    if floors.are_set:
+        shortfall = floors.shortfall(scores)
+        allowed = shortfall <= shortfall.min() + 1e-12
     best = int(np.flatnonzero(allowed)[np.argmax(value[allowed])])
-    plateau = allowed & _not_worse(scores, objective, best)
-    position, kind = _positions(scores.settings)
-    on_grid = plateau & (position[:, 0] >= 0)
-    candidates = np.flatnonzero(plateau)
-    if on_grid.any():
-        candidates = np.flatnonzero(on_grid)
+    surroundings = _Surroundings(scores.settings)
+    plateau = None
+    if scores.groups.count < FEWEST_GROUPS:
+        may_be_chosen = allowed & surroundings.of(best)
+    else:
+        plateau = allowed & ~below_zero(contributions.minus(contributions.of(best)), flips=PLATEAU_FLIPS)
+        may_be_chosen = plateau
+    if (may_be_chosen & surroundings.on_grid).any():
+        may_be_chosen = may_be_chosen & surroundings.on_grid
+    candidates = np.flatnonzero(may_be_chosen)
     around = np.empty(len(candidates))
-    for i, candidate in enumerate(candidates):
-        close = (np.abs(position - position[candidate]) <= 1).all(axis=1)
-        neighbours = close & (kind == kind[candidate]) & allowed
-        around[i] = value[neighbours].mean()
+    for i, candidate in enumerate(candidates.tolist()):
+        around[i] = value[surroundings.of(candidate) & allowed].mean()
     chosen = int(candidates[np.argmax(value[candidates] + around)])
     return Choice(chosen, best, plateau)
 
 
-def _not_worse(scores: SettingScores, objective: Objective, best: int) -> Flags:
-    """Settings (S,) whose paired interval to the best one, over groups of pages, does not lie below 0."""
-    all_settings = scores.contributions(objective)
-    best_setting = scores.of_settings(best).contributions(objective)
-    not_worse: Flags = upper_ends(all_settings.minus(best_setting), flips=PLATEAU_FLIPS) >= 0
-    return not_worse
+class _Surroundings:
+    """Which of S settings are neighbours on the grid: those of one kind that are at most one step apart on every axis.
+
+    Args:
+        settings: the first of them, the present one, may lie between the listed values: then it is off the grid, so
+            that it makes no gap between neighbours.
+
+    Attributes:
+        on_grid: settings that are on the grid (S,).
+    """
+
+    def __init__(self, settings: Sequence[PostprocessParams]) -> None:
+        self._position, self._kind = _positions(settings)
+        self.on_grid: Flags = self._position[:, 0] >= 0
+
+    def of(self, setting: int) -> Flags:
+        """The setting of this index and its neighbours (S,)."""
+        close = (np.abs(self._position - self._position[setting]) <= 1).all(axis=1)
+        neighbours: Flags = close & (self._kind == self._kind[setting])
+        return neighbours
 
 
 def _positions(settings: Sequence[PostprocessParams]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

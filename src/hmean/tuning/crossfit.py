@@ -1,8 +1,9 @@
-"""Cross-fitting: what a choice is worth on pages that it has not seen.
+"""Cross-fitting: what something that is decided on some pages is worth on others.
 
-A choice looks a little too good on the pages that it was made on. So it is made again without each fold of the pages,
-and scored on that fold; groups of pages, such as the receipts of one shop, are never on both sides. The cross-fitted
-score is the one to believe, and the difference between the two is the optimism of the other.
+Cross-fitted means: the pages are dealt to folds, groups of pages (such as the receipts of one shop) kept whole, and
+each page is scored with the values that were decided on without the pages of its fold. What a choice, or the whole
+rule of ``tuning.rule``, scores on the pages that it was made on is too good; the difference to its cross-fitted score
+is its optimism.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from hmean.metrics.kernels import Flags
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.choose import Choice
 from hmean.tuning.scores import SettingScores
-from hmean.tuning.search import Found
+
+LEFT_OUT = -1  # the fold of pages that have no part in a cross-fitting
+FoldOfPage = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,45 +31,44 @@ class CrossFitted:
     """What cross-fitting found.
 
     Attributes:
-        scores: every page scored with the setting that was chosen without its fold: one row of counts, no settings.
-        chosen: the setting chosen without each fold.
+        scores: every page scored with the setting that was decided on without its fold: one row of counts, no settings.
+        chosen: the setting decided on without each fold.
     """
 
     scores: SettingScores
     chosen: list[PostprocessParams]
 
 
-def crossfit(
-    search_without: Callable[[Flags], Found],
-    names: Sequence[str],
-    groups: Sequence[str | None],
-    folds: int,
-) -> CrossFitted | None:
-    """Choose without each fold of the pages and score the choice on it.
+def deal(names: Sequence[str], groups: Sequence[str | None], folds: int) -> FoldOfPage | None:
+    """The fold of each page (N,), with whole groups, and no more folds than groups; None if there is one group."""
+    count = min(folds, len(set(group_keys(names, groups))))
+    if count < 2:
+        return None
+    return fold_of(names, groups, count, seed=0)
+
+
+def crossfit(decide_on: Callable[[Flags], SettingScores], fold: FoldOfPage) -> CrossFitted:
+    """Decide without each fold of the pages, and score what was decided on it.
 
     Args:
-        search_without: gives scores on all N pages and a choice from them that sees only the pages of the mask (N,).
-        names: of the pages.
-        groups: of the pages.
-        folds: number of folds, at most as many as groups.
-
-    Returns:
-        None where there are fewer than two groups.
+        decide_on: the scores on all N pages of one setting, which is decided on the pages of the mask (N,) alone.
+        fold: of each page (N,); pages that are ``LEFT_OUT`` are neither decided on nor scored.
     """
-    k = min(folds, len(set(group_keys(names, groups))))
-    if k < 2:
-        return None
-    fold = fold_of(names, groups, k, seed=0)
-    found = [search_without(fold != f) for f in range(k)]
-    first = found[0].scores.of_settings(0)
-    counts = np.empty_like(first.counts)
-    matches = np.empty_like(first.matches)
-    for f, of_fold in enumerate(found):
-        held_out = fold == f
-        chosen = of_fold.scores.of_settings(of_fold.choice.chosen).of_pages(held_out)
-        counts[:, held_out] = chosen.counts
-        matches[:, held_out] = chosen.matches
-    return CrossFitted(SettingScores([], counts, matches, first.groups), [of_fold.setting for of_fold in found])
+    pages = fold != LEFT_OUT
+    decided = []
+    parts = []
+    for number in np.unique(fold[pages]).tolist():
+        held_out = fold == number
+        scores = decide_on(pages & ~held_out)
+        decided.append(scores.settings[0])
+        parts.append((held_out, scores))
+    _, first = parts[0]
+    counts = first.counts.copy()
+    matches = first.matches.copy()
+    for held_out, scores in parts:
+        counts[:, held_out] = scores.counts[:, held_out]
+        matches[:, held_out] = scores.matches[:, held_out]
+    return CrossFitted(SettingScores([], counts, matches, first.groups).of_pages(pages), decided)
 
 
 def crossfit_settings(
@@ -76,12 +78,15 @@ def crossfit_settings(
     folds: int,
     pick: Callable[[SettingScores], Choice],
 ) -> CrossFitted | None:
-    """``crossfit`` of a choice among given settings."""
+    """``crossfit`` of a choice among given settings; None where there are fewer than two groups."""
+    fold = deal(names, groups, folds)
+    if fold is None:
+        return None
 
-    def choose_on(pages: Flags) -> Found:
-        return Found(scores, pick(scores.of_pages(pages)))
+    def choose_on(pages: Flags) -> SettingScores:
+        return scores.of_settings(pick(scores.of_pages(pages)).chosen)
 
-    return crossfit(choose_on, names, groups, folds)
+    return crossfit(choose_on, fold)
 
 
 def require_distinct(pages: LabelledImages, keys: NDArray[np.int64]) -> None:

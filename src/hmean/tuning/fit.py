@@ -17,14 +17,15 @@ from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.progress import track
 from hmean.runs.carried import Influence
-from hmean.tuning.adoption import decide, report_floors
+from hmean.tuning.adoption import Verdict, decide
 from hmean.tuning.choose import NO_FLOORS, Floors, choose
-from hmean.tuning.crossfit import CrossFitted, crossfit
+from hmean.tuning.crossfit import CrossFitted, deal
 from hmean.tuning.grid import AXES, Axes, at_list_ends, grid_axes, grid_size
 from hmean.tuning.result import (
+    Adopt,
     ChosenSetting,
     CrossFittedChoice,
-    Decision,
+    CrossFittedRule,
     FloorsReport,
     GridRow,
     ObjectiveScore,
@@ -33,6 +34,7 @@ from hmean.tuning.result import (
     Searched,
     TuneResult,
 )
+from hmean.tuning.rule import FEWEST_FOLDS, Check, Rule
 from hmean.tuning.scores import Objective, ScoreCache, SettingScores, paired_gain, score_settings
 from hmean.tuning.search import GridSearch, first_grid_of
 from hmean.types import Characters, Page
@@ -47,12 +49,14 @@ class TuneOptions:
         objective: hmeans and their weights.
         floors: lowest macro precision and recall.
         folds: of the cross-fitting.
+        adopt: whether only values are adopted that are shown to gain, or whatever was chosen.
     """
 
     lists: Axes
     objective: Objective = field(default_factory=lambda: {"macro": 1.0})
     floors: Floors = NO_FLOORS
     folds: int = 5
+    adopt: Adopt = "shown"
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +92,9 @@ class Fit:
 
     Attributes:
         result: the content of ``tuned.json``.
-        held_out: the pages' scores with what was decided without them: cross-fitted, or with the values before where
-            the values chosen are not adopted.
+        held_out: the cross-fitted scores of the rule: each page with the values that the rule leaves without its fold.
+            Where there are too few groups for that: of what was adopted, the choice cross-fitted; or of the values
+            before.
         decided: the values chosen, or those before where these are not adopted.
     """
 
@@ -136,15 +141,29 @@ def fit(
         first_grid=first_grid_of(axes),
     )
     found = search.run()
-    scores_before = search.cache.score([before])
     chosen = found.scores.of_settings(found.choice.chosen)
-    crossed = crossfit(search.run, pages.names, [page.group for page in truth], options.folds)
+    scores_before = search.cache.score([before])
+    rule = Rule(search.run, scores_before, options.objective, options.floors, options.adopt)
+    fold = deal(pages.names, pages.groups, options.folds)
+    verdict = decide(None, None, options.adopt)
     cross_fitted = None
-    if crossed is not None:
-        cross_fitted = _cross_fitted_choice(pages, crossed, scores_before, chosen)
-    floors = report_floors(options.floors, scores_before, crossed)
-    decision = decide(cross_fitted, floors)
-    if decision == "adopted":
+    floors = None
+    held_out = scores_before
+    if fold is not None:
+        check = rule.check(fold)
+        verdict = check.verdict
+        floors = check.floors
+        cross_fitted = _cross_fitted_choice(pages, check, chosen)
+        if verdict.decision == "adopted":
+            held_out = check.crossed.scores
+    of_rule = _crossfit_rule(pages, rule, options)
+    cross_fitted_rule = None
+    if of_rule is not None:
+        held_out = of_rule.scores
+        cross_fitted_rule = _cross_fitted_rule(pages, of_rule, scores_before)
+    decided = before
+    if verdict.decision == "adopted":
+        decided = found.setting
         in_model = found.setting
     result = make_result(
         pages,
@@ -152,31 +171,41 @@ def fit(
         found.choice.plateau,
         scores_before,
         chosen,
+        rule=cross_fitted_rule,
         cross_fitted=cross_fitted,
         searched=Searched(settings=grid_size(axes), scored=len(search.cache)),
         at_list_ends=at_list_ends(found.setting, axes),
         floors=floors,
-        decision=decision,
+        adopt=options.adopt,
+        verdict=verdict,
         in_model=in_model,
     )
-    held_out = scores_before
-    decided = before
-    if crossed is not None and decision == "adopted":
-        held_out = crossed.scores
-        decided = found.setting
     return Fit(result, held_out.scorer(pages.names, pages.groups, pages.characters), decided)
+
+
+def _crossfit_rule(pages: TunedPages, rule: Rule, options: TuneOptions) -> CrossFitted | None:
+    """The rule, cross-fitted; None where there are too few groups."""
+    folds = options.folds
+    if options.adopt == "shown":
+        folds = max(folds, FEWEST_FOLDS)
+    fold = deal(pages.names, pages.groups, folds)
+    if fold is None:
+        return None
+    return rule.crossfit(fold)
 
 
 def make_result(
     pages: TunedPages,
     scores: SettingScores,
-    plateau: Flags,
+    plateau: Flags | None,
     before: SettingScores,
     chosen: SettingScores,
     *,
     searched: Searched,
-    decision: Decision,
+    verdict: Verdict,
     in_model: PostprocessParams,
+    adopt: Adopt | None = None,
+    rule: CrossFittedRule | None = None,
     cross_fitted: CrossFittedChoice | None = None,
     at_list_ends: Mapping[str, float] | None = None,
     floors: FloorsReport | None = None,
@@ -186,23 +215,29 @@ def make_result(
     Args:
         pages: that the settings were scored on.
         scores: of the settings of the last grid (S).
-        plateau: the settings that cannot be distinguished from the best one (S,).
+        plateau: the settings that cannot be distinguished from the best one (S,); None where nobody can tell.
         before: the score of the values before, one setting.
         chosen: the score of the values chosen, one setting.
         searched: how much of the space was looked at.
-        decision: what became of the values chosen.
+        verdict: what became of the values chosen, and why.
         in_model: the values that the model has now.
+        adopt: what was to be adopted.
+        rule: what the rule is worth on held-out pages.
         cross_fitted: what the choice is worth on held-out pages.
         at_list_ends: values chosen that are at an end of their list.
         floors: by how much floors are missed.
     """
     gain = paired_gain(chosen, before, pages.objective)
-    on_plateau = [scores.settings[i] for i in np.flatnonzero(plateau).tolist()]
+    known_plateau = None
+    if plateau is not None:
+        on_plateau = [scores.settings[i] for i in np.flatnonzero(plateau).tolist()]
+        known_plateau = Plateau(settings=len(on_plateau), values=_values_of(on_plateau))
     return TuneResult(
         split=pages.split,
         influenced_by=pages.influenced_by,
         objective=dict(pages.objective),
         pages=len(pages.names),
+        grouping=before.groups.grouping(),
         before=ScoredSetting(postprocess=before.settings[0], score=pages.score(before)),
         after=ChosenSetting(
             postprocess=chosen.settings[0],
@@ -210,28 +245,39 @@ def make_result(
             gain=gain.gain,
             interval95=gain.interval95,
         ),
+        rule=rule,
         cross_fitted=cross_fitted,
-        plateau=Plateau(settings=len(on_plateau), values=_values_of(on_plateau)),
+        plateau=known_plateau,
         axes={name: values for name, values in _values_of(scores.settings).items() if len(values) > 1},
         grid=_grid_rows(scores, plateau, pages.objective),
         searched=searched,
         at_list_ends=dict(at_list_ends or {}),
         floors=floors,
-        decision=decision,
+        adopt=adopt,
+        decision=verdict.decision,
+        reason=verdict.reason,
         in_model=in_model,
     )
 
 
-def _cross_fitted_choice(
-    pages: TunedPages, crossed: CrossFitted, before: SettingScores, chosen: SettingScores
-) -> CrossFittedChoice:
-    gain = paired_gain(crossed.scores, before, pages.objective)
+def _cross_fitted_choice(pages: TunedPages, check: Check, chosen: SettingScores) -> CrossFittedChoice:
     return CrossFittedChoice(
+        gain=check.gain.gain,
+        interval95=check.gain.interval95,
+        score=pages.score(check.crossed.scores),
+        optimism=paired_gain(chosen, check.crossed.scores, pages.objective),
+        chosen=check.crossed.chosen,
+    )
+
+
+def _cross_fitted_rule(pages: TunedPages, of_rule: CrossFitted, before: SettingScores) -> CrossFittedRule:
+    gain = paired_gain(of_rule.scores, before, pages.objective)
+    return CrossFittedRule(
         gain=gain.gain,
         interval95=gain.interval95,
-        score=pages.score(crossed.scores),
-        optimism=paired_gain(chosen, crossed.scores, pages.objective),
-        chosen=crossed.chosen,
+        score=pages.score(of_rule.scores),
+        left=of_rule.chosen,
+        adopted=sum(left != before.settings[0] for left in of_rule.chosen),
     )
 
 
@@ -243,11 +289,13 @@ def _values_of(settings: Sequence[PostprocessParams]) -> dict[str, list[Any]]:
     return values
 
 
-def _grid_rows(scores: SettingScores, plateau: Flags, objective: Objective) -> list[GridRow]:
+def _grid_rows(scores: SettingScores, plateau: Flags | None, objective: Objective) -> list[GridRow]:
     """Every setting with its scores, best first; of equal ones the earlier."""
     value = scores.score(objective)
     hmeans = {statistic: scores.score({statistic: 1.0}) for statistic in STATISTICS}
     precision, recall = scores.macro_pr()
+    if plateau is None:
+        plateau = np.zeros(len(value), dtype=np.bool_)
     rows = []
     for i in np.argsort(-value, kind="stable").tolist():
         row = GridRow(

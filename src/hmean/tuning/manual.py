@@ -9,6 +9,7 @@ import numpy as np
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.inference.opening import open_model
+from hmean.tuning.adoption import Verdict
 from hmean.tuning.fit import TunedPages, make_result
 from hmean.tuning.result import Searched
 from hmean.tuning.scores import SettingScores
@@ -72,7 +73,7 @@ def adopt_manually(
         before,
         after,
         searched=Searched(settings=2, scored=2),
-        decision="manual",
+        verdict=Verdict("manual", "by hand"),
         in_model=chosen,
     )
     model.write_postprocess(chosen, f"chosen by hand on {len(pages)} {split} pages", keys)

@@ -22,8 +22,9 @@ Reason = Literal[
 ]
 _ANYWAY = "so the model keeps its values; tune.adopt=any adopts what was chosen all the same"
 REASONS: dict[Reason, str] = {
-    "gain shown": "adopted: the interval of the choice's gain on held-out pages is above 0",
-    "gain not shown": f"kept: the interval of the choice's gain on held-out pages is not above 0, {_ANYWAY}",
+    "gain shown": "adopted: the choice's gain on held-out pages is shown (its interval, a fifth wider, is above 0)",
+    "gain not shown": "kept: the choice's gain on held-out pages is not shown (its interval, a fifth wider, is not "
+    f"above 0), {_ANYWAY}",
     "floors shown": "adopted: the choice is shown to come nearer to the floors on held-out pages",
     "floors missed": f"kept: the choice misses the floors by more than the values before on held-out pages, {_ANYWAY}",
     "too few groups": f"kept: no gain can be shown on so few groups of pages (shops, documents), {_ANYWAY}",
@@ -65,7 +66,7 @@ class CrossFittedRule(Gain):
         description="of all pages, each scored with the values that the rule leaves without its fold"
     )
     left: list[PostprocessParams] = Field(description="the values that the rule leaves without each fold")
-    adopted: int = Field(description="folds without which the rule adopts what it chooses")
+    adopted: int = Field(description="folds without which it leaves other values than those before")
 
     def folds_text(self) -> str:
         """In how many folds values are adopted, in words."""
@@ -232,6 +233,8 @@ class TuneResult(Record):
             lines.append(f"{trained} of these pages were trained on: the model does better on them than on new pages")
         if self.reason is not None:
             lines.append(REASONS[self.reason])
+        if self.decision == "kept" and self.in_model not in (None, self.before.postprocess):
+            lines.append("the model's values were chosen on these pages earlier; what is scored here are those before")
         for name, value in self.at_list_ends.items():
             lines.append(f"{name}={value:g} is at an end of its list: try values beyond it")
         return lines

@@ -1,6 +1,6 @@
 """Scores of many post-processing settings on the same labelled pages, from their probability maps.
 
-Legend of shapes: S settings, N pages, B resamples of the pages.
+Legend of shapes: S settings, N pages.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from hmean.metrics.groups import PageGroups
-from hmean.metrics.intervals import Contributions, Interval, intervals
+from hmean.metrics.intervals import FLIPS, Contributions, Interval, intervals
 from hmean.metrics.kernels import CLEVAL_COLUMNS, MATCH_COLUMNS, Floats
 from hmean.metrics.scorer import Scorer, over_pages, page_score, score_arrays
-from hmean.metrics.statistics import IOU_THRESHOLDS, Counted, from_sums, page_prh, summands
+from hmean.metrics.statistics import IOU_THRESHOLDS, Compared, Counted, from_sums, page_prh, summands
 from hmean.postprocess.decoding import detect_each
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
@@ -68,11 +68,12 @@ class SettingScores:
 
     def contributions(self, objective: Objective) -> Contributions:
         """What each group of pages contributes to the objective of each setting."""
-        parts = []
-        for statistic in objective:
-            sums = self.groups.sums(summands(self.counts, self.matches, statistic))
-            parts.append(Contributions.of_sums(sums))
+        parts = [self.contributions_to(statistic) for statistic in objective]
         return Contributions.mean_of(parts, list(objective.values()))
+
+    def contributions_to(self, statistic: Compared) -> Contributions:
+        """What each group of pages contributes to one statistic of each setting."""
+        return Contributions.of_sums(self.groups.sums(summands(self.counts, self.matches, statistic)))
 
     def score(self, objective: Objective) -> Floats:
         """The objective (S,) on all pages."""
@@ -98,12 +99,11 @@ class Gain(Record):
     )
 
 
-def paired_gain(of: SettingScores, over: SettingScores, objective: Objective) -> Gain:
+def paired_gain(of: SettingScores, over: SettingScores, objective: Objective, *, flips: int = FLIPS) -> Gain:
     """By how much the one setting of ``of`` is better than the one of ``over``; negative if it is worse."""
     difference = of.contributions(objective).minus(over.contributions(objective))
-    (interval,) = intervals(difference)
-    gain = float(of.score(objective)[0] - over.score(objective)[0])
-    return Gain(gain=gain, interval95=interval)
+    (interval,) = intervals(difference, flips=flips)
+    return Gain(gain=float(difference.value[0]), interval95=interval)
 
 
 def _count_nothing(_pages: int) -> None:

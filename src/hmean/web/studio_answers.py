@@ -14,6 +14,7 @@ from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.images import read_image
 from hmean.metrics.breakdown import EDGES
+from hmean.metrics.groups import PageGroups
 from hmean.metrics.record import ScoreRecord
 from hmean.postprocess.parameters import PARAMETERS
 from hmean.runs.pictures import jpeg, shrunk
@@ -41,6 +42,7 @@ from hmean.web.studio_scores import FAULTS, SetResult, never, text_heights
 
 PICTURE_LONG_SIDE = 2560  # of a page's picture, pixels
 PICTURES_KEPT = 32
+GAIN_FLIPS = 2_000  # of the interval that follows a slider
 MAP_COLOR = (200, 120, 0)  # blue, green, red: of the map that is laid over a page
 
 
@@ -66,6 +68,9 @@ class Studio:
 
     def about(self) -> StudioAbout:
         """What does not change while parameters do."""
+        names = [page.name for page in self._truth]
+        groups = [page.group for page in self._truth]
+        grouping = PageGroups.of(names, groups).grouping()
         return StudioAbout(
             version=__version__,
             split=self._split,
@@ -74,6 +79,8 @@ class Studio:
             height_edges=list(EDGES["height"]),
             parameters=[ParameterAbout.of(parameter) for parameter in PARAMETERS.values()],
             pages=[self._page_about(page) for page in self._truth],
+            grouping=grouping.text(),
+            grouping_warning=grouping.warning(),
             runs=[run.about() for run in self.runs],
         )
 
@@ -226,4 +233,4 @@ def _gain(of: SettingScores, over: SettingScores) -> Gain | None:
     """Difference of macro H with its interval; None where parameters and counts are the same."""
     if of.settings == over.settings and np.array_equal(of.counts, over.counts):
         return None
-    return paired_gain(of, over, {"macro": 1.0})
+    return paired_gain(of, over, {"macro": 1.0}, flips=GAIN_FLIPS)

@@ -138,6 +138,8 @@ class StudioAbout(Record):
     height_edges: list[float] = Field(description="edges of the bins of text height, in pixels of the network's view")
     parameters: list[ParameterAbout] = Field(description="the post-processing parameters")
     pages: list[PageAbout] = Field(description="the pages")
+    grouping: str = Field(description="the groups of the pages, which intervals rest on, in words")
+    grouping_warning: str | None = Field(description="what to be careful about in intervals; null: nothing")
     runs: list[RunAbout] = Field(description="one run, or two that are compared")
 
 

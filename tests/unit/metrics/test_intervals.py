@@ -10,6 +10,7 @@ from hmean.metrics.groups import PageGroups
 from hmean.metrics.intervals import (
     Contributions,
     Interval,
+    below_zero,
     contributions,
     count_arrays,
     difference_interval,
@@ -147,8 +148,21 @@ def test_fewer_than_six_groups_have_no_interval():
     five = random_scores(rng, 50, 0.8, groups=[i % 5 for i in range(50)])
     assert score_interval(five, "macro") is None
     assert verdict(difference_interval(five, random_scores(rng, 50, 0.5), "macro")) == "too few groups"
+    one = random_scores(rng, 50, 0.8, groups=["one"] * 50)
+    assert score_interval(one, "macro") is None
     six = random_scores(rng, 50, 0.8, groups=[i % 6 for i in range(50)])
     assert score_interval(six, "macro") is not None
+
+
+@pytest.mark.parametrize("groups", [5, 9, 40])
+def test_what_lies_below_zero_is_what_the_intervals_say(groups):
+    rng = np.random.default_rng(2)
+    sums = rng.uniform(5, 10, (60, groups, 1)) + rng.normal(0, 1, (60, 1, 1))
+    scores = Contributions.of_sums(np.concatenate([sums, np.full_like(sums, 20.0)], axis=2))
+    difference = scores.minus(scores.of(int(np.argmax(scores.value))))
+    said = [interval is not None and interval.high < 0 for interval in intervals(difference, flips=2000)]
+    assert below_zero(difference, flips=2000).tolist() == said
+    assert any(said) == (groups > 5)
 
 
 def test_a_score_is_never_said_to_be_above_1():

@@ -8,9 +8,12 @@ import pytest
 from hmean.metrics.intervals import Interval
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import PostprocessChange
-from hmean.tuning.adoption import decide, values_before
+from hmean.tuning.adoption import Verdict, decide, report_floors, values_before
+from hmean.tuning.choose import Floors
+from hmean.tuning.crossfit import CrossFitted
 from hmean.tuning.result import FloorsReport
 from hmean.tuning.scores import Gain
+from support.tuning import planted
 
 PRESENT = PostprocessParams()
 
@@ -19,24 +22,47 @@ def gain_of(value):
     return Gain(gain=value, interval95=Interval(value - 0.1, value + 0.1))
 
 
-def floors_of(before, after):
-    return FloorsReport(precision=0.9, recall=0.0, shortfall_before=before, shortfall=after)
+FEW = Gain(gain=0.3, interval95=None)
+
+
+def floors_of(before, after, nearer=None):
+    return FloorsReport(precision=0.9, recall=0.0, shortfall_before=before, shortfall=after, nearer=nearer)
 
 
 @pytest.mark.parametrize(
-    ("gain", "floors", "decision"),
+    ("gain", "floors", "decision", "reason"),
     [
-        (None, None, "kept"),  # nothing shows a gain
-        (gain_of(0.01), None, "adopted"),
-        (gain_of(0.0), None, "kept"),
-        (gain_of(-0.01), floors_of(0.02, 0.01), "adopted"),  # floors go before the objective
-        (gain_of(0.01), floors_of(0.01, 0.02), "kept"),
-        (gain_of(0.01), floors_of(0.01, 0.01), "adopted"),
-        (gain_of(-0.01), floors_of(0.0, 0.0), "kept"),
+        (None, None, "kept", "too few groups"),
+        (FEW, None, "kept", "too few groups"),
+        (gain_of(0.121), None, "adopted", "gain shown"),
+        (gain_of(0.119), None, "kept", "gain not shown"),  # a gain, but none that is shown
+        (gain_of(-0.3), None, "kept", "gain not shown"),
+        (gain_of(-0.3), floors_of(0.3, 0.1, gain_of(0.2)), "adopted", "floors shown"),  # floors go before the objective
+        (gain_of(-0.3), floors_of(0.02, 0.01, gain_of(0.01)), "kept", "gain not shown"),
+        (gain_of(0.2), floors_of(0.02, 0.01, gain_of(0.01)), "adopted", "gain shown"),
+        (gain_of(0.2), floors_of(0.01, 0.02, gain_of(-0.01)), "kept", "floors missed"),
+        (gain_of(0.2), floors_of(0.01, 0.01, gain_of(0.0)), "adopted", "gain shown"),
     ],
 )
-def test_values_are_adopted_if_they_are_better_on_held_out_pages(gain, floors, decision):
-    assert decide(gain, floors) == decision
+def test_values_are_adopted_if_it_is_shown_on_held_out_pages_that_they_are_better(gain, floors, decision, reason):
+    assert decide(gain, floors, "shown") == Verdict(decision, reason)
+    assert decide(gain, floors, "any") == Verdict("adopted", "any is adopted")
+
+
+def test_how_much_nearer_a_choice_comes_to_the_floors_has_an_interval():
+    scores = planted(np.random.default_rng(2), [0.2, 0.4], 40, best=0.4)
+    _, recall = scores.macro_pr()
+    before, after = scores.of_settings(0), scores.of_settings(1)
+    crossed = CrossFitted(after, [])
+    both_miss = report_floors(Floors(recall=recall[1] + 0.02), before, crossed)
+    assert both_miss.nearer.gain == pytest.approx(recall[1] - recall[0])
+    assert 0 < both_miss.nearer.interval95.low < both_miss.nearer.gain
+    one_misses = report_floors(Floors(recall=recall[1] - 0.02), before, crossed)
+    assert one_misses.nearer.gain == pytest.approx(recall[1] - 0.02 - recall[0]) == one_misses.shortfall_before
+    assert one_misses.shortfall == 0
+    neither = report_floors(Floors(precision=0.01), before, crossed)
+    assert neither.nearer == Gain(gain=0.0, interval95=Interval(0, 0))
+    assert report_floors(Floors(), before, crossed) is None
 
 
 def test_values_that_these_pages_chose_before_are_no_fair_start():

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from hmean.metrics.groups import PageGroups
 from hmean.metrics.kernels import CLEVAL_FP, CLEVAL_GT, CLEVAL_TP
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.choose import Floors, choose
 from hmean.tuning.grid import make_grid
-from hmean.tuning.scores import SettingScores
+from hmean.tuning.scores import SettingScores, paired_gain
 from support.tuning import each_alone, no_counts, planted
 
 
@@ -61,3 +62,33 @@ def test_the_middle_is_among_settings_of_one_kind_and_on_the_grid():
         counts[i, :, CLEVAL_TP] = np.round(1000 * np.clip(h + worth + rng.normal(0, 0.002, 60), 0, 1))
     chosen = settings[choose(SettingScores(settings, counts, matches, each_alone(60)), {"macro": 1.0}).chosen]
     assert (chosen.unclip, chosen.inverse_r, chosen.thresh) == ("inverse", 0.7, 0.3)
+
+
+@pytest.mark.parametrize("groups", [5, 6])
+def test_with_too_few_groups_the_plateau_is_unknown_and_the_best_with_its_neighbours_is_chosen(groups):
+    """The luckiest setting is an edge; which others are as good cannot be told of five groups."""
+    thresholds = np.linspace(0.1, 0.9, 17).round(3).tolist()
+    scores = planted(np.random.default_rng(1), thresholds, 60, best=0.5, flat=0.15)
+    edge = thresholds.index(0.35)
+    scores.counts[edge, :, CLEVAL_TP] += 20
+    of_groups = SettingScores(
+        scores.settings, scores.counts, scores.matches, PageGroups.of_keys(np.arange(60) % groups)
+    )
+    choice = choose(of_groups, {"macro": 1.0})
+    assert choice.best == edge
+    assert choice.chosen in (edge - 1, edge, edge + 1)
+    assert (choice.plateau is None) == (groups == 5)
+
+
+def test_the_plateau_has_the_settings_whose_interval_to_the_best_holds_zero():
+    thresholds = np.linspace(0.1, 0.9, 33).round(3).tolist()
+    scores = planted(np.random.default_rng(3), thresholds, 60, best=0.5, flat=0.05, noise=0.05)
+    of_shops = SettingScores(scores.settings, scores.counts, scores.matches, PageGroups.of_keys(np.arange(60) // 5))
+    choice = choose(of_shops, {"pooled": 1.0})
+    best = of_shops.of_settings(choice.best)
+    on_plateau = []
+    for i in range(33):
+        gain = paired_gain(of_shops.of_settings(i), best, {"pooled": 1.0})
+        on_plateau.append(gain.interval95.high >= 0)
+    assert choice.plateau.tolist() == on_plateau
+    assert 3 < sum(on_plateau) < 20

@@ -9,7 +9,7 @@ import pytest
 from hmean.metrics.groups import PageGroups
 from hmean.metrics.kernels import CLEVAL_FP, CLEVAL_GT, CLEVAL_TP
 from hmean.tuning.choose import Choice, choose
-from hmean.tuning.crossfit import crossfit, crossfit_settings, find_copies
+from hmean.tuning.crossfit import LEFT_OUT, crossfit, crossfit_settings, deal, find_copies
 from hmean.tuning.scores import ScoreCache, SettingScores
 from hmean.tuning.search import GridSearch
 from support.tuning import FINE, PRESENT, each_alone, landscape, no_counts, planted
@@ -80,9 +80,30 @@ def test_each_fold_searches_on_the_pages_of_the_others_alone():
         return choose(scores, {"macro": 1.0})
 
     search = GridSearch(PRESENT, FINE, ScoreCache(both), pick, first_grid=500)
-    found = crossfit(search.run, names, groups, 2)
+
+    def choose_on(pages):
+        found = search.run(pages)
+        return found.scores.of_settings(found.choice.chosen)
+
+    found = crossfit(choose_on, deal(names, groups, 2))
     assert sorted(setting.thresh for setting in found.chosen) == pytest.approx([0.2, 0.8], abs=0.05)
     assert found.scores.score({"macro": 1.0})[0] < 0.5
+
+
+def test_pages_that_are_left_out_are_neither_decided_on_nor_scored():
+    scores = planted(np.random.default_rng(3), [0.2, 0.3], 12, best=0.3)
+    fold = np.arange(12) % 3
+    fold[fold == 2] = LEFT_OUT
+    seen = []
+
+    def decide_on(pages):
+        seen.append(pages)
+        return scores.of_settings(0)
+
+    found = crossfit(decide_on, fold)
+    assert [np.flatnonzero(pages).tolist() for pages in seen] == [[1, 4, 7, 10], [0, 3, 6, 9]]
+    assert np.array_equal(found.scores.counts, scores.counts[:1, fold != LEFT_OUT])
+    assert found.scores.groups.count == 8
 
 
 def test_copies_of_a_page_are_found():

@@ -1,6 +1,7 @@
 """Tuning as a whole, on planted maps; and its record."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,31 +73,88 @@ def test_the_record_says_what_was_found(tuned, pages, maps):
     assert cross_fitted.optimism.gain == pytest.approx(result.after.score.objective - cross_fitted.score.objective)
 
 
-def test_adopted_values_are_those_of_the_model_and_their_scores_are_cross_fitted(tuned):
+def test_adopted_values_are_those_of_the_model_and_their_scores_are_cross_fitted(pages, maps, tuned):
+    many = [
+        Page(page.name, page.width, page.height, page.polygons, group=f"shop {i % 12}") for i, page in enumerate(pages)
+    ]
+    found = tune(many, maps)
+    result = found.result
+    assert (result.decision, result.reason, result.adopt) == ("adopted", "gain shown", "shown")
+    assert result.in_model == result.after.postprocess == found.decided != BEFORE
+    assert result.rule.adopted == len(result.rule.left) == 5
+    assert result.rule.gain == pytest.approx(result.rule.score.objective - result.before.score.objective)
+    assert found.held_out.compute().macro == result.rule.score.cleval.macro
+    assert result.searched.scored == 27  # settings are scored once
+    # Of 6 shops, what the choice is worth can be shown; but nothing could be without the pages of a fold.
     result = tuned.result
-    assert result.decision == "adopted"
-    assert result.in_model == result.after.postprocess != BEFORE
+    assert (result.decision, result.rule) == ("adopted", None)
     assert tuned.held_out.compute().macro == result.cross_fitted.score.cleval.macro
+    assert result.grouping.groups == 6
 
 
-def test_the_summary_names_gain_optimism_and_warnings(tuned):
+def test_where_nothing_is_shown_the_model_keeps_its_values_and_the_scores_are_of_them(pages, maps, tuned):
+    best = tuned.result.after.postprocess
+    many = [Page(page.name, page.width, page.height, page.polygons, group=None) for page in pages]
+    options = TuneOptions(lists={"thresh": [best.thresh]})
+    earlier = replace(best, min_size=1)
+    found = fit(
+        many,
+        lambda page: maps[page.name],
+        options,
+        before=best,
+        in_model=earlier,
+        split="val",
+        influenced_by=Influence(),
+    )
+    result = found.result
+    assert (result.decision, result.reason, result.in_model) == ("kept", "gain not shown", earlier)
+    assert found.decided == best
+    assert result.rule.adopted == result.rule.gain == 0
+    assert found.held_out.compute().macro == result.before.score.cleval.macro
+    summary = result.summary()
+    assert "adopted in 0 of 5 folds" in summary
+    assert "kept: the choice's gain on held-out pages is not shown" in summary
+    assert "tune.adopt=any" in summary
+    assert "the model's values were chosen on these pages earlier" in summary
+
+
+def test_the_summary_names_gains_groups_optimism_and_warnings(tuned):
     text = tuned.result.summary()
     assert text.startswith("macro H +")
-    assert "on pages with no part in the choice (cross-fitted)" in text
+    assert "on pages with no part in the choice (cross-fitted); decided on this, so it is selected" in text
     assert "optimism" in text
+    assert "24 pages of 6 groups" in text
+    assert "only 6 groups of pages" in text
     assert "3 of these pages were trained on" in text
     for name, value in tuned.result.at_list_ends.items():
         assert f"{name}={value:g} is at an end of its list" in text
     assert text.splitlines()[-1].startswith(f"thresh={tuned.result.in_model.thresh} ")
 
 
-def test_pages_of_one_group_change_nothing(pages, maps):
-    alone = [Page(page.name, page.width, page.height, page.polygons, group="one") for page in pages]
-    found = tune(alone, maps)
-    assert found.result.cross_fitted is None
-    assert found.result.decision == "kept"
-    assert found.result.in_model == BEFORE
-    assert found.held_out.compute().macro == found.result.before.score.cleval.macro
+@pytest.mark.parametrize("groups", [1, 5])
+def test_too_few_groups_show_nothing_and_any_adopts_all_the_same(pages, maps, groups):
+    few = [
+        Page(page.name, page.width, page.height, page.polygons, group=f"{i % groups}") for i, page in enumerate(pages)
+    ]
+    found = tune(few, maps)
+    result = found.result
+    assert (result.decision, result.reason) == ("kept", "too few groups")
+    assert result.in_model == found.decided == BEFORE
+    assert (result.cross_fitted is None) == (groups == 1)
+    assert result.plateau is None
+    assert not any(row.plateau for row in result.grid)
+    assert found.held_out.compute().macro == result.before.score.cleval.macro
+    assert "tune.adopt=any adopts what was chosen all the same" in result.summary()
+    found = tune(few, maps, adopt="any")
+    result = found.result
+    assert (result.decision, result.reason, result.adopt) == ("adopted", "any is adopted", "any")
+    assert result.in_model == found.decided == result.after.postprocess != BEFORE
+    if groups == 1:
+        assert result.rule is None
+    else:
+        assert result.rule.gain == result.cross_fitted.gain > 0
+        assert result.rule.interval95 is None
+        assert found.held_out.compute().macro == result.cross_fitted.score.cleval.macro
 
 
 def test_floors_are_reported(pages, maps):
@@ -117,4 +175,9 @@ def test_a_file_of_an_earlier_version_is_read(tuned, tmp_path):
     (tmp_path / "tuned.json").write_text(text)
     read = TuneResult.read(tmp_path / "tuned.json")
     assert read == now
+    for name in ("grouping", "rule", "adopt", "reason"):
+        del old[name]
+    read = TuneResult.parse(old, "tuned.json")
+    assert (read.cross_fitted, read.rule, read.reason) == (now.cross_fitted, None, None)
+    assert read.summary()
     assert TuneResult.parse({**old, "decided": "by hand"}, "tuned.json").decision == "manual"

@@ -124,6 +124,7 @@ def test_scores_are_those_of_evaluate(reader, two_runs):
         assert {polygon["fault"] for polygon in one["found"]} <= {"", "false", "merged"}
     _, changed = reader.post("score", {"postprocess": [{**saved, "box_thresh": 0.75}]})
     low, high = changed["runs"][0]["gain"]["interval95"]
+    assert " pages" in about["grouping"]
     assert low <= changed["runs"][0]["gain"]["gain"] <= high
     assert changed["runs"][0]["now"] != changed["runs"][0]["saved"]
 

@@ -1,7 +1,7 @@
 // Scores of all pages: the table, and what the difference to the saved values, or between two runs, is worth.
 
 import { byId, make, percent, signedPoints } from "./dom.js";
-import { comparesRuns, state } from "./state.js";
+import { about, comparesRuns, state } from "./state.js";
 
 const STATISTICS = [
   ["macro", (scores) => scores.cleval.macro],
@@ -16,6 +16,7 @@ export function drawScoreTable() {
   const rows = STATISTICS.map(([name, of]) => tableRow(name, of(now), of(saved)));
   byId("scores").tBodies[0].replaceChildren(...rows);
   byId("gain").textContent = gainText(gain, "the saved values");
+  byId("grouping").textContent = groupingText();
   if (comparesRuns()) byId("between").textContent = `B: ${gainText(state.scores.between, "A")}`;
 }
 
@@ -32,10 +33,18 @@ function tableRow(name, now, saved) {
 /** A difference of macro H with its interval, and a verdict, in words. */
 export function gainText(gain, reference) {
   if (!gain) return `the same as ${reference}`;
+  const change = `macro H ${signedPoints(gain.gain)}`;
+  if (!gain.interval95) return `${change} against ${reference}: too few groups of pages for an interval`;
   const [low, high] = gain.interval95;
   let verdict = "not distinguishable";
   if (low > 0) verdict = "better";
   if (high < 0) verdict = "worse";
   const interval = `[${signedPoints(low)}, ${signedPoints(high)}]`;
-  return `macro H ${signedPoints(gain.gain)} ${interval} against ${reference}: ${verdict}`;
+  return `${change} ${interval} against ${reference}: ${verdict}`;
+}
+
+/** What the intervals rest on, in words. */
+function groupingText() {
+  if (!about.grouping_warning) return about.grouping;
+  return `${about.grouping}. Careful: ${about.grouping_warning}`;
 }
