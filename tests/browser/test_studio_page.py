@@ -71,8 +71,14 @@ def test_text_polygons_and_scores_follow_a_slider(visit, one):
     slider = page.get_by_label("box_thresh", exact=True)
     assert slider.input_value() == "0.5"
     changes(page, macro, lambda: changes(page, drawn, lambda: slider.fill("0.8")))
-    assert "[" in page.locator("#gain").inner_text()
-    assert " pages" in page.locator("#grouping").inner_text()
+    assert "too few groups of pages for an interval" in page.locator("#gain").inner_text()
+    assert "3 pages" in page.locator("#grouping").inner_text()
+    assert "Careful: only" in page.locator("#grouping").inner_text()
+    module = page.locator("script[type=module]").first.evaluate("script => new URL('scores.js', script.src).href")
+    told = page.evaluate(
+        "async (url) => (await import(url)).gainText({ gain: 0.01, interval95: [0.005, 0.02] }, 'A')", module
+    )
+    assert told == "macro H +1.00 [+0.50, +2.00] against A: better"
     marked = page.locator("#curve .now").get_attribute("cx"), page.locator("#curve .saved").get_attribute("cx")
     assert marked[0] != marked[1]
     changes(page, drawn, lambda: page.get_by_label("inverse_r, exactly").fill("0.3") or page.keyboard.press("Enter"))

@@ -187,7 +187,7 @@ def test_a_floor_is_bought_with_the_objective_and_told(tuned_run, copy_of_tuned_
     assert main([*tune, f"tune.precision={floor}"]) == 0
     tuned = json.loads((run / "tuned.json").read_text())
     assert tuned["floors"]["shortfall_before"] > tuned["floors"]["shortfall"]
-    assert tuned["decision"] == "adopted"
+    assert (tuned["decision"], tuned["reason"]) == ("adopted", "floors shown")
     assert tuned["cross_fitted"]["gain"] < 0
     assert f"the floors are {100 * floor:g} and 0" in capsys.readouterr().out
 

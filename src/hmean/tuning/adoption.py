@@ -51,14 +51,14 @@ def report_floors(floors: Floors, before: SettingScores, crossed: CrossFitted) -
     """By how much floors are missed on held-out pages; None without floors."""
     if not floors.are_set:
         return None
-    nearer = floors.nearer(before, crossed.scores)
-    (interval,) = intervals(nearer)
+    raised = floors.raised(before, crossed.scores)
+    (interval,) = intervals(raised)
     return FloorsReport(
         precision=floors.precision,
         recall=floors.recall,
         shortfall_before=float(floors.shortfall(before)[0]),
         shortfall=float(floors.shortfall(crossed.scores)[0]),
-        nearer=Gain(gain=float(nearer.value[0]), interval95=interval),
+        raised=Gain(gain=float(raised.value[0]), interval95=interval),
     )
 
 
@@ -79,7 +79,7 @@ def decide(gain: Gain | None, floors: FloorsReport | None, adopt: Adopt) -> Verd
     if floors is not None and floors.shortfall != floors.shortfall_before:
         if floors.shortfall > floors.shortfall_before:
             return Verdict("kept", "floors missed")
-        if floors.nearer is not None and is_shown(floors.nearer):
+        if floors.raised is not None and is_shown(floors.raised):
             return Verdict("adopted", "floors shown")
     if is_shown(gain):
         return Verdict("adopted", "gain shown")

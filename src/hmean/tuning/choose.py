@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from hmean.metrics.intervals import FEWEST_GROUPS, Contributions, below_zero
 from hmean.metrics.kernels import Flags, Floats
-from hmean.metrics.statistics import Compared
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.grid import FLAGS, MODES, read_parameters
 from hmean.tuning.scores import Objective, SettingScores
@@ -36,23 +35,19 @@ class Floors:
         precision, recall = scores.macro_pr()
         return np.maximum(self.precision - precision, 0.0) + np.maximum(self.recall - recall, 0.0)
 
-    def nearer(self, before: SettingScores, after: SettingScores) -> Contributions:
-        """By how much nearer to the floors one setting comes than another: by how much smaller its shortfall is."""
-        return self._contributions(before).minus(self._contributions(after))
-
-    def _contributions(self, scores: SettingScores) -> Contributions:
-        """What each group of pages contributes to the shortfall; to a floor that is reached, nothing."""
-        value = np.zeros(len(scores.counts))
-        influence = np.zeros((len(value), scores.groups.count))
-        share = influence
-        floors: tuple[tuple[Compared, float], ...] = (("macro_p", self.precision), ("macro_r", self.recall))
-        for statistic, floor in floors:
-            reached = scores.contributions_to(statistic)
-            below = np.maximum(floor - reached.value, 0.0)
-            value = value + below
-            influence = influence - np.where(below > 0, 1.0, 0.0)[:, None] * reached.influence
-            share = reached.share
-        return Contributions(value, influence, share)
+    def raised(self, before: SettingScores, after: SettingScores) -> Contributions:
+        """By how much one setting raises what another has below its floor: the sum over precision and recall."""
+        p, r = before.macro_pr()
+        parts = []
+        if p[0] < self.precision:
+            parts.append(after.contributions_to("macro_p").minus(before.contributions_to("macro_p")))
+        if r[0] < self.recall:
+            parts.append(after.contributions_to("macro_r").minus(before.contributions_to("macro_r")))
+        if not parts:
+            same = before.contributions_to("macro_p")
+            return same.minus(same)
+        mean = Contributions.mean_of(parts)
+        return Contributions(mean.value * len(parts), mean.influence * len(parts), mean.share)
 
 
 NO_FLOORS = Floors()

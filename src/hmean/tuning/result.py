@@ -114,9 +114,10 @@ class FloorsReport(Record):
         description="by how much the cross-fitted choice misses them",
         validation_alias=AliasChoices("shortfall", "lacks"),
     )
-    nearer: Gain | None = Field(
+    raised: Gain | None = Field(
         default=None,
-        description="by how much nearer the cross-fitted choice comes to them; null in files of earlier versions",
+        description="by how much the cross-fitted choice raises what the values before have below a floor: the sum "
+        "over macro P and R; null in files of earlier versions",
     )
 
 

@@ -25,8 +25,8 @@ def gain_of(value):
 FEW = Gain(gain=0.3, interval95=None)
 
 
-def floors_of(before, after, nearer=None):
-    return FloorsReport(precision=0.9, recall=0.0, shortfall_before=before, shortfall=after, nearer=nearer)
+def floors_of(before, after, raised=None):
+    return FloorsReport(precision=0.9, recall=0.0, shortfall_before=before, shortfall=after, raised=raised)
 
 
 @pytest.mark.parametrize(
@@ -49,19 +49,20 @@ def test_values_are_adopted_if_it_is_shown_on_held_out_pages_that_they_are_bette
     assert decide(gain, floors, "any") == Verdict("adopted", "any is adopted")
 
 
-def test_how_much_nearer_a_choice_comes_to_the_floors_has_an_interval():
+def test_how_much_a_choice_raises_what_was_below_a_floor_has_a_paired_interval():
     scores = planted(np.random.default_rng(2), [0.2, 0.4], 40, best=0.4)
-    _, recall = scores.macro_pr()
+    precision, recall = scores.macro_pr()
     before, after = scores.of_settings(0), scores.of_settings(1)
     crossed = CrossFitted(after, [])
-    both_miss = report_floors(Floors(recall=recall[1] + 0.02), before, crossed)
-    assert both_miss.nearer.gain == pytest.approx(recall[1] - recall[0])
-    assert 0 < both_miss.nearer.interval95.low < both_miss.nearer.gain
-    one_misses = report_floors(Floors(recall=recall[1] - 0.02), before, crossed)
-    assert one_misses.nearer.gain == pytest.approx(recall[1] - 0.02 - recall[0]) == one_misses.shortfall_before
-    assert one_misses.shortfall == 0
+    for floor in (recall[1] + 0.02, recall[1] - 0.02):
+        of_recall = report_floors(Floors(recall=floor), before, crossed)
+        assert of_recall.raised.gain == pytest.approx(recall[1] - recall[0])
+        assert 0 < of_recall.raised.interval95.low < of_recall.raised.gain
+        assert of_recall.shortfall < of_recall.shortfall_before
+    both = report_floors(Floors(1.0, 1.0), before, crossed)
+    assert both.raised.gain == pytest.approx(recall[1] - recall[0] + precision[1] - precision[0])
     neither = report_floors(Floors(precision=0.01), before, crossed)
-    assert neither.nearer == Gain(gain=0.0, interval95=Interval(0, 0))
+    assert neither.raised == Gain(gain=0.0, interval95=Interval(0, 0))
     assert report_floors(Floors(), before, crossed) is None
 
 
