@@ -17,7 +17,10 @@ from hmean.campaign.state import Campaign
 from hmean.cli import main
 from hmean.commands import campaign, crossval
 from hmean.errors import InputError
+from hmean.inference.checkpoints import load_checkpoint
+from hmean.inference.metadata import read_metadata
 from hmean.reports.campaign import write_campaign_report
+from hmean.tuning.result import TuneResult
 from support import stand_in
 from support.campaigns import campaign_file, campaign_values, ran, stand_in_process, state, write_campaign
 from support.once import run_in_process
@@ -71,7 +74,8 @@ def test_each_gate_leads_where_the_file_says(tmp_path, receipts, base_lr, limits
     # On val, where a run's thresholds were tuned, no page is scored with values that it helped to choose.
     tuned = f"{'sweep/trial_01' if best == 'sweep' else best}/cross_fitted"
     folders = {of: score["folder"] for of, score in phases["val"]["scores"].items()}
-    assert folders == {"best": tuned, "ensemble": "val/ensemble"}
+    fixed = {"ensemble: vote >= 3": "val/ensemble_vote_3"}
+    assert folders == {"best": tuned, "ensemble": "val/ensemble", **fixed}
     assert phases["test"]["scores"]["best"]["folder"] == "test/best"
 
 
@@ -273,24 +277,35 @@ def test_the_report_follows_from_what_was_measured(tmp_path, receipts, monkeypat
     rows = [
         [cell.strip() for cell in line.strip("|").split(" | ")] for line in text.splitlines() if line.startswith("| ")
     ]
-    best = next(row for row in rows if row[0].strip("| ") == "sweep/trial_01")
-    assert best[1].startswith("97.00 [")
-    assert best[6] == "better"
-    assert "models.optimizer.lr=0.0004" in best[7]
-    assert next(row for row in rows if row[0] == "base" and row[6] == "base")
+    best = next(row for row in rows if row[0].strip("| ") == "sweep/trial_01 (mean of 2 seeds)")
+    assert best[1].startswith("97.0")  # the mean of 97.00 and 97.01
+    assert best[7] == "better"
+    assert "models.optimizer.lr=0.0004" in best[8]
+    single, family = [[float(end) for end in re.search(r"\[(.*), (.*)\]", cell).groups()] for cell in best[5:7]]
+    assert family[0] < single[0] < float(best[5].split()[0]) < single[1] < family[1]
+    assert "40 pages, each a group of its own." in text
+    assert next(row for row in rows if row[0] == "base" and row[7] == "base")
     h = json.loads((folder / "base/cross_fitted/scores.json").read_text())["cleval"]["macro"]["h"]
     assert f"decide: base has H {100 * h:.2f} [" in text
+    # Two trials with two seeds each, 0.01 points apart: the gate's limit, 0.55 points above, is out of their reach.
+    assert (
+        "decide: other seeds would have decided otherwise in 0 % of cases (a training's H moves by 0.01 points" in text
+    )
     assert f"hmean predict IMAGES run={folder}" in text
     assert f"hmean crossval config={folder}/settings/folds.crossval.yaml" in text
     assert "hmean evaluate maps=true split=train" in text  # the ensemble won: distil it
     assert "decide asked for the sweep" in text
-    assert "An expectation lies within the interval [98.20, 99.00]" in text
-    assert any(row[0] == "ensemble" and row[7].startswith("map mean: preset=receipts_lite ") for row in rows)
-    assert next(row for row in rows if row[0] == "base")[7] == "preset=receipts_lite models.optimizer.lr=0.00046"
-    compared = [row for row in rows if row[1] == "other (quickstart)"]
-    assert [(row[0], row[2], row[4]) for row in compared] == [
-        ("val", f"{n} (receipts_lite)", "worse") for n in ("base", "best", "ensemble")
-    ]
+    assert "An expectation lies within the interval [98." in text
+    assert any(row[0] == "ensemble" and row[8].startswith("map mean: preset=receipts_lite ") for row in rows)
+    assert any(row[0] == "ensemble: vote >= 3" and row[8].startswith("vote >= 3: preset=rec") for row in rows)
+    assert next(row for row in rows if row[0] == "base")[8] == "preset=receipts_lite models.optimizer.lr=0.00046"
+    compared = [row for row in rows if row[0] == "other: difference"]
+    assert [row[5].removesuffix(" †") for row in compared] == ["worse"] * 4  # than base, best, ensemble, vote >= 3
+    for difference in compared:
+        assert len({cell.split()[0] for cell in difference[1:4]}) == 1  # H, P and R of a stand-in are one number
+        assert all("[" in cell for cell in difference[1:4])
+    assert next(row for row in rows if row[0] == "other (quickstart)")[1].startswith("96.00 [")
+    assert "† One training a side" in text
     of_runs = []
     monkeypatch.setattr(campaign, "write_run_report", lambda paths, lang: of_runs.append((paths[0].name, lang)))
     assert main(["campaign", path, other, hoped, "lang=ko"]) == 0
@@ -298,10 +313,106 @@ def test_the_report_follows_from_what_was_measured(tmp_path, receipts, monkeypat
     korean = (folder / "report.ko.html").read_text(encoding="utf-8")
     assert '<html lang="ko">' in korean
     assert "기대와 달성" in korean
-    for english in ("쪽", ": val", ": test", "out of fold", ": sweep</p>"):
+    for english in ("쪽", ": val", ": test", "out of fold", ": sweep</p>", "vote >= 3</td>", "mean of", "group"):
         assert english not in korean, english
     assert "http" not in korean.replace("http-equiv", "")  # nothing is loaded from elsewhere
     assert main(["campaign", path, "lang=de"]) == 2
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_gate_takes_the_mean_of_seeds_and_says_what_others_would_have_decided(tmp_path, receipts):
+    """Trained with three seeds, 0.01 points apart; the gate's limit is as far from their mean as one seed moves."""
+    path = str(campaign_file(tmp_path, receipts, 0.00046, (0.9642, 0.95), unsure="mean"))
+    seeds = "phases.base.seeds=[42,1,2]"
+    assert main(["campaign", path, seeds, "phases.sweep.confirm=0"]) == 0
+    folder = tmp_path / "outputs/camp"
+    assert [settings_of(tmp_path, f"base.seed_{seed}.train")["seed"] for seed in (42, 1, 2)] == [42, 1, 2]
+    assert settings_of(tmp_path, "base.seed_1.train")["exp_name"] == "seed_1"
+    phases = state(tmp_path)["phases"]
+    gate = phases["decide"]
+    assert gate["h"] == pytest.approx(0.9641)
+    assert (gate["trainings"], gate["outcome"], gate["distinguishable"]) == (3, "sweep", False)
+    assert phases["base"]["seed_scores"] == [pytest.approx([0.964, 0.9641, 0.9642])]
+    assert phases["base"]["scores"]["base"]["repeats"] == ["base/seed_1/cross_fitted", "base/seed_2/cross_fitted"]
+    assert phases["best"]["against"]["sweep"]["runs"] == [1, 3]
+    text = (folder / "report.md").read_text(encoding="utf-8")
+    assert "| base (mean of 3 seeds) | 96.41 [" in text
+    chance = int(re.search(r"decide: other seeds would have decided otherwise in (\d+) % of cases", text)[1])
+    assert chance == pytest.approx(
+        11, abs=2
+    )  # 0.01 away, and the difference of two means of three moves by 0.01 * sqrt(2/3)
+    assert "seeds of the phase, or confirm of a sweep, can" not in text
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_single_training_cannot_tell_what_other_seeds_would_have_decided(tmp_path, receipts):
+    path = str(campaign_file(tmp_path, receipts, 0.00046, (0.9641, 0.95), unsure="mean"))
+    assert main(["campaign", path, "phases.sweep.confirm=0"]) == 0
+    text = (tmp_path / "outputs/camp/report.md").read_text(encoding="utf-8")
+    assert "how often another seed would have decided otherwise, a single training cannot tell" in text
+
+
+@pytest.mark.usefixtures("logged")
+def test_expectations_are_shown_phase_by_phase(tmp_path, receipts):
+    values = campaign_values(tmp_path, receipts, 0.0004, (0.96, 0.95))
+    values["expectations"] = {
+        "best": {"conservative": 0.95, "neutral": 0.96, "optimistic": 0.965},
+        "ensemble": {"conservative": 0.96, "neutral": 0.97, "optimistic": 0.99},
+        "sweep": {"conservative": 0.96, "neutral": 0.97, "optimistic": 0.99},
+        "last": {"conservative": 0.98, "neutral": 0.99, "optimistic": 0.995},
+    }
+    assert main(["campaign", str(write_campaign(tmp_path, values))]) == 0
+    text = (tmp_path / "outputs/camp/report.md").read_text(encoding="utf-8")
+    table = text.split("## Expected against reached")[1].split("## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines() if "|" in line][2:]
+    named = {row[0]: row[1:] for row in rows}
+    assert list(named) == [
+        "best: best, test",
+        "ensemble: ensemble, test",
+        "ensemble: ensemble: vote >= 3, test",
+        "sweep",
+        "last: ensemble, test",
+    ]
+    assert named["best: best, test"][:3] == ["95.00", "96.00", "96.50"]
+    assert named["best: best, test"][4:] == ["+1.00", "reaches the optimistic one"]
+    assert named["ensemble: ensemble: vote >= 3, test"][4:] == ["+0.50", "between conservative and optimistic"]
+    assert named["sweep"][3:] == ["–", "", "no result"]  # noqa: RUF001 - the gate left it out
+
+
+@pytest.mark.usefixtures("logged")
+def test_a_refit_takes_the_folds_recipe_to_all_pages_and_claims_no_score(tmp_path, receipts, capsys):
+    path = str(campaign_file(tmp_path, receipts, 0.0004, (0.96, 0.95)))
+    refit = "phases.refit={kind: refit, of: [winner], skip: true}"
+    assert main(["campaign", path, refit, "phases.refit.skip=false", "--dry-run"]) == 0
+    planned = dict(line.split("\t", 1) for line in capsys.readouterr().out.splitlines() if "\t" in line)
+    folds_hours = (44 * 1.0 + 4 * 1.0) / 3600
+    assert planned["refit"].split("\t")[1:3] == ["1", f"{1.5 * folds_hours:.2f}"]  # 9 pages in place of 6
+    assert main(["campaign", path, refit]) == 0
+    assert "refit" not in (tmp_path / "outputs/camp/report.md").read_text(encoding="utf-8").split("## Gates")[0]
+    assert state(tmp_path)["phases"]["refit"]["outcome"] == "skipped"
+    winner = state(tmp_path)["winner"]
+    assert main(["campaign", path, refit, "phases.refit.skip=false"]) == 0
+    assert ran(tmp_path).count("train") == 2
+    assert ran(tmp_path)[-1] == "train"
+    settings = settings_of(tmp_path, "refit.train")
+    assert settings["datasets"]["val_dataset"] is None
+    (also,) = settings["datasets"]["train_dataset"]["also"]
+    assert also["annotation_path"] == f"{receipts}/jsons/val.json"
+    assert settings["models"]["optimizer"]["lr"] == 0.0004
+    found = state(tmp_path)
+    assert found["winner"] == winner  # which was scored
+    stands_on = found["phases"]["refit"]["refit"]
+    assert stands_on["model"] == "refit/checkpoints/best.ckpt"
+    assert (stands_on["recipe"], stands_on["scores"]) == ("folds", "folds/cross_fitted")
+    assert (stands_on["h"], stands_on["scored_on"], stands_on["pages"]) == (pytest.approx(0.97), "out of fold", 40)
+    assert "this model itself was not scored" in settings["note"]
+    assert "macro H 97.00 on 40 pages (out of fold)" in settings["note"]
+    text = (tmp_path / "outputs/camp/report.md").read_text(encoding="utf-8")
+    section = text.split("## refit: trained on all labelled pages, not scored")[1]
+    assert "This model itself was not scored." in section
+    assert "It stands on the score of its recipe: H 97.00 [" in section
+    assert f"hmean predict IMAGES run={tmp_path}/outputs/camp/refit" in section
+    assert not any("refit" in score for phase in found["phases"].values() for score in phase["scores"])
 
 
 def test_the_report_says_what_was_left_out_and_how_the_pages_were_made(tmp_path):
@@ -329,13 +440,26 @@ def test_the_report_says_what_was_left_out_and_how_the_pages_were_made(tmp_path)
         json.dumps({"file": file, "phases": results, "seconds": {}, "chosen": "best"})
     )
     skipped = [{"strategy": "weight average", "reason": "its members are of two architectures"}]
-    ensemble = {**stand_in.ensemble(0.5), "strategy": "single", "skipped": skipped}
+    ensemble = {**stand_in.ensemble(0.5), "strategy": "single", "skipped": skipped, "to_beat": "all pages"}
+    over = {"gain": -0.013, "interval95": [-0.02, 0.01], "family95": [-0.03, 0.02], "verdict": "not distinguishable"}
+    ensemble["strategies"][0]["over_all_pages"] = over
+    ensemble["runs"] = [{**ensemble["runs"][0], "minutes": 7.5, "page_views": 1200}] * 2
+    ensemble["all_pages"] = [{**ensemble["runs"][0], "minutes": 16.0, "page_views": 2400}]
     (tmp_path / "ens").mkdir()
     (tmp_path / "ens/ensemble.json").write_text(json.dumps(ensemble))
     write_campaign_report(tmp_path)
     text = (tmp_path / "report.md").read_text(encoding="utf-8")
     assert "best: base. The interval does not decide this, so the file does." in text
     assert "weight average was left out: its members are of two architectures" in text
+    assert "| vote >= 3 | 51.00 | +1.00 [-1.00, +2.00] |" in text
+    assert "An ensemble had to beat the better of the two bases: all pages." in text
+    assert "| single | -1.30 [-2.00, +1.00] | [-3.00, +2.00] | not distinguishable |" in text
+    assert "Members together: 2,400 samples of pages in 15.0 minutes of training." in text
+    assert "One model of all pages: 2,400 samples of pages in 16.0 minutes of training." in text
+    without_vote = {**ensemble, "strategies": ensemble["strategies"][:1]}
+    (tmp_path / "ens/ensemble.json").write_text(json.dumps(without_vote))
+    write_campaign_report(tmp_path)
+    assert "vote >= 3: not tried by the version of hmean" in (tmp_path / "report.md").read_text(encoding="utf-8")
     assert text.index("hmean data synth pages") < text.index("hmean train x=1")
     assert re.match(r"# .*\n\n\S", text)
     with pytest.raises(InputError, match="lang=de: choose one of en, ko"):
@@ -368,6 +492,7 @@ def test_a_tiny_campaign_from_end_to_end(receipts, tmp_path, monkeypatch):
             "winner": {"kind": "choose", "of": ["base", "retry"], "not_distinguishable": "best"},
             "folds": {"kind": "crossval", "of": ["winner"], "args": ["crossval.k=2", "crossval.holdout=0.0"]},
             "test": {"kind": "score", "split": "test", "of": ["winner", "base"]},
+            "refit": {"kind": "refit", "of": ["winner"]},
         },
     }
     Path("tiny.yaml").write_text(yaml.safe_dump(file, sort_keys=False))
@@ -384,3 +509,20 @@ def test_a_tiny_campaign_from_end_to_end(receipts, tmp_path, monkeypatch):
     scored = json.loads(Path("outputs/tiny/test/winner/scores.json").read_text())
     assert scored["images"] == 2
     assert (Path("outputs/tiny") / record["winner"]).exists()
+    _check_refit(Path("outputs/tiny"))
+
+
+def _check_refit(campaign_folder):
+    """Trained on the 6 training and 3 validation pages, with the values that were tuned on the folds, and no score."""
+    run = campaign_folder / "refit"
+    model = load_checkpoint(run / "checkpoints/best.ckpt")
+    assert len(model.pages.train) == 9
+    assert len(model.pages.val) == 0
+    tuned = TuneResult.read(campaign_folder / "folds/tuned.json")
+    assert model.postprocess == tuned.in_model
+    assert "this model itself was not scored" in model.carried.provenance.describe_training()
+    assert not list(run.rglob("scores.json"))
+    assert main(["export", f"run={run}", "output=refit.onnx"]) == 0
+    about = read_metadata(Path("refit.onnx"))
+    assert about.provenance.scores is None
+    assert "this model itself was not scored" in about.provenance.training.note

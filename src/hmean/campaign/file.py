@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from statistics import NormalDist
 from typing import Annotated, Any, Literal, NamedTuple
 
 import pydantic
@@ -15,6 +18,8 @@ from yaml import YAMLError
 
 from hmean.errors import InputError
 from hmean.execute.processes import HMEAN
+from hmean.metrics.intervals import Interval
+from hmean.metrics.seeds import SeedSpread
 from hmean.records import describe_fault
 from hmean.runs.folder import load_yaml
 
@@ -26,6 +31,7 @@ Outcome = Literal["pass", "sweep", "retry"]
 # The split that the scores of a phase's own runs are of; thresholds are cross-fitted on it.
 SPLIT_OF_KIND = {"train": "val", "sweep": "val", "crossval": "out of fold"}
 NO_SCORES = "no scores of its own"
+LAST = "last"  # in expectations: the winner on the pages that were scored last
 # Keys of phases in files of earlier versions.
 _OLD_KEYS = {"job": "kind", "part": "split"}
 
@@ -59,9 +65,22 @@ class DataPhase(Phase):
 
 
 class TrainPhase(Phase):
-    """One training and its tuning; with ``of``, with the values of that phase."""
+    """One training and its tuning; with ``of``, with the values of that phase.
+
+    With ``seeds``, one for each of them: the first is the model, and the score is the mean of all.
+    """
 
     kind: Literal["train"]
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        default_factory=list, description="train once with each of these seeds; empty: once, with that of the args"
+    )
+
+    @pydantic.field_validator("seeds")
+    @classmethod
+    def _are_different(cls, seeds: list[int]) -> list[int]:
+        if len(set(seeds)) < len(seeds):
+            raise ValueError(f"give each seed once, got {seeds}")
+        return seeds
 
 
 class CrossvalPhase(Phase):
@@ -85,6 +104,15 @@ class EnsemblePhase(Phase):
     """Ensembles of the folds of a crossval phase, judged on the pages that all folds left out."""
 
     kind: Literal["ensemble"]
+
+
+class RefitPhase(Phase):
+    """What a phase has found, trained on all labelled pages: this last model is not scored."""
+
+    kind: Literal["refit"]
+    splits: list[Literal["val", "test"]] = Field(
+        default=["val"], min_length=1, description="pages that are trained on beside the train pages"
+    )
 
 
 class ScorePhase(Phase):
@@ -111,7 +139,7 @@ class ChoicePhase(Phase):
     kind: Literal["choose"]
     by: str | None = Field(default=None, description="the score phase")
     not_distinguishable: Literal["first", "best"] = Field(
-        description="which is taken if none is better than the first by the paired interval"
+        description="which is taken if none is better than the first by the paired family interval"
     )
 
     def follows_from(self) -> list[str]:
@@ -122,7 +150,15 @@ class ChoicePhase(Phase):
 
 
 AnyPhase = Annotated[
-    DataPhase | TrainPhase | CrossvalPhase | SweepPhase | EnsemblePhase | ScorePhase | GatePhase | ChoicePhase,
+    DataPhase
+    | TrainPhase
+    | CrossvalPhase
+    | SweepPhase
+    | EnsemblePhase
+    | RefitPhase
+    | ScorePhase
+    | GatePhase
+    | ChoicePhase,
     Field(discriminator="kind"),
 ]
 
@@ -134,6 +170,12 @@ class Expectations(FileSection):
     neutral: Share
     optimistic: Share
 
+    @pydantic.model_validator(mode="after")
+    def _rise(self) -> Expectations:
+        if not self.conservative <= self.neutral <= self.optimistic:
+            raise ValueError("must rise from conservative over neutral to optimistic")
+        return self
+
 
 class CampaignFile(FileSection):
     """A campaign file."""
@@ -143,7 +185,9 @@ class CampaignFile(FileSection):
     command: list[str] = Field(default_factory=lambda: list(HMEAN), description="the program that the phases run")
     args: list[str] = Field(description="overrides of every command")
     budget_hours: Annotated[float, Field(gt=0)] = Field(description="the campaign ends when so many hours are spent")
-    expectations: Expectations
+    expectations: dict[str, Expectations] = Field(
+        min_length=1, description="by name or kind of a phase; last: of the winner, on the pages that were scored last"
+    )
     phases: dict[Name, AnyPhase] = Field(description="gone through in this order")
 
     @pydantic.model_validator(mode="before")
@@ -156,6 +200,10 @@ class CampaignFile(FileSection):
         faults = []
         before: dict[str, Phase] = {}
         splits: dict[str, set[str]] = {}  # that the scores of each phase are of
+        for name in self.expectations:
+            kinds = [phase.kind for phase in self.phases.values()]
+            if name not in (LAST, *self.phases, *kinds):
+                faults.append(f"expectations.{name}: is neither a phase, nor the kind of one, nor {LAST}")
         for name, phase in self.phases.items():
             faults += _order_faults(name, phase, before)
             if isinstance(phase, GatePhase) and phase.sweep_at > phase.pass_at:
@@ -172,10 +220,16 @@ class CampaignFile(FileSection):
 
 def with_present_keys(values: Any) -> Any:
     """The values of a file under the keys of this version."""
-    if not isinstance(values, Mapping) or not isinstance(values.get("phases"), Mapping):
+    if not isinstance(values, Mapping):
         return values
-    phases = {name: present_phase(phase) for name, phase in values["phases"].items()}
-    return {**values, "phases": phases}
+    present = dict(values)
+    phases = values.get("phases")
+    if isinstance(phases, Mapping):
+        present["phases"] = {name: present_phase(phase) for name, phase in phases.items()}
+    expectations = values.get("expectations")
+    if isinstance(expectations, Mapping) and set(expectations) & set(Expectations.model_fields):
+        present["expectations"] = {LAST: expectations}
+    return present
 
 
 def present_phase(phase: Any) -> Any:
@@ -216,6 +270,9 @@ def _splits_of_all(names: Sequence[str], splits: Mapping[str, set[str]]) -> set[
 def _split_fault(name: str, phase: Phase, before: Mapping[str, Phase], splits: Mapping[str, set[str]]) -> str | None:
     """Scores of different pages, and models that cannot be scored on a split, are not compared."""
     compared = _splits_of_all(phase.of, splits)
+    refits = [other for other in phase.of if other in before and before[other].kind == "refit"]
+    if refits:
+        return f"phases.{name}.of: {refits[0]} is a refit, which has no score and comes last"
     if isinstance(phase, ScorePhase) and "out of fold" in compared:
         return f"phases.{name}.of: folds are several models; score an ensemble of them"
     if isinstance(phase, ChoicePhase) and phase.by is not None:
@@ -288,6 +345,42 @@ def decide(h: float, interval95: Sequence[float] | None, gate: GatePhase) -> Gat
     if gate.not_distinguishable == "mean":
         return GateDecision(_range_of(h, gate), False)
     return GateDecision(gate.not_distinguishable, False)
+
+
+def chance_of_another_outcome(
+    h: float, interval95: Interval | None, gate: GatePhase, *, seeds: SeedSpread, trainings: int
+) -> float:
+    """How often the gate would have had another outcome, had its trainings had other seeds.
+
+    Other trainings have another H, and an interval around it that is as wide. Both means are off that of all seeds by
+    the same spread, so that their difference has twice the variance. The spread is taken as known and normal.
+
+    Args:
+        h: the macro H that it looked at.
+        interval95: of that H; None: too few groups of pages.
+        gate: the gate.
+        seeds: spread of one training.
+        trainings: number of trainings whose mean H is.
+    """
+    if seeds.sd == 0:
+        return 0.0
+    change = NormalDist(0.0, seeds.sd * math.sqrt(2 / trainings))
+    own = decide(h, interval95, gate).outcome
+    # Changes of H at which an end of the interval, or H itself, comes to a limit: between two of them, all stays.
+    steps = []
+    for limit in (gate.pass_at, gate.sweep_at):
+        for value in (h, *(interval95 or ())):
+            steps.append(limit - value)
+    ends = [-math.inf, *sorted(steps), math.inf]
+    found = 0.0
+    for low, high in pairwise(ends):
+        middle = (max(low, min(steps) - 1) + min(high, max(steps) + 1)) / 2
+        moved = None
+        if interval95 is not None:
+            moved = Interval(interval95.low + middle, interval95.high + middle)
+        if decide(h + middle, moved, gate).outcome != own:
+            found += change.cdf(high) - change.cdf(low)
+    return found
 
 
 def _range_of(value: float, gate: GatePhase) -> Outcome:

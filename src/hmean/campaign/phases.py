@@ -17,17 +17,20 @@ from hmean.campaign.file import (
     DataPhase,
     EnsemblePhase,
     GatePhase,
+    RefitPhase,
     ScorePhase,
     SweepPhase,
     TrainPhase,
     decide,
 )
+from hmean.campaign.fixed_vote import vote_file, vote_scores, write_fixed_vote
 from hmean.campaign.recipe import Recipe, replaced, without
+from hmean.campaign.refit import refit_result, refit_settings
+from hmean.campaign.side_score import score_of_side
 from hmean.campaign.state import Campaign, PhaseResult
-from hmean.runs.comparison import Difference, compare
+from hmean.crossval.base import BASE
+from hmean.runs.comparison import Difference, compare_sides
 from hmean.runs.folder import RunFolder
-from hmean.runs.scores import Scores
-from hmean.runs.sides import open_result
 
 # Settings that a trained model brings itself; those of a training must not replace them.
 CARRIED = ("models", "transforms")
@@ -42,12 +45,14 @@ class PhaseCommand:
         words: inputs, options and overrides.
         settings: values that it takes by ``config=FILE``; None: it takes none.
         result: a file that is there once the command has ended well; None: it is run again after an interruption.
+        label: tells the settings of commands of one name apart.
     """
 
     name: str
     words: tuple[str, ...] = ()
     settings: Mapping[str, Any] | None = None
     result: Path | None = None
+    label: str = ""
 
 
 def commands_of(campaign: Campaign, name: str) -> list[PhaseCommand]:
@@ -57,13 +62,15 @@ def commands_of(campaign: Campaign, name: str) -> list[PhaseCommand]:
     if isinstance(phase, DataPhase):
         commands = [PhaseCommand("data", tuple(phase.args))]
     elif isinstance(phase, TrainPhase):
-        commands = _training(campaign, name)
+        commands = _training(campaign, name, phase)
     elif isinstance(phase, CrossvalPhase):
         commands = [PhaseCommand("crossval", settings=_training_settings(campaign, name))]
     elif isinstance(phase, SweepPhase):
         commands = [_sweep(campaign, name, phase)]
     elif isinstance(phase, EnsemblePhase):
         commands = [_ensemble(campaign, name, phase)]
+    elif isinstance(phase, RefitPhase):
+        commands = [PhaseCommand("train", settings=refit_settings(campaign, name, phase))]
     elif isinstance(phase, ScorePhase):
         commands = _scoring(campaign, name, phase)
     return commands
@@ -80,14 +87,28 @@ def _training_settings(campaign: Campaign, name: str) -> dict[str, Any]:
     return replaced(recipe.values, {"output_dir": str(campaign.folder), "exp_name": name, "resume": "auto"})
 
 
-def _training(campaign: Campaign, name: str) -> list[PhaseCommand]:
-    run = RunFolder(campaign.folder / name)
+def _training(campaign: Campaign, name: str, phase: TrainPhase) -> list[PhaseCommand]:
+    """The training and the tuning of each seed."""
     settings = _training_settings(campaign, name)
-    train = PhaseCommand("train", settings=settings, result=run.scores)
-    tune = PhaseCommand(
-        "tune", (f"run={run.path}",), settings=without(settings, CARRIED), result=run.cross_fitted_scores
-    )
-    return [train, tune]
+    commands = []
+    for place, folder in enumerate(results.train_folders(campaign, name, phase)):
+        run = RunFolder(folder)
+        own = settings
+        label = ""
+        if phase.seeds:
+            changes = {"seed": phase.seeds[place], "output_dir": str(folder.parent), "exp_name": folder.name}
+            own = replaced(settings, changes)
+            label = folder.name
+        commands.append(PhaseCommand("train", settings=own, result=run.scores, label=label))
+        tune = PhaseCommand(
+            "tune",
+            (f"run={run.path}",),
+            settings=without(own, CARRIED),
+            result=run.cross_fitted_scores,
+            label=label,
+        )
+        commands.append(tune)
+    return commands
 
 
 def _sweep(campaign: Campaign, name: str, phase: SweepPhase) -> PhaseCommand:
@@ -104,10 +125,13 @@ def _sweep(campaign: Campaign, name: str, phase: SweepPhase) -> PhaseCommand:
 
 
 def _ensemble(campaign: Campaign, name: str, phase: EnsemblePhase) -> PhaseCommand:
-    """Judged on the pages that the folds left out."""
-    folds: list[str] = []
+    """Judged on the pages that the folds left out; with the model of all other pages, if the folds have one."""
+    runs: list[str] = []
     for of in phase.of:
-        folds += [str(fold) for fold in sorted((campaign.folder / of).glob("fold_*")) if fold.is_dir()]
+        folder = campaign.folder / of
+        for run in [*sorted(folder.glob("fold_*")), folder / BASE]:
+            if run.is_dir():
+                runs.append(str(run))
     recipe = _recipe(campaign, name)
     held_out = {"file": str(campaign.folder / phase.of[0] / "splits.json"), "split": "holdout"}
     changes = {
@@ -118,18 +142,24 @@ def _ensemble(campaign: Campaign, name: str, phase: EnsemblePhase) -> PhaseComma
         "datasets.val_dataset.folds": held_out,
     }
     settings = without(replaced(recipe.values, changes), CARRIED)
-    return PhaseCommand("ensemble", tuple(folds), settings, result=campaign.folder / name / "ensemble.json")
+    return PhaseCommand("ensemble", tuple(runs), settings, result=campaign.folder / name / "ensemble.json")
 
 
 def _scoring(campaign: Campaign, name: str, phase: ScorePhase) -> list[PhaseCommand]:
-    """One evaluation for each model, but for those whose own cross-fitted scores hold."""
+    """One evaluation for each model, but for those whose own cross-fitted scores hold; also of the fixed vote."""
     recipe = _recipe(campaign, name)
     settings = without(replaced(recipe.values, {"split": phase.split, "overwrite": True}), CARRIED)
     commands = []
     for of in campaign.done_of(name):
+        scored = {}
         folder = campaign.folder / name / of
-        if results.scores_folder(campaign, of, by=name) == folder:
-            words = (f"checkpoint_path={results.model_file(campaign, of)}", f"output={folder}")
+        if results.score_folders(campaign, of, by=name) == [folder]:
+            scored[results.model_file(campaign, of)] = folder
+        fixed = vote_file(campaign, of)
+        if fixed is not None:
+            scored[fixed] = vote_scores(campaign, of, by=name)
+        for model, target in scored.items():
+            words = (f"checkpoint_path={model}", f"output={target}")
             commands.append(PhaseCommand("evaluate", words, settings))
     return commands
 
@@ -141,33 +171,42 @@ def conclude(campaign: Campaign, name: str) -> PhaseResult:
         return _through_gate(campaign, name, phase)
     if isinstance(phase, ChoicePhase):
         return _choose(campaign, name, phase)
-    return PhaseResult(values=campaign.values_of(name), outcome="done")
+    done = PhaseResult(values=campaign.values_of(name), outcome="done")
+    if isinstance(phase, EnsemblePhase):
+        write_fixed_vote(campaign, name)
+    elif isinstance(phase, RefitPhase):
+        return done.model_copy(update={"refit": refit_result(campaign, name, phase)})
+    elif isinstance(phase, TrainPhase | SweepPhase):
+        return done.model_copy(update={"seed_scores": results.seed_scores(campaign, name)})
+    return done
 
 
 def _through_gate(campaign: Campaign, name: str, phase: GatePhase) -> PhaseResult:
     of = campaign.done_of(name)[-1]
-    scores = Scores.read(results.scores_folder(campaign, of) / "scores.json")
-    h = scores.hmean("macro")
-    interval = scores.interval95["macro"]
-    decision = decide(h, interval, phase)
+    score = score_of_side(results.open_side(campaign, of))
+    decision = decide(score.prh.h, score.interval95, phase)
     return PhaseResult(
         values=campaign.values_of(name),
         outcome=decision.outcome,
         distinguishable=decision.is_distinguishable,
-        h=h,
-        interval95=interval,
+        h=score.prh.h,
+        interval95=score.interval95,
         of=of,
+        trainings=score.trainings,
+        grouping=score.grouping,
     )
 
 
 def _choose(campaign: Campaign, name: str, phase: ChoicePhase) -> PhaseResult:
-    """The best of those that are better than the first; if none is, what the file says."""
+    """The best of those that are better than the first, all others being one family; if none is, what the file says."""
     first, *others = campaign.done_of(name)
-    base = open_result(results.scores_folder(campaign, first, phase.by))
+    sides = [results.open_side(campaign, of, phase.by) for of in (first, *others)]
+    comparisons = compare_sides(sides[0], sides[1:])
     against: dict[str, Difference] = {}
-    for other in others:
-        result = open_result(results.scores_folder(campaign, other, phase.by))
-        against[other] = compare(base, result).macro
+    grouping = None
+    for other, comparison in zip(others, comparisons, strict=True):
+        against[other] = comparison.macro
+        grouping = comparison.grouping
     candidates = [other for other in others if against[other].verdict == "better"]
     is_distinguishable = bool(candidates) or not others
     if not candidates:
@@ -179,5 +218,6 @@ def _choose(campaign: Campaign, name: str, phase: ChoicePhase) -> PhaseResult:
         values=campaign.values_of(name),
         outcome=max(candidates, key=lambda candidate: gains[candidate]),
         distinguishable=is_distinguishable,
+        grouping=grouping,
         against=against,
     )

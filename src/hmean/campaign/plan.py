@@ -6,11 +6,14 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from hmean.campaign.file import CrossvalPhase, EnsemblePhase, Phase, ScorePhase, SweepPhase, TrainPhase
+from hmean.campaign import results
+from hmean.campaign.file import CrossvalPhase, EnsemblePhase, Phase, RefitPhase, ScorePhase, SweepPhase, TrainPhase
 from hmean.campaign.phases import PhaseCommand
 from hmean.campaign.recipe import Recipe, replaced, without
+from hmean.campaign.refit import size_over_training
 from hmean.campaign.run import command_words, run_words
 from hmean.campaign.state import SKIPPED, Campaign
+from hmean.ensemble.voting import FIXED_VOTES
 from hmean.runs.folder import RunFolder
 from hmean.runs.manifest import config_hash
 from hmean.runs.metrics import read_epochs
@@ -36,10 +39,17 @@ NO_PRICE = (
 
 @dataclass(frozen=True)
 class Work:
-    """What a phase does: trainings, and pages that go through a network beside them."""
+    """What a phase does.
+
+    Attributes:
+        trainings: how many.
+        pages: that go through a network beside them.
+        size: pages of these trainings over those of the recipe's.
+    """
 
     trainings: int = 0
     pages: int = 0
+    size: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +123,7 @@ def _estimate(campaign: Campaign, phase: Phase, lock: int) -> Estimate:
     price = Price()
     if work.trainings or work.pages:
         price = _price(campaign, [*campaign.file.args, *phase.args], lock)
-    hours = work.trainings * price.hours + work.pages * price.hours_a_page
+    hours = work.trainings * work.size * price.hours + work.pages * price.hours_a_page
     return Estimate(work.trainings, hours, work.trainings * price.gigabytes)
 
 
@@ -128,10 +138,15 @@ def work_of(campaign: Campaign, phase: Phase) -> Work:
         held_out = folds.holdout * recipe.count_pages("train")
         return Work(pages=round(folds.folds * VIEWS_OF_MEMBER * held_out))
     if isinstance(phase, CrossvalPhase):
-        return Work(recipe.folds, recipe.count_pages("train"))
+        trainings = recipe.folds
+        if recipe.base:
+            trainings *= 2  # it takes as long as the folds together
+        return Work(trainings, recipe.count_pages("train"))
+    if isinstance(phase, RefitPhase):
+        return Work(1, size=size_over_training(recipe, phase))
     trainings = 0
     if isinstance(phase, TrainPhase):
-        trainings = 1
+        trainings = max(1, len(phase.seeds))
     elif isinstance(phase, SweepPhase):
         trainings = phase.n + min(phase.confirm, phase.n)
     if trainings == 0:
@@ -140,10 +155,13 @@ def work_of(campaign: Campaign, phase: Phase) -> Work:
 
 
 def _models_of(campaign: Campaign, name: str) -> int:
-    """Networks that a page goes through to be scored: of an ensemble, all folds."""
+    """Networks that a page goes through to be scored: of an ensemble, all folds, and again for the fixed vote."""
     phase = campaign.file.phases[name]
     if isinstance(phase, EnsemblePhase):
-        return _dealt(campaign, phase).folds
+        folds = _dealt(campaign, phase).folds
+        if folds >= FIXED_VOTES:
+            return 2 * folds
+        return folds
     return 1
 
 
@@ -177,7 +195,7 @@ def _trained_alike(campaign: Campaign, recipe: Recipe) -> RunFolder | None:
             continue
         other = campaign.read_recipe([*campaign.file.args, *campaign.file.phases[name].args])
         if _priced(other) == _priced(recipe):
-            return RunFolder(campaign.folder / name)
+            return RunFolder(results.run_folder(campaign, name))
     return None
 
 

@@ -21,6 +21,7 @@ class Recipe:
         count_pages: number of pages of a split.
         folds: of a cross-validation.
         holdout: share of the training pages that is kept out of all folds.
+        base: whether it trains one model of the pages of all folds, too.
         epochs: of a training.
         epochs_between_validations: 1 validates after every epoch.
         views_per_page: samples of each training page in one epoch.
@@ -33,6 +34,7 @@ class Recipe:
     count_pages: Callable[[SplitName], int]
     folds: int
     holdout: float
+    base: bool
     epochs: int
     epochs_between_validations: int
     views_per_page: int

@@ -71,7 +71,8 @@ def command_words(campaign: Campaign, name: str, command: PhaseCommand) -> list[
     """The words of a command after ``hmean``; its settings are written to a file in ``settings/``."""
     words = [command.name, *command.words]
     if command.settings is not None:
-        file = campaign.folder / "settings" / f"{name}.{command.name}.yaml"
+        parts = [part for part in (name, command.label, command.name) if part]
+        file = campaign.folder / "settings" / f"{'.'.join(parts)}.yaml"
         write_text(file, yaml.safe_dump(dict(command.settings), sort_keys=False, allow_unicode=True))
         words.append(f"config={file}")
     return words

@@ -14,6 +14,7 @@ from pydantic import AliasChoices, Field
 from hmean.campaign.file import AnyPhase, CampaignFile, SweepPhase, present_phase
 from hmean.campaign.recipe import RecipeReader
 from hmean.errors import InputError
+from hmean.metrics.groups import Grouping
 from hmean.metrics.intervals import Interval
 from hmean.records import Record
 from hmean.runs.comparison import Difference
@@ -50,7 +51,15 @@ class PhaseScore(Record):
     """A result that a phase adds to the report."""
 
     folder: str = Field(description="folder with its scores.json, from the campaign's folder")
+    repeats: tuple[str, ...] = Field(
+        default=(), description="folders of the scores of trainings that differ from it by their seed alone"
+    )
     config: str = Field(description="its preset and overrides, as the report names them")
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """All folders: the score is the mean over them."""
+        return (self.folder, *self.repeats)
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -59,6 +68,21 @@ class PhaseScore(Record):
         if isinstance(values, list):
             return dict(zip(("folder", "config"), values, strict=True))
         return values
+
+
+class RefitResult(Record):
+    """A chosen recipe, trained on all labelled pages. This model itself was not scored."""
+
+    model: str = Field(description="its checkpoint, from the campaign's folder")
+    recipe: str = Field(description="the phase that has its recipe, its post-processing values and the score below")
+    splits: tuple[str, ...] = Field(description="the pages that it was trained on")
+    scores: str = Field(description="folder of the scores of the recipe, from the campaign's folder")
+    h: float = Field(
+        description="macro H of the recipe on pages that its models had not seen: not a score of this model"
+    )
+    interval95: Interval | None = Field(description="95 % interval of that H; null: too few groups of pages")
+    pages: int = Field(description="number of those pages")
+    scored_on: str | None = Field(description="the split of those pages: val, or out of fold")
 
 
 class PhaseResult(Record):
@@ -74,9 +98,19 @@ class PhaseResult(Record):
     h: float | None = Field(default=None, description="of a gate: the macro H that it looked at")
     interval95: Interval | None = Field(default=None, description="95 % interval of that H")
     of: str | None = Field(default=None, description="the phase whose H that is")
+    trainings: int = Field(default=1, description="of a gate: number of trainings whose mean H that is")
+    grouping: Grouping | None = Field(
+        default=None, description="of a gate or a choice: how the pages lie in groups; null: of an earlier version"
+    )
     against: dict[str, Difference] = Field(
         default={}, description="of a choice: the differences of the others to the first, in macro H"
     )
+    seed_scores: list[list[float]] = Field(
+        default=[],
+        description="of a training or a sweep: macro H of the trainings that differ by their seed alone, for each of "
+        "its recipes that has several",
+    )
+    refit: RefitResult | None = Field(default=None, description="of a refit: what it made, and what it stands on")
     commands: list[list[str]] = Field(default=[], description="the hmean commands that were run")
     scores: dict[str, PhaseScore] = Field(default={}, description="the results for the report, by name")
     stamp: str | None = Field(

@@ -13,6 +13,7 @@ from pydantic import Field
 from hmean.campaign.file import CampaignFile, CrossvalPhase, SweepPhase, TrainPhase, read_campaign
 from hmean.campaign.plan import make_plan
 from hmean.campaign.recipe import Recipe, SplitName
+from hmean.campaign.results import runs_of
 from hmean.campaign.run import reset_phase, run_phase
 from hmean.campaign.state import Campaign
 from hmean.errors import InputError
@@ -90,7 +91,8 @@ def _report(campaign: Campaign, lang: Language) -> Path:
     if lang != DEFAULT_LANGUAGE:
         for name in campaign.of_kind("train"):
             if campaign.is_done(name):
-                write_run_report([campaign.folder / name], lang=lang)
+                for run in runs_of(campaign, name):
+                    write_run_report([run], lang=lang)
     return write_campaign_report(campaign.folder, lang)
 
 
@@ -147,6 +149,7 @@ def read_recipe(args: Sequence[str]) -> Recipe:
         count_pages=count_pages,
         folds=everything.crossval.k,
         holdout=everything.crossval.holdout,
+        base=everything.crossval.base,
         epochs=everything.trainer.max_epochs,
         epochs_between_validations=everything.trainer.check_val_every_n_epoch,
         views_per_page=everything.transforms.train.views_per_page,

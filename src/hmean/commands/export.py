@@ -155,7 +155,7 @@ def _dataset(settings: ExportSettings, checkpoint: Checkpoint, split: SplitName)
     training = with_present_keys(checkpoint.training)["datasets"]
     name = f"{split}_dataset"
     is_given = settings.given("datasets") or settings.given("dataset_base_path")
-    if is_given or name not in training:
+    if is_given or training.get(name) is None:  # a training without validation has no val pages
         return settings.datasets.of_split(split)
     values = {key: training[name][key] for key in Dataset.model_fields}
     return Dataset.model_validate(values)

@@ -110,6 +110,16 @@ def _in_words(trained: int, validated: int) -> str:
     return f"{trained} pages, validating on {validated}"
 
 
+def _note(settings: TrainSettings, *, validates: bool) -> str | None:
+    """What else the model says of its training."""
+    notes = []
+    if not validates:
+        notes.append("trained without validation: the last epoch is kept, and this training scored nothing")
+    if settings.note is not None:
+        notes.append(settings.note)
+    return "; ".join(notes) or None
+
+
 def _open_folder(folder: RunFolder, settings: TrainSettings, module: DetectorModule) -> None:
     resume = settings.resume == "auto"
     if resume and folder.last.exists():
@@ -142,5 +152,7 @@ def _record_start(
     config = settings.to_dict()
     manifest = Manifest.collect(config, data_hash, settings.seed, device=machine(trainer))
     manifest.write(folder.manifest)
-    training = TrainingProvenance.of_manifest(manifest, config).model_copy(update={"starts": 1})
+    training = TrainingProvenance.of_manifest(manifest, config).model_copy(
+        update={"starts": 1, "note": _note(settings, validates="val" in pages)}
+    )
     module.carried = module.carried.model_copy(update={"provenance": Provenance(training=training)})

@@ -67,6 +67,8 @@ class TrainSettings(RecipeSettings):
     """Delete or replace earlier results of this name."""
     checkpoint_path: str | None
     """Checkpoint with the weights to start from (fine-tuning)."""
+    note: str | None = None
+    """What else is known of this training, in words; the model carries it."""
 
     @pydantic.model_validator(mode="after")
     def _one_tracker(self) -> TrainSettings:
