@@ -14,6 +14,7 @@ from hmean.inference.metadata import SUFFIXES, read_metadata
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.reports.evaluation import Evaluation, count_drawn, read_evaluations
 from hmean.reports.figures import draw_learning_curves
+from hmean.reports.groups import say_grouping, say_warning
 from hmean.reports.page import render
 from hmean.reports.score_tables import ScoreTable, rank, read_rows
 from hmean.reports.tuning_figures import Effect, draw_tuning, effects
@@ -55,6 +56,9 @@ class ShownTuning:
         figures: as SVG.
         best: the best settings of the grid.
         chosen_by_folds: the settings that were chosen without each fold, each of them once.
+        left_by_folds: likewise those that the whole rule leaves.
+        grouping: how the pages lie in groups, in words; None for files of earlier versions.
+        warning: what to be careful about in that; None if there is nothing.
     """
 
     result: TuneResult
@@ -63,6 +67,9 @@ class ShownTuning:
     figures: Sequence[str]
     best: Sequence[GridRow]
     chosen_by_folds: Sequence[PostprocessParams]
+    left_by_folds: Sequence[PostprocessParams]
+    grouping: str | None
+    warning: str | None
 
 
 @dataclass(frozen=True)
@@ -200,11 +207,17 @@ def _show_tuning(path: Path, words: Words) -> ShownTuning | None:
     if not path.exists():
         return None
     result = TuneResult.read(path)
-    chosen_by_folds: list[PostprocessParams] = []
+    chosen_by_folds: Sequence[PostprocessParams] = ()
     if result.cross_fitted is not None:
-        for params in result.cross_fitted.chosen:
-            if params not in chosen_by_folds:
-                chosen_by_folds.append(params)
+        chosen_by_folds = _each_once(result.cross_fitted.chosen)
+    left_by_folds: Sequence[PostprocessParams] = ()
+    if result.rule is not None:
+        left_by_folds = _each_once(result.rule.left)
+    grouping = None
+    warning = None
+    if result.grouping is not None:
+        grouping = say_grouping(result.grouping, words)
+        warning = say_warning(result.grouping, words)
     return ShownTuning(
         result=result,
         objective=" + ".join(words.word(f"{statistic} H") for statistic in result.objective),
@@ -212,7 +225,19 @@ def _show_tuning(path: Path, words: Words) -> ShownTuning | None:
         figures=draw_tuning(result, words),
         best=result.grid[:BEST_SETTINGS],
         chosen_by_folds=chosen_by_folds,
+        left_by_folds=left_by_folds,
+        grouping=grouping,
+        warning=warning,
     )
+
+
+def _each_once(settings: Sequence[PostprocessParams]) -> list[PostprocessParams]:
+    """Settings in their order, each of them once."""
+    found: list[PostprocessParams] = []
+    for params in settings:
+        if params not in found:
+            found.append(params)
+    return found
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -7,6 +7,7 @@ import hmean.reports
 from hmean.errors import InputError
 from hmean.reports.words import LANGUAGES, Words, read_table
 from hmean.runs.comparison import ONE_TRAINING
+from hmean.tuning.result import REASONS
 
 HANGUL = re.compile("[가-힣]")
 REPORTS = Path(hmean.reports.__file__).parent
@@ -28,6 +29,12 @@ def test_every_text_that_a_report_says_is_in_the_table():
         said |= set(re.findall(r"""\bsay\(\s*"([^"{]+)"\s*[,)]""", path.read_text(encoding="utf-8")))
     assert len(said) > 80
     assert said - table.keys() == set()
+
+
+def test_reports_give_the_terminals_reasons_for_a_decision():
+    table = read_table()
+    for reason, text in REASONS.items():
+        assert table[f"tuning.reason.{reason}"].en == text
 
 
 def test_reports_say_of_single_trainings_what_the_terminal_says():
