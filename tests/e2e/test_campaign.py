@@ -408,7 +408,7 @@ def test_a_refit_takes_the_folds_recipe_to_all_pages_and_claims_no_score(tmp_pat
     assert "this model itself was not scored" in settings["note"]
     assert "macro H 97.00 on 40 pages (out of fold)" in settings["note"]
     text = (tmp_path / "outputs/camp/report.md").read_text(encoding="utf-8")
-    section = text.split("## refit: trained on all labelled pages, not scored")[1]
+    section = text.split("## refit: trained on train, val once the choice was made, not scored")[1]
     assert "This model itself was not scored." in section
     assert "It stands on the score of its recipe: H 97.00 [" in section
     assert f"hmean predict IMAGES run={tmp_path}/outputs/camp/refit" in section

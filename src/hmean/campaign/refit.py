@@ -1,7 +1,7 @@
 """The refit: what was chosen, trained once more on all labelled pages. Nothing is left to score that model on.
 
 It stands on the score of its recipe: what models trained like it, and tuned like it, scored on pages that they had not
-seen.
+learned from.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def refit_settings(campaign: Campaign, name: str, phase: RefitPhase) -> dict[str
         "resume": "auto",
         "datasets.train_dataset.also": [datasets[f"{split}_dataset"] for split in phase.splits],
         "datasets.val_dataset": None,
-        "note": _note(campaign, source),
+        "note": _note(campaign, source, phase),
     }
     settings = replaced(recipe.values, changes)
     tuned = results.run_folder(campaign, source) / "tuned.json"
@@ -73,13 +73,15 @@ def refit_settings(campaign: Campaign, name: str, phase: RefitPhase) -> dict[str
     return settings
 
 
-def _note(campaign: Campaign, source: str) -> str:
+def _note(campaign: Campaign, source: str, phase: RefitPhase) -> str:
     """What the model says of itself."""
     score = score_of_side(results.open_side(campaign, source))
     split = Scores.read(_scores_folder(campaign, source) / "scores.json").split
+    trained_on = " and ".join(["train", *phase.splits])
+    known = f"macro H {100 * score.prh.h:.2f} on {score.grouping.pages} pages ({split})"
     return (
-        f"a refit on all labelled pages: this model itself was not scored. It stands on its recipe, which has macro H "
-        f"{100 * score.prh.h:.2f} on {score.grouping.pages} pages ({split}) that its models had not seen"
+        f"a refit on the pages of {trained_on}: this model itself was not scored. It stands on its recipe, which has "
+        f"{known} that its models had not learned from"
     )
 
 

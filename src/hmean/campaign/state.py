@@ -71,14 +71,14 @@ class PhaseScore(Record):
 
 
 class RefitResult(Record):
-    """A chosen recipe, trained on all labelled pages. This model itself was not scored."""
+    """A chosen recipe, trained on further labelled pages. This model itself was not scored."""
 
     model: str = Field(description="its checkpoint, from the campaign's folder")
     recipe: str = Field(description="the phase that has its recipe, its post-processing values and the score below")
     splits: tuple[str, ...] = Field(description="the pages that it was trained on")
     scores: str = Field(description="folder of the scores of the recipe, from the campaign's folder")
     h: float = Field(
-        description="macro H of the recipe on pages that its models had not seen: not a score of this model"
+        description="macro H of the recipe on pages that its models had not learned from: no score of this model"
     )
     interval95: Interval | None = Field(description="95 % interval of that H; null: too few groups of pages")
     pages: int = Field(description="number of those pages")

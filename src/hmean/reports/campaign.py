@@ -456,11 +456,12 @@ class CampaignReport:
             refit = self.done[name].refit
             if refit is None:
                 continue
+            splits = ", ".join(self.words.word(split) for split in refit.splits)
             lines = [
                 say(
                     "refit",
                     recipe=refit.recipe,
-                    splits=", ".join(self.words.word(split) for split in refit.splits),
+                    splits=splits,
                     model=refit.model,
                 ),
                 say(
@@ -472,7 +473,7 @@ class CampaignReport:
                 ),
             ]
             code = [f"hmean predict IMAGES run={self.folder / name} output=submission"]
-            sections.append(Section(title=say("refit_title", name=name), lines=lines, code=code))
+            sections.append(Section(title=say("refit_title", name=name, splits=splits), lines=lines, code=code))
         return sections
 
     def winner_is_ensemble(self) -> bool:
