@@ -132,7 +132,7 @@ def aim(row: dict[str, Any]) -> str:
 
 def in_short(record: dict[str, Any]) -> list[str]:
     """One table of what has a strongest neighbour, and the aims that were missed."""
-    lines = ["", "## In short", "", "| item | usual peers | strongest neighbours |", "|---|---|---|"]
+    lines = ["", "## In short", "", "| part | item | usual peers | strongest neighbours |", "|---|---|---|---|"]
     missed = []
     for name in (part for part in PARTS if part in record):
         by_item: dict[str, list[dict[str, Any]]] = {}
@@ -140,11 +140,11 @@ def in_short(record: dict[str, Any]) -> list[str]:
             if "ratio" in row:
                 by_item.setdefault(row["item"], []).append(row)
         for item, rows in by_item.items():
-            missed += [f"{item}, against {row['peer']}" for row in rows if "MISSED" in aim(row)]
+            missed += [f"{name}: {item}, against {row['peer']}" for row in rows if "MISSED" in aim(row)]
             strongest = [row for row in rows if row.get("strongest")]
             usual = [row for row in rows if not row.get("strongest")]
             if strongest:
-                lines.append(f"| {item} | {_ratios(usual)} | {_ratios(strongest)} |")
+                lines.append(f"| {name} | {item} | {_ratios(usual)} | {_ratios(strongest)} |")
     lines += ["", f"Missed aims: {'; '.join(missed) or 'none'}."]
     return lines
 

@@ -46,14 +46,14 @@ def test_a_missed_aim_is_marked_as_missed(run):
     part = {"about": "", "program": run.program("postprocess"), "environment": ENVIRONMENT, "results": [ROW]}
     page = run.table({"postprocess": part})
     assert "| 8 x: **MISSED** |" in page
-    assert "Missed aims: Quads, against RapidOCR." in page
+    assert "Missed aims: postprocess: Quads, against RapidOCR." in page
 
 
 def test_the_strongest_neighbour_stands_beside_the_usual_peer(run):
     neighbour = ROW | {"peer": "bare OpenCV", "ratio": 1.6, "target": None, "strongest": True}
     part = {"about": "", "program": run.program("postprocess"), "environment": ENVIRONMENT, "results": [ROW, neighbour]}
     page = run.table({"postprocess": part})
-    assert "| Quads | **6.5** RapidOCR | **1.6** bare OpenCV |" in page
+    assert "| postprocess | Quads | **6.5** RapidOCR | **1.6** bare OpenCV |" in page
     assert "| Quads | **strongest neighbour**: bare OpenCV | **1.6** [5.0, 9.0] |" in page
 
 
