@@ -127,7 +127,8 @@ def page(record: CrossvalPage) -> str:
     return f"""# receipts_lite on SROIE, out of fold
 
 Every labelled page of SROIE's development part, scored by a model that was trained without the page's shop (five folds by
-shop), and a peer on the same pages. receipts_lite was trained with {seeds}. Percent. {score_rows.INTERVALS}
+shop), and a peer on the same pages. receipts_lite was trained with {seeds};
+{short(record)}. Percent. {score_rows.INTERVALS}
 {sroie.CROSS_FITTED} "Over shops": the mean over shops of the mean over their pages, so that a shop with many receipts counts as
 much as any other.
 
@@ -151,6 +152,20 @@ known to us; it may include receipts of this set.
 
 {record.environment.footer()}
 """
+
+
+def short(record: CrossvalPage) -> str:
+    """How long each training was."""
+    trainings = 0
+    epochs = 0
+    minutes = 0.0
+    for run, of_folds in zip(record.environment.runs, record.folds, strict=False):
+        trainings += len(of_folds)
+        epochs += run.epochs
+        minutes += run.minutes
+    if trainings == 0:
+        return "how long is not recorded"
+    return f"each training is a short one, {epochs / trainings:g} epochs in {minutes / trainings:.0f} minutes"
 
 
 def values(rows: Sequence[Row]) -> str:
