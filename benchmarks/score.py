@@ -118,7 +118,10 @@ def run() -> Iterator[Result]:
         assert [(m.tp, m.gt, m.det) for m in match_counts(*pair, limits)] == [
             textbook.evaluate(*pair, t) for t in limits
         ]
-    for pair in [*words, *ignoring]:
+    # The peers drop outlines that cross themselves, which moved corners make of a few narrow words.
+    simple = [pair for pair in ignoring if textbook.crosses_nowhere(pair[1].polygons)]
+    assert len(simple) > 25
+    for pair in [*words, *simple]:
         vectorised = textbook.evaluate_vectorised(*pair, limits)
         assert [(m.tp, m.gt, m.det) for m in match_counts(*pair, limits)] == vectorised
     yield compare(

@@ -69,6 +69,11 @@ def evaluate_vectorised(page: Page, detections: Detections, thresholds: Sequence
     return counts
 
 
+def crosses_nowhere(polygons: Polygons) -> bool:
+    """Whether no outline crosses itself."""
+    return all(Polygon(polygon).is_valid for polygon in polygons)
+
+
 def _valid(polygons: Polygons, flags: NDArray[np.bool_]) -> tuple[NDArray[np.object_], NDArray[np.bool_]]:
     """Polygons as shapely has them, without those that cross themselves."""
     rings = np.repeat(np.arange(len(polygons)), np.diff(polygons.offsets))
