@@ -10,6 +10,7 @@ from typing import Any, Self
 from hmean.errors import InputError
 from hmean.metrics.scorer import PageScore, Scorer
 from hmean.runs.folder import RunFolder, differences, load_yaml
+from hmean.runs.manifest import Manifest
 from hmean.runs.scores import Scores
 from hmean.runs.scoring import score_files
 from hmean.types import Characters, Score
@@ -29,13 +30,16 @@ NO_DIFFERENCE = (
     "predict",
     "models.head.postprocess",
 )
-# Keys that repeats of one training may differ in: the seed, what other commands read, and how fast pages come.
+# Keys that repeats of one training may differ in: the seed, what other commands read, and how fast pages come. Where
+# the file of the folds lies says nothing: the hash of the pages that were trained on is compared instead.
 REPEATS_MAY_DIFFER = (
     *NO_DIFFERENCE,
     "seed",
     "split",
     "maps",
     "trusted_targets",
+    "datasets.train_dataset.folds.file",
+    "datasets.val_dataset.folds.file",
     "datasets.test_dataset",
     "datasets.predict_dataset",
     "dataloaders.cache",
@@ -58,6 +62,7 @@ class Result:
         config: of the run; None where there is no run.
         scored_with: what its scores.json says of the model and the post-processing that the pages were scored with.
         knows_groups: whether a page without a group is known to have none; False for files of earlier versions.
+        trained_on: hash of the pages that the run was trained on; None where it is not known.
     """
 
     name: str
@@ -67,6 +72,7 @@ class Result:
     config: Any
     scored_with: Mapping[str, Any] = field(default_factory=dict)
     knows_groups: bool = True
+    trained_on: str | None = None
 
     def score(self) -> Score:
         """The score of all pages."""
@@ -102,13 +108,18 @@ def open_result(path: Path, truth: Path | None = None, images: Path | None = Non
     Raises:
         InputError: if there is no such result, or it cannot be read.
     """
-    config = _config_of(path)
+    config = None
+    trained_on = None
+    run = _run_of(path)
+    if run is not None:
+        config = load_yaml(run.config)
+        trained_on = _trained_on(run)
     if truth is not None:
         predictions = path
         if path.is_dir():
             predictions = path / "predictions.json"
         scorer = score_files(truth, predictions, images=images)
-        return Result(str(path), scorer.pages, scorer.characters, None, config)
+        return Result(str(path), scorer.pages, scorer.characters, None, config, trained_on=trained_on)
     file = path / "scores.json"
     if not file.is_file():
         raise InputError(f"{path}: has no scores.json; give a run folder, or a prediction file and --truth")
@@ -123,18 +134,27 @@ def open_result(path: Path, truth: Path | None = None, images: Path | None = Non
         config=config,
         scored_with=scored_with,
         knows_groups=scores.grouping is not None,
+        trained_on=trained_on,
     )
 
 
-def _config_of(path: Path) -> Any:
-    """The config of the run whose folder this is, or in whose folder it lies (an evaluation); None if there is none."""
+def _run_of(path: Path) -> RunFolder | None:
+    """The run with a config whose folder this is, or in whose folder it lies (an evaluation); None if there is none."""
     if not path.is_dir():
         return None
     for folder in (RunFolder(path), RunFolder(path.absolute().parent)):
         is_run = folder.path == path or folder.manifest.is_file()
         if is_run and folder.config.is_file():
-            return load_yaml(folder.config)
+            return folder
     return None
+
+
+def _trained_on(run: RunFolder) -> str | None:
+    """Hash of the pages that a run was trained on; None where its manifest does not say it."""
+    try:
+        return Manifest.read(run.manifest).data_hash.get("train")
+    except InputError:  # missing, or of an earlier version
+        return None
 
 
 def require_comparable(sides: Sequence[Side]) -> None:
@@ -189,6 +209,8 @@ def _faults_of_repeats(side: Side) -> list[str]:
         changed = []
         if first.config and result.config:
             changed += differences(first.config, result.config, REPEATS_MAY_DIFFER)
+        if None not in (first.trained_on, result.trained_on) and first.trained_on != result.trained_on:
+            changed.append("it was trained on other pages")
         if first.scored_with and result.scored_with:
             changed += differences(first.scored_with, result.scored_with, ("weights_hash", "epoch", "postprocess"))
         faults += [f"{side.name}: {result.name} is not a repeat of {first.name}: {change}" for change in changed]

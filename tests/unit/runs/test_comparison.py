@@ -1,6 +1,7 @@
 """Comparisons of sides: intervals with the spread of seeds, families, what is refused, and what is noted."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from hmean.metrics.scorer import PageScore, Scorer
 from hmean.metrics.seeds import SeedSpread
 from hmean.runs.comparison import COMPARED, Difference, compare, compare_sides
 from hmean.runs.scores import Scores
-from hmean.runs.sides import Result, Side, open_result
+from hmean.runs.sides import Result, Side, open_result, require_comparable
 
 GROUPS = 8  # few, so that there are few flips
 PAGES_A_GROUP = 3
@@ -217,6 +218,12 @@ def test_the_trainings_of_a_side_differ_by_their_seed_alone():
     assert "r1 is not a repeat of r0: models.optimizer.lr: was 0.1, now 0.2" in faults(
         repeats[0], run("r1", "b", 1, lr=0.2)
     )
+    elsewhere = {"datasets": {"train_dataset": {"folds": {"file": "other/splits.json", "fold": 0}}}}
+    here = {"datasets": {"train_dataset": {"folds": {"file": "splits.json", "fold": 0}}}}
+    in_folds = [replace(repeats[0], config={"seed": 0, **here}), replace(repeats[1], config={"seed": 1, **elsewhere})]
+    require_comparable([Side("b", in_folds)])
+    other_fold = [replace(in_folds[0], trained_on="a"), replace(in_folds[1], trained_on="b")]
+    assert "it was trained on other pages" in faults(*other_fold)
     assert "long_side: was 640, now 320" in faults(repeats[0], run("r1", "b", 1, long_side=320))
     assert "r0 and r1 have the same weights" in faults(repeats[0], run("r1", "a", 1))
     assert "r0 and r1 have the same seed (0)" in faults(repeats[0], run("r1", "b", 0))
