@@ -93,7 +93,10 @@ def table(record: dict[str, Any]) -> str:
         part = record[name]
         lines += ["", f"## {name.replace('_', ' ').capitalize()}", "", part["about"], ""]
         if "program" not in part:
-            lines += [f"It was not recorded which version of `benchmarks/{name}.py` made these rows.", ""]
+            told = f"It was not recorded which version of `benchmarks/{name}.py` made these rows."
+            if name == "gpu":
+                told += " Their steps lack the moving average of the weights, which `receipts_lite` has (see Step)."
+            lines += [told, ""]
         elif part["program"] != program(name):
             lines += [
                 f"These rows, and the text above, are of an earlier version of `benchmarks/{name}.py`.",
