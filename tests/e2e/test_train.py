@@ -35,7 +35,8 @@ def test_a_run_leaves_what_was_promised(trained_run):
     scores = json.loads((trained_run / "scores.json").read_text())
     assert scores["images"] == 3
     assert scores["influenced_by"] == {"trained": 0, "epoch_chosen": 3, "tuned": 0}
-    assert scores["interval95"]["macro"][0] <= scores["cleval"]["macro"]["h"] <= scores["interval95"]["macro"][1]
+    assert scores["interval95"]["macro"] is None  # three pages are too few
+    assert scores["grouping"]["pages"] == 3
 
 
 def test_the_score_in_training_is_the_score_of_the_files(trained_run, receipts, capsys):

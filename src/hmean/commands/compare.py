@@ -221,10 +221,11 @@ def run(inputs: Sequence[SideInput], truth: Path | None = None, images: Path | N
     """
     if len(inputs) < 2:
         raise InputError("hmean compare takes two or more results: run folders, or prediction files and --truth")
-    names = [side.name for side in inputs if len(side.paths) > 1]
-    for name in names:
-        if [side.name for side in inputs].count(name) > 1:
-            raise InputError(f"{name}: names two sides; give each its own name")
+    names = [side.name for side in inputs]
+    for side in inputs:
+        is_named = [side.name] != [str(path) for path in side.paths]
+        if is_named and names.count(side.name) > 1:
+            raise InputError(f"{side.name}: names two sides; give each its own name")
     sides = []
     for side in inputs:
         results = [_with_present_keys(open_result(path, truth, images)) for path in side.paths]

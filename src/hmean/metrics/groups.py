@@ -18,6 +18,7 @@ from hmean.data.folds import group_keys
 from hmean.metrics.kernels import Floats
 from hmean.records import Record
 
+FEWEST_GROUPS = 6  # with fewer, 5 % of the flips have all signs equal, and no value can be rejected
 FEW_GROUPS = 20
 LARGE_SHARE = 0.2
 
@@ -42,6 +43,8 @@ class Grouping(Record):
 
     def warning(self) -> str | None:
         """What to be careful about, in one line; None if there is nothing."""
+        if self.groups < FEWEST_GROUPS:
+            return f"fewer than {FEWEST_GROUPS} groups of pages ({self.groups}): no interval can be given"
         if self.groups < FEW_GROUPS:
             return f"only {self.groups} groups of pages: intervals are wide, and rest on few shops or documents"
         if self.largest_share > LARGE_SHARE:

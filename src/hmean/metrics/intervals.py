@@ -28,7 +28,7 @@ from typing import Literal, NamedTuple, Self
 import numpy as np
 
 from hmean.metrics.cleval import Counts
-from hmean.metrics.groups import PageGroups
+from hmean.metrics.groups import FEWEST_GROUPS, PageGroups
 from hmean.metrics.iou import MatchCounts
 from hmean.metrics.kernels import Flags, Floats
 from hmean.metrics.scorer import PageScore
@@ -36,7 +36,6 @@ from hmean.metrics.statistics import STATISTICS, Compared, Counted, summands
 from hmean.types import Statistic
 
 LEVEL = 0.95
-FEWEST_GROUPS = 6  # with fewer, 5 % of the flips have all signs equal, and no value can be rejected
 FLIPS = 10_000
 FEWEST_FLIPS = 2_000  # for very many groups: the quantile is then 95 % within a percent
 MOST_SIGNS = 20_000_000  # flips times groups, beyond which there are fewer flips

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hmean.metrics.groups import FEW_GROUPS, LARGE_SHARE, Grouping
+from hmean.metrics.groups import FEW_GROUPS, FEWEST_GROUPS, LARGE_SHARE, Grouping
 from hmean.reports.words import Words
 
 
@@ -21,6 +21,8 @@ def say_grouping(grouping: Grouping, words: Words) -> str:
 
 def say_warning(grouping: Grouping, words: Words) -> str | None:
     """``Grouping.warning`` in the reader's language."""
+    if grouping.groups < FEWEST_GROUPS:
+        return words.say("run.grouping.none", fewest=FEWEST_GROUPS, groups=grouping.groups)
     if grouping.groups < FEW_GROUPS:
         return words.say("run.grouping.few", groups=grouping.groups)
     if grouping.largest_share > LARGE_SHARE:

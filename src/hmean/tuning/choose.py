@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.metrics.intervals import FEWEST_GROUPS, Contributions, below_zero
+from hmean.metrics.groups import FEWEST_GROUPS
+from hmean.metrics.intervals import Contributions, below_zero
 from hmean.metrics.kernels import Flags, Floats
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.tuning.grid import FLAGS, MODES, read_parameters

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from hmean.metrics.intervals import FEWEST_GROUPS
+from hmean.metrics.groups import FEWEST_GROUPS
 from hmean.metrics.kernels import Flags
 from hmean.tuning.adoption import Verdict, decide, report_floors
 from hmean.tuning.choose import Floors

@@ -33,6 +33,7 @@ def test_pages_without_groups_are_the_unit():
 
 def test_it_warns_of_few_groups_and_of_a_large_one():
     assert "only 19 groups" in str(PageGroups.of_keys(range(19)).grouping().warning())
+    assert "no interval can be given" in str(PageGroups.of_keys(range(5)).grouping().warning())
     assert PageGroups.of_keys(range(20)).grouping().warning() is None
     one_is_large = [*range(30), *[30] * 12]
     assert "29 % of the pages" in str(PageGroups.of_keys(one_is_large).grouping().warning())

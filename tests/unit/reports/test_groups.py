@@ -18,7 +18,7 @@ def test_english_reports_say_what_the_terminal_says(groups):
 
 
 def test_korean_reports_warn_of_the_same():
-    assert "3개뿐" in say_warning(FEW.grouping(), Words("ko"))
+    assert "6개 미만(3개)" in say_warning(FEW.grouping(), Words("ko"))
     assert "40%" in say_warning(LARGE.grouping(), Words("ko"))
     assert say_warning(MANY.grouping(), Words("ko")) is None
     assert "40개 그룹의 80페이지" in say_grouping(MANY.grouping(), Words("ko"))
