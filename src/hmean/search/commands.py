@@ -96,6 +96,8 @@ def tune_command(
         f"checkpoint_path={run.best}",
         f"trusted_targets=[{','.join(named_packages(run.config))}]",
         "split=val",
+        # A trial is scored with what was chosen without the page, whether or not that is shown to gain.
+        "tune.adopt=any",
         *overrides,
         f"tune.objective={objective}",
         *(f"tune.{name}=[]" for name in kept),

@@ -45,6 +45,7 @@ def test_the_tuning_reads_the_config_of_the_training_and_trusts_what_it_ran(tmp_
         f"checkpoint_path={folder}/checkpoints/best.ckpt",
         "trusted_targets=[mine]",
         "split=val",
+        "tune.adopt=any",
         "tune.folds=2",
         "tune.objective=iou70",
         "tune.thresh=[]",
