@@ -73,7 +73,7 @@ def test_text_polygons_and_scores_follow_a_slider(visit, one):
     changes(page, macro, lambda: changes(page, drawn, lambda: slider.fill("0.8")))
     assert "too few groups of pages for an interval" in page.locator("#gain").inner_text()
     assert "3 pages" in page.locator("#grouping").inner_text()
-    assert "Careful: only" in page.locator("#grouping").inner_text()
+    assert "Careful: fewer than 6 groups" in page.locator("#grouping").inner_text()
     module = page.locator("script[type=module]").first.evaluate("script => new URL('scores.js', script.src).href")
     told = page.evaluate(
         "async (url) => (await import(url)).gainText({ gain: 0.01, interval95: [0.005, 0.02] }, 'A')", module

@@ -125,7 +125,7 @@ def test_scores_are_those_of_evaluate(reader, two_runs):
     _, changed = reader.post("score", {"postprocess": [{**saved, "box_thresh": 0.75}]})
     assert changed["runs"][0]["gain"]["interval95"] is None  # too few groups
     assert about["grouping"].startswith("3 pages")
-    assert "groups of pages: intervals are wide" in about["grouping_warning"]
+    assert "groups of pages (1): no interval can be given" in about["grouping_warning"]
     assert changed["runs"][0]["now"] != changed["runs"][0]["saved"]
 
 
