@@ -17,6 +17,8 @@ from hmean.tuning.crossfit import CrossFitted
 from hmean.tuning.result import Adopt, Decision, FloorsReport, Reason, TuneResult
 from hmean.tuning.scores import Gain, Objective, SettingScores
 
+WIDER = 1.2  # an interval must be above 0 when it is that much wider, to show a cross-fitted gain
+
 
 def values_before(
     history: Sequence[PostprocessChange], keys: NDArray[np.int64], present: PostprocessParams
@@ -34,9 +36,6 @@ def values_before(
         if np.isin(keys, change.pages).any():
             return change.postprocess
     return present
-
-
-WIDER = 1.2  # what shows a cross-fitted gain is an interval that much wider
 
 
 @dataclass(frozen=True)
@@ -89,9 +88,9 @@ def decide(gain: Gain | None, floors: FloorsReport | None, adopt: Adopt) -> Verd
 def is_shown(gain: Gain) -> bool:
     """Whether a cross-fitted gain is above 0 by more than its interval, made a fifth wider.
 
-    The folds choose on pages that they share, so their errors go together, by how much nobody can tell from the pages
-    themselves (Bengio and Grandvalet 2004). In simulations with nothing to gain, the interval as it is lets 6 % of
-    tunings adopt; a fifth wider, 3 %.
+    The folds choose on pages that they share, so their errors are correlated, and the pages themselves cannot tell by
+    how much (Bengio and Grandvalet 2004). With the interval as it is, too many tunings adopt where there is nothing to
+    gain. The factor was set by simulation, which ``tests/unit/tuning/test_rule.py`` repeats in small.
     """
     if gain.interval95 is None:
         return False
