@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from harness import ROOT
 
 from hmean.files import write_text
@@ -9,10 +11,11 @@ from hmean.files import write_text
 README = ROOT / "README.md"
 BEGIN = "<!-- results:begin -->"
 END = "<!-- results:end -->"
-INTRODUCTION = (
-    "Scores of the bundled detector, trained on 2 cores, on receipts of shops that it has never seen (H in percent; in brackets the "
-    "95 % interval over shops, [what it means](docs/concepts/intervals.md)), from [its card](docs/results/receipts_lite_box.md):"
-)
+INTRODUCTION = """\
+Scores of the bundled detector, trained on 2 cores, on receipts of shops that it has never seen (H in percent; in
+brackets the 95 % interval over shops, [what it means](docs/concepts/intervals.md)), from
+[its card](docs/results/receipts_lite_box.md):"""
+LINE = 120
 
 
 def results_of(text: str) -> str:
@@ -27,7 +30,8 @@ def results_block(table: str, groups: str) -> str:
         table: of the card.
         groups: what it says of pages and shops.
     """
-    return f"{INTRODUCTION}\n\n{table}\n\n{groups}"
+    of_groups = [textwrap.fill(line, LINE, subsequent_indent="  ") for line in groups.splitlines()]
+    return "\n\n".join([INTRODUCTION, table, "\n".join(of_groups)])
 
 
 def write_results(table: str, groups: str) -> None:

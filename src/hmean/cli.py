@@ -134,7 +134,15 @@ COMMANDS = (
   writes  tuned.json, and the values into the checkpoint (the earlier ones stay in its history), if a gain is
           shown on pages that they were not chosen on (cross-fitted by groups of pages), or with tune.adopt=any
 
-  hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'""",
+  hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'
+
+  Groups: pages of one shop or document resemble each other, so they are dealt to the folds together, and the unit of
+  all intervals is the group that the labels name (a page without one counts alone).
+  tune.adopt=shown (the default): values are written only if their gain on pages that had no part in choosing them is
+  shown, that is, if its 95 % interval, made a fifth wider, lies above 0. That needs a gain that is large for the
+  number of groups, and at least 6 of these. Otherwise the model keeps its values, and tuned.json says what was
+  chosen. tune.adopt=any writes whatever was chosen; quote the gain "with no part in choice or decision" in any case.
+  More: docs/concepts/tuning.md, docs/concepts/intervals.md""",
         settings="TuneSettings",
         example="tune.objective=iou70",
     ),

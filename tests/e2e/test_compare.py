@@ -51,12 +51,21 @@ def test_prediction_files(twelve_pages, tmp_path, capsys):
         assert same[statistic]["difference"] == 0.0
         assert same[statistic]["interval95"] == same[statistic]["family95"] == [0.0, 0.0]
         assert same[statistic]["verdict"] == "not distinguishable"
-    assert record["grouping"] == {"pages": 12, "groups": 12, "unit": "page", "largest_share": 1 / 12, "effective": 12}
+    assert record["grouping"] == {
+        "pages": 12,
+        "groups": 12,
+        "unit": "page",
+        "known": True,
+        "largest_share": 1 / 12,
+        "effective": 12,
+    }
     assert main(command) == 0
     out = capsys.readouterr().out
     assert "minus" in out
     assert "\tbetter (one training a side: another seed may say otherwise)" in out
     assert "12 pages, each a group of its own\nwarning: only 12 groups of pages" in out
+    assert "interval of the paired difference; its unit is the page (docs/concepts/intervals.md)" in out
+    assert f"{bad} and {bad} are the same result: it is compared with itself" in out
 
 
 def scored(folder: Path, scorer: Scorer, **about) -> Path:
@@ -76,7 +85,7 @@ def test_results_of_other_pages_are_refused(tmp_path, capsys):
     others = {
         "b": (scored(tmp_path / "b", scorer_of("xy")), "only one of them has z"),
         "c": (scored(tmp_path / "c", scorer_of("zyx")), "the order differs"),
-        "d": (scored(tmp_path / "d", scorer_of("xyz"), data_hash="b"), "other labels or images"),
+        "d": (scored(tmp_path / "d", scorer_of("xyz"), data_hash="b"), "read by different versions of hmean"),
         "e": (scored(tmp_path / "e", scorer_of("xyz", "aspect")), "counts characters by"),
     }
     for other, message in others.values():
@@ -132,7 +141,7 @@ def test_several_trainings_a_side(tmp_path, capsys):
     sides = [
         repeats(tmp_path, "A", range(3), lr=0.1, gain=0),
         repeats(tmp_path, "B", range(2), lr=0.2, gain=30),
-        repeats(tmp_path, "C", range(1), lr=0.3, gain=1),
+        repeats(tmp_path, "C", range(1), lr=0.3, gain=3),
     ]
     assert main(["compare", *sides, "--json"]) == 0
     record = json.loads(capsys.readouterr().out)
@@ -155,12 +164,18 @@ def test_several_trainings_a_side(tmp_path, capsys):
     assert "\tA (mean of 3)\tB (mean of 2)\tC\n" in out
     assert "\tdifference\t95 %\t95 %, family of 2\tsd of seeds\tverdict\n" in out
     assert "8 pages of 7 groups" in out
-    assert "family: all 2 differences" in out
+    assert "family: corrected for 2 comparisons with A: all intervals of a row hold together with 95 %" in out
+    assert "so few runs" not in out  # three degrees of freedom
     assert "note: C is one training" in out
     assert "another seed may say otherwise" not in out
 
     assert main(["compare", *sides[:2]]) == 0
     assert "family" not in capsys.readouterr().out
+
+    assert main(["compare", sides[1], sides[2]]) == 0
+    out = capsys.readouterr().out
+    assert "seeds: B has 2 runs, C has 1 run: a spread from so few runs is hardly known" in out
+    assert "one more run a side narrows them" in out
 
 
 def test_a_side_that_is_not_of_repeats_is_refused(tmp_path, capsys):
@@ -174,9 +189,25 @@ def test_a_side_that_is_not_of_repeats_is_refused(tmp_path, capsys):
     assert "have the same weights; give each training once" in capsys.readouterr().err
     assert main(["compare", a, a]) == 2
     assert "A: names two sides" in capsys.readouterr().err
-    for side in ("A=", f"={tmp_path / 'A0'}", f"A={tmp_path / 'A0'},"):
-        assert main(["compare", side, b]) == 2
-        assert "is written NAME=PATH,PATH" in capsys.readouterr().err
+
+
+def test_a_malformed_side_is_refused_in_one_message(tmp_path, capsys):
+    there = scored(tmp_path / "there", scorer_of("xyz"))
+    refused = {
+        "": "a side is empty; write PATH",
+        "A=": "A=: names no result; write NAME=PATH",
+        f"={there}": "has no name before the =; write NAME=",
+        f"A={there},": "has a comma too many",
+        "A=,": "has a comma too many",
+        f"A={there},{there}x": f"there is no {there}x, and no file or folder of the whole name",
+        f"{there}/lr=0.1": "there is no 0.1, and no file or folder of the whole name",
+        f"{there}x": f"{there}x: there is no such file or folder",
+    }
+    for side, message in refused.items():
+        assert main(["compare", str(there), side]) == 2
+        err = capsys.readouterr().err
+        assert message in err
+        assert err.count("\n") == 1
 
 
 def test_a_path_may_hold_what_separates_names_and_paths(tmp_path, capsys, monkeypatch):
@@ -192,4 +223,5 @@ def test_a_run_is_no_repeat_of_itself(trained_run, tmp_path, capsys):
     assert main(["compare", f"twice={trained_run},{trained_run}", str(trained_run)]) == 2
     assert "have the same weights" in capsys.readouterr().err
     assert main(["compare", str(trained_run), str(trained_run)]) == 0
-    assert "too few groups" in capsys.readouterr().out  # three pages
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert ["macro H", "+0.00", "-", "too few groups"] in rows  # three pages; said once

@@ -153,7 +153,7 @@ def test_other_precisions_state_their_loss(copy_of_exported_run, receipts, preci
         assert metadata.loss.pages == 3
         assert metadata.loss.macro.interval95 is None  # three pages are too few
         assert metadata.loss.macro.verdict == "too few groups"
-        assert "[too few groups] against fp32" in printed
+        assert " points against fp32: too few groups" in printed
         assert (
             main(["export", f"run={run}", "precision=int8", f"dataset_base_path={run}", f"output={run / 'x.onnx'}"])
             == 2

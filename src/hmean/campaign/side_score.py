@@ -8,7 +8,7 @@ from statistics import fmean
 from hmean.metrics.groups import Grouping
 from hmean.metrics.intervals import Contributions, Interval, contributions, intervals, page_groups, within_0_and_1
 from hmean.metrics.seeds import SeedSpread, widened
-from hmean.runs.sides import Side, require_comparable
+from hmean.runs.sides import Side, know_groups, require_comparable
 from hmean.types import PRH
 
 
@@ -50,7 +50,7 @@ def score_of_side(side: Side) -> SideScore:
     return SideScore(
         prh=PRH(p=fmean(score.p for score in scores), r=fmean(score.r for score in scores), h=h),
         interval95=within_0_and_1(interval),
-        grouping=groups.grouping(),
+        grouping=groups.grouping(known=know_groups(side.results)),
         trainings=len(scores),
         seeds=seeds,
     )

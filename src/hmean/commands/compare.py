@@ -13,13 +13,16 @@ from pydantic import Field
 
 from hmean.errors import InputError
 from hmean.metrics.groups import Grouping
-from hmean.metrics.tables import change_text, grouping_lines
+from hmean.metrics.tables import change_cell, grouping_lines
 from hmean.records import Record
 from hmean.runs.comparison import COMPARED, ONE_TRAINING, Comparison, Place, compare_sides
 from hmean.runs.sides import Result, Side, open_result
 from hmean.settings.keys import pruned, with_present_keys
 from hmean.settings.training import TrainSettings
 from hmean.types import PRH, Characters
+
+INTERVALS_PAGE = "docs/concepts/intervals.md"
+FEW_DEGREES = 2  # of freedom: Student's t is 12.7 with one and 4.3 with two, against 2.8 with four
 
 DESCRIPTION = """\
 The differences of results to the first one, in CLEval and IoU hmean on the same pages: each with a paired 95 % interval
@@ -32,6 +35,12 @@ over groups of pages (shops), a verdict, and the values in which the configs dif
   hmean compare a.json b.json c.json --truth labels.json
       Several results against the first are a family: the verdict is that of the family interval, which is wide enough
       that all of them together hold with 95 %.
+
+Groups: pages of one shop, customer or document resemble each other, so twenty of them tell less than twenty pages of
+twenty shops. The labels name the group of a page ("group" in UFO JSON); the unit of all intervals is the group, and a
+page without one counts alone. "better" and "worse" mean that the interval excludes 0, "not distinguishable" that it
+does not (which is not "equal"), "too few groups" that fewer than 6 groups allow no interval. A comparison of single
+trainings knows nothing of other seeds. More: docs/concepts/intervals.md
 
 An argument with "=" in it is a path if there is such a file or folder."""
 
@@ -53,16 +62,25 @@ class SideInput:
         """Read ``PATH`` or ``NAME=PATH,PATH,...``; what is there as a path is one.
 
         Raises:
-            InputError: if the name or a path is empty.
+            InputError: if the name or a path is empty, or a named side has a path that is not there.
         """
         name, equals, rest = argument.partition("=")
+        if not argument:
+            raise InputError("a side is empty; write PATH, or NAME=PATH,PATH for several trainings")
         if not equals or Path(argument).exists():
             return cls(argument, [Path(argument)])
+        if not rest:
+            raise InputError(f"{argument}: names no result; write NAME=PATH, or NAME=PATH,PATH")
+        if not name:
+            raise InputError(f"{argument}: has no name before the =; write NAME{argument}")
         paths = rest.split(",")
         if Path(rest).exists():
             paths = [rest]
-        if not name or not all(paths):
-            raise InputError(f"{argument}: a side of several results is written NAME=PATH,PATH")
+        if not all(paths):
+            raise InputError(f"{argument}: has a comma too many; write NAME=PATH,PATH")
+        for path in paths:
+            if not Path(path).exists():
+                raise InputError(f"{argument}: there is no {path}, and no file or folder of the whole name")
         return cls(name, [Path(path) for path in paths])
 
 
@@ -169,22 +187,36 @@ class CompareResult(Record):
     def _basis(self) -> Iterator[str]:
         """What the intervals rest on, a line each."""
         yield from grouping_lines(self.grouping)
-        yield f"95 %: paired, over {self.grouping.unit}s, by flipped signs (wild cluster bootstrap, null imposed)"
+        yield f"95 %: interval of the paired difference; its unit is the {self.grouping.unit} ({INTERVALS_PAGE})"
         if len(self.comparisons) > 1:
             yield (
-                f"family: all {len(self.comparisons)} differences of a row's number to {self.results[0].name}; their "
-                "intervals together hold with 95 % (max-T over the same flips), and verdicts are theirs"
+                f"family: corrected for {len(self.comparisons)} comparisons with {self.results[0].name}: all intervals "
+                "of a row hold together with 95 %, and verdicts rest on them"
             )
-        if self.comparisons[0].macro.seeds is None:
-            yield f"seeds: {ONE_TRAINING}; give several (A=run1,run2,run3 B=run4,run5)"
-        else:
-            yield (
-                "seeds: the spread of trainings, pooled over all results, is in the intervals (Student's t, added in "
-                "quadrature)"
-            )
+        yield from self._on_seeds()
         notes = [note for comparison in self.comparisons for note in comparison.notes]
         for note in dict.fromkeys(notes):
             yield f"note: {note}"
+
+    def _on_seeds(self) -> Iterator[str]:
+        """What the intervals know of other seeds."""
+        seeds = self.comparisons[0].macro.seeds
+        if seeds is None:
+            yield f"seeds: {ONE_TRAINING}; give several (A=run1,run2,run3 B=run4,run5)"
+            return
+        yield "seeds: the spread between trainings that differ by their seed alone is in the intervals"
+        if seeds.degrees_of_freedom <= FEW_DEGREES:
+            runs = ", ".join(f"{result.name} has {_runs(len(result.runs))}" for result in self.results)
+            yield (
+                f"seeds: {runs}: a spread from so few runs is hardly known, which makes the intervals wide; "
+                "one more run a side narrows them"
+            )
+
+
+def _runs(count: int) -> str:
+    if count == 1:
+        return "1 run"
+    return f"{count} runs"
 
 
 def _difference_rows(comparison: Comparison) -> Iterator[str]:
@@ -198,9 +230,9 @@ def _difference_rows(comparison: Comparison) -> Iterator[str]:
     yield "\t".join([*head, "verdict"])
     for statistic, place in COMPARED.items():
         row = comparison.of(statistic)
-        cells = [place.label, f"{100 * row.difference:+.2f}", change_text(row.interval95)]
+        cells = [place.label, f"{100 * row.difference:+.2f}", change_cell(row.interval95)]
         if has_family:
-            cells.append(change_text(row.family95))
+            cells.append(change_cell(row.family95))
         if row.seeds is not None:
             cells.append(f"{100 * row.seeds.sd:.2f} ({row.seeds.degrees_of_freedom} df)")
         yield "\t".join([*cells, row.verdict_text()])

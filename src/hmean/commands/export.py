@@ -89,10 +89,10 @@ class ExportResult:
 
 
 def _describe_loss(statistic: str, change: Difference) -> str:
-    return (
-        f"{statistic} H {100 * change.difference:+.2f} points {change_text(change.interval95)} against fp32: "
-        f"{change.verdict}"
-    )
+    points = f"{statistic} H {100 * change.difference:+.2f} points"
+    if change.interval95 is not None:
+        points = f"{points} {change_text(change.interval95)}"
+    return f"{points} against fp32: {change.verdict}"
 
 
 def run(settings: ExportSettings) -> ExportResult:

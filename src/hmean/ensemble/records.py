@@ -14,7 +14,7 @@ from hmean.errors import InputError
 from hmean.files import read_json
 from hmean.metrics.groups import Grouping
 from hmean.metrics.intervals import Interval, Verdict
-from hmean.metrics.tables import change_text, grouping_lines
+from hmean.metrics.tables import change_cell, grouping_lines
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.carried import Influence, PageKeys
@@ -185,8 +185,8 @@ class EnsembleRecord(Record):
                 row.strategy,
                 f"{100 * row.h:.2f}",
                 f"{100 * row.gain:+.2f}",
-                change_text(row.interval95),
-                change_text(row.family95),
+                change_cell(row.interval95),
+                change_cell(row.family95),
                 row.verdict,
                 minutes_text(row.minutes),
                 f"{row.ms_a_page:.0f}",
@@ -211,8 +211,8 @@ class EnsembleRecord(Record):
                 cells = (
                     row.strategy,
                     f"{100 * over.gain:+.2f}",
-                    change_text(over.interval95),
-                    change_text(over.family95),
+                    change_cell(over.interval95),
+                    change_cell(over.family95),
                     over.verdict,
                 )
                 lines.append("\t".join(cells))

@@ -29,11 +29,18 @@ class Grouping(Record):
     pages: int = Field(description="number of pages")
     groups: int = Field(description="number of groups; a page without a group is one of its own")
     unit: Literal["group", "page"] = Field(description="page: no two pages share a group, or no groups are known")
+    known: bool = Field(
+        default=True,
+        description="false: the pages come from files of earlier versions, which named no groups, and are taken as "
+        "independent",
+    )
     largest_share: float = Field(description="share of the pages that the largest group has")
     effective: float = Field(description="number of equal groups that would tell as much: (sum n)^2 / sum n^2")
 
     def text(self) -> str:
         """In words, such as ``100 pages of 27 groups, the largest with 49 % of them; 4.0 effective groups``."""
+        if not self.known:
+            return f"{self.pages} pages, groups unknown: pages are taken as independent"
         if self.unit == "page":
             return f"{self.pages} pages, each a group of its own"
         return (
@@ -45,6 +52,8 @@ class Grouping(Record):
         """What to be careful about, in one line; None if there is nothing."""
         if self.groups < FEWEST_GROUPS:
             return f"fewer than {FEWEST_GROUPS} groups of pages ({self.groups}): no interval can be given"
+        if not self.known:
+            return "if these pages lie in groups (shops, documents), the intervals are too narrow"
         if self.groups < FEW_GROUPS:
             return f"only {self.groups} groups of pages: intervals are wide, and rest on few shops or documents"
         if self.largest_share > LARGE_SHARE:
@@ -90,8 +99,12 @@ class PageGroups:
         found: Floats = np.add.reduceat(sorted_values, starts, axis=-2)
         return found
 
-    def grouping(self) -> Grouping:
-        """Numbers of pages and groups, and how unequal the groups are."""
+    def grouping(self, *, known: bool = True) -> Grouping:
+        """Numbers of pages and groups, and how unequal the groups are.
+
+        Args:
+            known: whether a page without a group is known to have none; where groups are named, they are known.
+        """
         sizes = np.bincount(self.index, minlength=self.count)
         pages = int(sizes.sum())
         unit: Literal["group", "page"] = "group"
@@ -101,6 +114,7 @@ class PageGroups:
             pages=pages,
             groups=self.count,
             unit=unit,
+            known=known or unit == "group",
             largest_share=float(sizes.max() / pages),
             effective=float(pages**2 / (sizes.astype(np.float64) ** 2).sum()),
         )

@@ -45,5 +45,12 @@ def change_text(interval: Interval | None) -> str:
     return f"[{100 * interval.low:+.2f}, {100 * interval.high:+.2f}]"
 
 
+def change_cell(interval: Interval | None) -> str:
+    """An interval of a difference in a table with a verdict, which says that there are too few groups."""
+    if interval is None:
+        return "-"
+    return change_text(interval)
+
+
 def _percent(share: float) -> str:
     return f"{100 * share:.2f}"

@@ -8,6 +8,8 @@ from hmean.reports.words import Words
 
 def say_grouping(grouping: Grouping, words: Words) -> str:
     """``Grouping.text`` in the reader's language."""
+    if not grouping.known:
+        return words.say("run.grouping.unknown", pages=grouping.pages)
     if grouping.unit == "page":
         return words.say("run.grouping.pages", pages=grouping.pages)
     return words.say(
@@ -23,6 +25,8 @@ def say_warning(grouping: Grouping, words: Words) -> str | None:
     """``Grouping.warning`` in the reader's language."""
     if grouping.groups < FEWEST_GROUPS:
         return words.say("run.grouping.none", fewest=FEWEST_GROUPS, groups=grouping.groups)
+    if not grouping.known:
+        return words.say("run.grouping.independent")
     if grouping.groups < FEW_GROUPS:
         return words.say("run.grouping.few", groups=grouping.groups)
     if grouping.largest_share > LARGE_SHARE:

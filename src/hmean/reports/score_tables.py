@@ -16,7 +16,7 @@ from hmean.reports.words import Words
 from hmean.runs.carried import read_carried
 from hmean.runs.comparison import Comparison, compare_sides
 from hmean.runs.scores import Scores
-from hmean.runs.sides import SCORED_WITH, Result, Side
+from hmean.runs.sides import SCORED_WITH, Result, Side, know_groups
 from hmean.types import Characters
 
 
@@ -136,6 +136,7 @@ def _result(name: str, scores: Scores, config: Mapping[str, Any]) -> Result:
         pages=scores.page_scores(),
         characters=scores.cleval.characters,
         data_hash=scores.data_hash,
+        knows_groups=scores.grouping is not None,
         config={**config, **scored_with},
     )
 
@@ -152,11 +153,13 @@ def rank(rows: Sequence[ScoreRow], words: Words) -> list[ScoreTable]:
         by_pages.setdefault(row.scores.data_hash, []).append(row)
     tables = []
     for base, *others in by_pages.values():
-        changes = compare_sides(Side.of(base.result), [Side.of(row.result) for row in others])
+        results = [row.result for row in (base, *others)]
+        changes = compare_sides(Side.of(base.result), [Side.of(result) for result in results[1:]])
         compared = [base]
         for row, change in zip(others, changes, strict=True):
             compared.append(replace(row, change=change))
-        grouping = page_groups(base.result.pages, *[row.result.pages for row in others]).grouping()
+        groups = page_groups(*[result.pages for result in results])
+        grouping = groups.grouping(known=know_groups(results))
         table = ScoreTable(
             split=base.scores.split,
             images=base.scores.images,

@@ -21,7 +21,7 @@ from hmean.metrics.seeds import SeedSpread, widened
 from hmean.metrics.statistics import Compared
 from hmean.records import Record
 from hmean.runs.folder import differences
-from hmean.runs.sides import NO_DIFFERENCE, Result, Side, notes_on, require_comparable
+from hmean.runs.sides import NO_DIFFERENCE, Result, Side, know_groups, notes_on, require_comparable
 from hmean.types import Statistic
 
 ONE_TRAINING = "one training a side: another seed may say otherwise"
@@ -130,20 +130,22 @@ def compare_sides(base: Side, others: Sequence[Side]) -> list[Comparison]:
         return []
     sides = [base, *others]
     require_comparable(sides)
-    first, *rest = [result for side in sides for result in side.results]
-    groups = page_groups(first.pages, *[result.pages for result in rest])
+    results = [result for side in sides for result in side.results]
+    groups = page_groups(*[result.pages for result in results])
+    grouping = groups.grouping(known=know_groups(results))
     compared = _differences(sides, groups)
     found = []
     for i, other in enumerate(others):
         notes = [*notes_on(base, sides), *notes_on(other, sides)]
-        if groups.grouping().unit == "page":
+        if not grouping.known:
             notes += _notes_on_groups([base, other])
+        notes += _notes_on_equal_results(base, other)
         comparison = Comparison(
             name=other.name,
             to=base.name,
             config=_config_differences(base, other),
             family=len(others),
-            grouping=groups.grouping(),
+            grouping=grouping,
             notes=notes,
             **{statistic: of_others[i] for statistic, of_others in compared.items()},
         )
@@ -211,3 +213,26 @@ def _notes_on_groups(sides: Sequence[Side]) -> list[str]:
                     "evaluate again or give the labels with --truth"
                 )
     return notes
+
+
+def _notes_on_equal_results(base: Side, other: Side) -> list[str]:
+    """Which results of the two sides are one result, or look like one."""
+    notes = []
+    for result in other.results:
+        for of_base in base.results:
+            sameness = _sameness(of_base, result)
+            if sameness is not None:
+                notes.append(f"{of_base.name} and {result.name} {sameness}")
+    return notes
+
+
+def _sameness(a: Result, b: Result) -> str | None:
+    """In what two results are the same; None if they are two results."""
+    if a.file is not None and a.file == b.file:
+        return "are the same result: it is compared with itself"
+    if list(a.pages) != list(b.pages):
+        return None
+    weights = a.scored_with.get("weights_hash")
+    if weights is not None and weights == b.scored_with.get("weights_hash"):
+        return "are of the same model and score the same on every page: it is compared with itself"
+    return "score the same on every page: check that they are results of two models"

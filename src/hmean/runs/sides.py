@@ -63,6 +63,7 @@ class Result:
         scored_with: what its scores.json says of the model and the post-processing that the pages were scored with.
         knows_groups: whether a page without a group is known to have none; False for files of earlier versions.
         trained_on: hash of the pages that the run was trained on; None where it is not known.
+        file: that the result was read from; None if it was not.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Result:
     scored_with: Mapping[str, Any] = field(default_factory=dict)
     knows_groups: bool = True
     trained_on: str | None = None
+    file: Path | None = None
 
     def score(self) -> Score:
         """The score of all pages."""
@@ -108,6 +110,8 @@ def open_result(path: Path, truth: Path | None = None, images: Path | None = Non
     Raises:
         InputError: if there is no such result, or it cannot be read.
     """
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder")
     config = None
     trained_on = None
     run = _run_of(path)
@@ -119,7 +123,15 @@ def open_result(path: Path, truth: Path | None = None, images: Path | None = Non
         if path.is_dir():
             predictions = path / "predictions.json"
         scorer = score_files(truth, predictions, images=images)
-        return Result(str(path), scorer.pages, scorer.characters, None, config, trained_on=trained_on)
+        return Result(
+            name=str(path),
+            pages=scorer.pages,
+            characters=scorer.characters,
+            data_hash=None,
+            config=config,
+            trained_on=trained_on,
+            file=predictions.resolve(),
+        )
     file = path / "scores.json"
     if not file.is_file():
         raise InputError(f"{path}: has no scores.json; give a run folder, or a prediction file and --truth")
@@ -135,6 +147,7 @@ def open_result(path: Path, truth: Path | None = None, images: Path | None = Non
         scored_with=scored_with,
         knows_groups=scores.grouping is not None,
         trained_on=trained_on,
+        file=file.resolve(),
     )
 
 
@@ -155,6 +168,11 @@ def _trained_on(run: RunFolder) -> str | None:
         return Manifest.read(run.manifest).data_hash.get("train")
     except InputError:  # missing, or of an earlier version
         return None
+
+
+def know_groups(results: Sequence[Result]) -> bool:
+    """Whether some result on the same pages knows their groups, or that they have none."""
+    return any(result.knows_groups for result in results)
 
 
 def require_comparable(sides: Sequence[Side]) -> None:
@@ -193,7 +211,11 @@ def mismatch(a: Result, b: Result) -> str | None:
             where = "the order differs"
         return f"{a.name} has {len(names)} pages and {b.name} has {len(other_names)}, not the same ones ({where})"
     if a.data_hash != b.data_hash:
-        return f"{a.name} and {b.name} have pages of the same names, but other labels or images"
+        return (
+            f"{a.name} and {b.name} have pages of the same names, but other labels or images. If the files are the "
+            "same, their labels were read by different versions of hmean: evaluate both again, or give the labels "
+            "with --truth"
+        )
     return None
 
 

@@ -8,7 +8,7 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from hmean.metrics.groups import Grouping
 from hmean.metrics.record import ScoreRecord
-from hmean.metrics.tables import change_text
+from hmean.metrics.tables import change_text, grouping_lines
 from hmean.postprocess.parameters import PostprocessParams, present_names
 from hmean.records import Record
 from hmean.runs.carried import Influence
@@ -225,13 +225,12 @@ class TuneResult(Record):
     def _warnings(self) -> list[str]:
         lines = []
         if self.grouping is not None:
-            lines.append(self.grouping.text())
-            warning = self.grouping.warning()
-            if warning is not None:
-                lines.append(warning)
+            lines += grouping_lines(self.grouping)
         trained = self.influenced_by.trained
         if trained > 0:
-            lines.append(f"{trained} of these pages were trained on: the model does better on them than on new pages")
+            lines.append(
+                f"warning: {trained} of these pages were trained on: the model does better on them than on new pages"
+            )
         if self.reason is not None:
             lines.append(REASONS[self.reason])
         if self.decision == "kept" and self.in_model not in (None, self.before.postprocess):

@@ -180,10 +180,17 @@ def test_files_of_earlier_versions_name_no_groups_which_is_said(tmp_path):
     (old / "scores.json").write_text(json.dumps(values))
     both_old = compare(open_result(old), open_result(old))
     assert both_old.grouping.unit == "page"
+    assert not both_old.grouping.known
+    assert both_old.grouping.text() == "24 pages, groups unknown: pages are taken as independent"
+    assert "too narrow" in both_old.grouping.warning()
     assert any("of an earlier version" in note and "--truth" in note for note in both_old.notes)
     mixed = compare(open_result(old), open_result(new))  # the other file says the groups of the same pages
     assert mixed.grouping.unit == "group"
+    assert mixed.grouping.known
     assert mixed.notes == []
+    without = write(replace(training(rng, 0.91), pages=open_result(old).pages), tmp_path / "without")
+    known_to_have_none = compare(open_result(old), open_result(without))
+    assert known_to_have_none.grouping.text() == "24 pages, each a group of its own"
 
 
 def test_differences_of_earlier_versions_are_read():
@@ -192,6 +199,24 @@ def test_differences_of_earlier_versions_are_read():
     assert (found.family95, found.runs, found.seeds) == (None, None, None)
     assert found.verdict_text() == "better"
     assert Difference.parse(found.to_json(), "a file") == found
+
+
+# --- one result under two names ---------------------------------------------------------------------------------------
+
+
+def test_a_result_that_is_compared_with_itself_is_remarked_on(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = write(training(rng, 0.9), tmp_path / "run")
+    assert "are the same result" in compare(open_result(folder), open_result(folder)).notes[0]
+    pages = training(rng, 0.9)
+    same_model = [replace(pages, name=name, scored_with={"weights_hash": "w"}) for name in "ab"]
+    (note,) = compare(*same_model).notes
+    assert note == "a and b are of the same model and score the same on every page: it is compared with itself"
+    (note,) = compare(replace(pages, name="a"), replace(pages, name="b")).notes
+    assert note == "a and b score the same on every page: check that they are results of two models"
+    assert compare(pages, training(rng, 0.9)).notes == []
+    tuned = replace(training(rng, 0.9), scored_with={"weights_hash": "w"})  # the same model with other values
+    assert compare(same_model[0], tuned).notes == []
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------

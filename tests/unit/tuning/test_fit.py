@@ -124,8 +124,8 @@ def test_the_summary_names_gains_groups_optimism_and_warnings(tuned):
     assert "on pages with no part in the choice (cross-fitted); decided on this, so it is selected" in text
     assert "optimism" in text
     assert "24 pages of 6 groups" in text
-    assert "only 6 groups of pages" in text
-    assert "3 of these pages were trained on" in text
+    assert "\nwarning: only 6 groups of pages" in text
+    assert "\nwarning: 3 of these pages were trained on" in text
     for name, value in tuned.result.at_list_ends.items():
         assert f"{name}={value:g} is at an end of its list" in text
     assert text.splitlines()[-1].startswith(f"thresh={tuned.result.in_model.thresh} ")
