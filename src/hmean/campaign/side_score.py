@@ -43,12 +43,14 @@ def score_of_side(side: Side) -> SideScore:
     groups = page_groups(pages[0], *pages[1:])
     mean = Contributions.mean_of([contributions(of, ["macro"], groups)["macro"] for of in pages])
     (interval,) = intervals(mean)
+    p = fmean(score.p for score in scores)
+    r = fmean(score.r for score in scores)
     h = fmean(score.h for score in scores)
     seeds = SeedSpread.of([score.h for score in scores])
     if seeds is not None:
         interval = widened(interval, h, seeds.half_width(len(scores)))
     return SideScore(
-        prh=PRH(p=fmean(score.p for score in scores), r=fmean(score.r for score in scores), h=h),
+        prh=PRH(p, r, h),
         interval95=within_0_and_1(interval),
         grouping=groups.grouping(known=know_groups(side.results)),
         trainings=len(scores),

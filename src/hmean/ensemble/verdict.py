@@ -110,8 +110,13 @@ def gains(tried: dict[str, Found], base: str, objective: Objective) -> dict[str,
     differences = Contributions.stacked(parts).minus(tried[base].cross_fitted.contributions(objective))
     pairs = interval_pairs(differences)
     found = {}
-    for name, gain, single, family in zip(names, differences.value.tolist(), pairs.single, pairs.family, strict=True):
-        found[name] = GainOver(gain=gain, interval95=single, family95=family, verdict=verdict(family))
+    for i, name in enumerate(names):
+        found[name] = GainOver(
+            gain=float(differences.value[i]),
+            interval95=pairs.single[i],
+            family95=pairs.family[i],
+            verdict=verdict(pairs.family[i]),
+        )
     return found
 
 
@@ -169,7 +174,8 @@ def _with_the_best(judged: Sequence[Judged], to_beat: Judged, objective: Objecti
     better = {one.row.strategy: one.found for one in judged if _is_better(one.row, to_beat)}
     if not better:
         return list(judged)
-    best = max((one for one in judged if one.row.strategy in better), key=lambda one: one.row.h)
+    are_better = [one for one in judged if one.row.strategy in better]
+    best = max(are_better, key=lambda one: one.row.h)
     behind = gains(better, best.row.strategy, objective)
     compared = []
     for one in judged:

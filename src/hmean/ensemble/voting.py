@@ -127,7 +127,8 @@ class _Ballot:
     def of(cls, members: Sequence[Detections], least_iou: float) -> _Ballot:
         points, offsets, starts = pack([found.polygons for found in members])
         bounds = kernels.measure(points, offsets, False)[1]
-        scores = np.concatenate([np.zeros(0), *(found.scores for found in members)]).astype(np.float64)
+        none = np.zeros(0)
+        scores = np.concatenate([none, *(found.scores for found in members)]).astype(np.float64)
         # lexsort's last key counts first: score, then left, top, right and bottom.
         order = np.lexsort((*bounds.T[::-1], -scores))
         owner = np.repeat(np.arange(len(members)), np.diff(starts))[order]
@@ -139,7 +140,8 @@ class _Ballot:
         """One polygon for each text (C, M) with enough votes."""
         is_vote = texts != NOBODY
         votes = is_vote.sum(axis=1)
-        scores = np.where(is_vote, self.scores[texts], 0).sum(axis=1) / np.maximum(votes, 1)
+        sums = np.where(is_vote, self.scores[texts], 0).sum(axis=1)
+        scores = sums / np.maximum(votes, 1)
         if params.soft:
             scores *= votes / texts.shape[1]
         fused = scores.astype(np.float32)

@@ -227,8 +227,9 @@ def _centres(words: Polygons, shapes: Shapes, aspects: Floats, lengths: Ints) ->
     """Centres (C, 2) of the characters of all words, word after word."""
     centres: Floats = kernels.quad_centres(words.points, words.offsets, aspects, lengths)
     ends = np.cumsum(lengths)
-    for k in np.flatnonzero(~shapes.quad):
-        centres[ends[k] - lengths[k] : ends[k]] = _polygon_centres(words[int(k)], int(lengths[k]))
+    for k in np.flatnonzero(~shapes.quad).tolist():
+        length = int(lengths[k])
+        centres[ends[k] - length : ends[k]] = _polygon_centres(words[k], length)
     return centres
 
 
@@ -269,7 +270,9 @@ def _take_counted_words_out(overlaps: Overlaps, words: Shapes, found: Shapes, ca
 def _bounds_overlap(bounds: Floats, other: Floats) -> Flags:
     """Which bounds (K, 4) have an area in common with other ones (4,)."""
     x0, y0, x1, y1 = other
-    overlap: Flags = (bounds[:, 0] < x1) & (bounds[:, 2] > x0) & (bounds[:, 1] < y1) & (bounds[:, 3] > y0)
+    along_x = (bounds[:, 0] < x1) & (bounds[:, 2] > x0)
+    along_y = (bounds[:, 1] < y1) & (bounds[:, 3] > y0)
+    overlap: Flags = along_x & along_y
     return overlap
 
 

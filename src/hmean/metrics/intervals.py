@@ -144,7 +144,8 @@ def _ratio(part: Floats, whole: Floats) -> tuple[Floats, Floats, Floats]:
     total = whole.sum(axis=-1, keepdims=True)
     is_defined = total > 0
     safe = np.where(is_defined, total, 1.0)
-    value = np.where(is_defined, np.maximum(part.sum(axis=-1, keepdims=True), 0) / safe, 0.0)
+    sums = np.maximum(part.sum(axis=-1, keepdims=True), 0)
+    value = np.where(is_defined, sums / safe, 0.0)
     influence = np.where(is_defined, (part - value * whole) / safe, 0.0)
     share = np.where(is_defined, whole / safe, 1 / whole.shape[-1])
     # A sum below 0 counts as 0: then the parts do not sum to it, and the rest is shared out.
@@ -226,10 +227,12 @@ def below_zero(of: Contributions, *, flips: int = FLIPS) -> Flags:
 
 
 def _around(value: Floats, reach: Reach) -> list[Interval | None]:
+    low = value - reach.below
+    high = value + reach.above
     found: list[Interval | None] = []
-    for middle, below, above in zip(value.tolist(), reach.below.tolist(), reach.above.tolist(), strict=True):
-        if np.isfinite(below) and np.isfinite(above):
-            found.append(Interval(middle - below, middle + above))
+    for ends in zip(low.tolist(), high.tolist(), strict=True):
+        if np.isfinite(ends).all():
+            found.append(Interval(*ends))
         else:
             found.append(None)
     return found
@@ -251,7 +254,10 @@ def _family_factor(of: Contributions, single: Reach, flips: int) -> float:
     counts = (width > 0) & np.isfinite(width)
     if not counts.any():
         return 1.0
-    largest = [(flipped.at_most[:, counts] / width[counts]).max(axis=1) for flipped in _flipped(of, flips)]
+    largest = []
+    for flipped in _flipped(of, flips):
+        in_widths = flipped.at_most[:, counts] / width[counts]
+        largest.append(in_widths.max(axis=1))
     return max(float(_quantile(np.concatenate(largest))), 1.0)
 
 

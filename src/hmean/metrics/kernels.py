@@ -313,13 +313,17 @@ def find_pairs(
 @njit(cache=True, nogil=True)
 def _touch(a: Floats, i: int, b: Floats, j: int) -> bool:
     """Whether bounds i of ``a`` (K, 4) and j of ``b`` (D, 4) have a point in common."""
-    return not (a[i, 0] > b[j, 2] or b[j, 0] > a[i, 2] or a[i, 1] > b[j, 3] or b[j, 1] > a[i, 3])
+    beside = a[i, 0] > b[j, 2] or b[j, 0] > a[i, 2]
+    above = a[i, 1] > b[j, 3] or b[j, 1] > a[i, 3]
+    return not (beside or above)
 
 
 @njit(cache=True, nogil=True)
 def _overlap(a: Floats, i: int, b: Floats, j: int) -> bool:
     """Whether bounds i of ``a`` (K, 4) and j of ``b`` (D, 4) have an area in common."""
-    return bool(a[i, 0] < b[j, 2] and b[j, 0] < a[i, 2] and a[i, 1] < b[j, 3] and b[j, 1] < a[i, 3])
+    along_x = a[i, 0] < b[j, 2] and b[j, 0] < a[i, 2]
+    along_y = a[i, 1] < b[j, 3] and b[j, 1] < a[i, 3]
+    return bool(along_x and along_y)
 
 
 @njit(cache=True, nogil=True)

@@ -144,7 +144,8 @@ class Scorer:
         """
         if not self.pages:
             raise ValueError("no page has been scored")
-        p, r, h = np.mean([astuple(page.prh) for page in self.pages], axis=0).tolist()
+        of_pages = [astuple(page.prh) for page in self.pages]
+        p, r, h = np.mean(of_pages, axis=0).tolist()
         return Score(
             images=len(self.pages),
             macro=PRH(p, r, h),

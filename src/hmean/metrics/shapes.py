@@ -37,7 +37,8 @@ class Packed(NamedTuple):
 def pack(sets: Sequence[Polygons]) -> Packed:
     """Put the polygons of pages behind one another."""
     if len(sets) == 1:
-        return Packed(sets[0].points, sets[0].offsets, np.array([0, len(sets[0])], dtype=np.int64))
+        (only,) = sets
+        return Packed(only.points, only.offsets, np.array([0, len(only)], dtype=np.int64))
     polygon_counts = np.array([len(polygons) for polygons in sets], dtype=np.int64)
     point_counts = np.array([len(polygons.points) for polygons in sets], dtype=np.int64)
     starts = np.concatenate([[0], np.cumsum(polygon_counts)])

@@ -15,8 +15,8 @@ def score_table(score: Score, intervals: Mapping[Statistic, Interval | None], gr
     rows = ["\tP\tR\tH\t95 %"]
     for statistic in STATISTICS:
         prh: PRH = getattr(score, statistic)
-        cells = [statistic, _percent(prh.p), _percent(prh.r), _percent(prh.h), range_text(intervals[statistic])]
-        rows.append("\t".join(cells))
+        percents = [_percent(value) for value in (prh.p, prh.r, prh.h)]
+        rows.append("\t".join([statistic, *percents, range_text(intervals[statistic])]))
     if grouping is not None:
         rows += grouping_lines(grouping)
     return "\n".join(rows)

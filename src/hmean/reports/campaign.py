@@ -220,7 +220,8 @@ class CampaignReport:
         notes = self.grouping(base.score.grouping)
         if single:
             notes.append(say("one_training"))
-        title = say("presets", base=self.name_of(base), split=self.words.word(table.split), images=base.scores.images)
+        split = self.words.word(table.split)
+        title = say("presets", base=self.name_of(base), split=split, images=base.scores.images)
         head = [say("result"), "H", "P", "R", say("family"), say("verdict")]
         return Section(title=title, lines=notes, head=head, rows=lines)
 
@@ -308,8 +309,9 @@ class CampaignReport:
         for row in record.strategies:
             gain = _change(row.gain, row.interval95)
             cost = [self.words.word(minutes_text(row.minutes)), f"{row.ms_a_page:.0f}", f"{row.mb:.1f}"]
+            strategy = self.words.word(row.strategy)
             verdict = self.words.word(row.verdict)
-            rows.append([self.words.word(row.strategy), _percent(row.h), gain, _family(row.family95), verdict, *cost])
+            rows.append([strategy, _percent(row.h), gain, _family(row.family95), verdict, *cost])
         change = say("change", base=self.words.word("single"))
         return Section(
             title=say("ensemble", name=name, strategy=self.words.word(str(record.strategy))),

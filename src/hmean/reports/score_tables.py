@@ -154,7 +154,8 @@ def rank(rows: Sequence[ScoreRow], words: Words) -> list[ScoreTable]:
     tables = []
     for base, *others in by_pages.values():
         results = [row.result for row in (base, *others)]
-        changes = compare_sides(Side.of(base.result), [Side.of(result) for result in results[1:]])
+        first, *rest = [Side.of(result) for result in results]
+        changes = compare_sides(first, rest)
         compared = [base]
         for row, change in zip(others, changes, strict=True):
             compared.append(replace(row, change=change))

@@ -99,7 +99,8 @@ class Carried(Record):
         chosen = 0
         if epoch_chosen:
             chosen = _count_common(keys, self.pages.val)
-        tuned = np.concatenate([np.zeros(0, dtype=np.int64), *(change.pages for change in self.history)])
+        none = np.zeros(0, dtype=np.int64)
+        tuned = np.concatenate([none, *(change.pages for change in self.history)])
         return Influence(
             trained=_count_common(keys, self.pages.train), epoch_chosen=chosen, tuned=_count_common(keys, tuned)
         )

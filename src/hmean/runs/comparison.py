@@ -168,7 +168,10 @@ def _family(of_sides: Sequence[Sequence[Contributions]]) -> list[Difference]:
     base, *others = [Contributions.mean_of(of_side) for of_side in of_sides]
     of_differences = Contributions.stacked(others).minus(base)
     pairs = interval_pairs(of_differences)
-    seeds = SeedSpread.of(*[[float(of.value[0]) for of in of_side] for of_side in of_sides])
+    values = []
+    for of_side in of_sides:
+        values.append([float(of.value[0]) for of in of_side])
+    seeds = SeedSpread.of(*values)
     found = []
     for i, of_side in enumerate(of_sides[1:]):
         value = float(of_differences.value[i])

@@ -86,7 +86,8 @@ def draw_faults(
         cv2.fillPoly(filled, _outlines(polygons, scale), color, cv2.LINE_AA, SHIFT)
     cv2.addWeighted(filled, 0.35, canvas, 0.65, 0, canvas)
     _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, thickness=1)
-    _outline(canvas, page.polygons.select(~page.ignored & (word_faults == "")), scale, TRUTH, thickness=1)
+    is_right = ~page.ignored & (word_faults == "")
+    _outline(canvas, page.polygons.select(is_right), scale, TRUTH, thickness=1)
     for polygons, color in faulty:
         _outline(canvas, polygons, scale, color, thickness=2)
     return canvas
@@ -160,5 +161,6 @@ def draw_extremes(folder: Path, pages: LabelledImages, scorer: Scorer, found: Se
             image = read_image(pages.file(position))
             page = pages.page(position)
             save_picture(folder / file, draw_faults(image, found[position], page, scorer.characters))
-            pictures.append({"file": file, "kind": kind, "page": page.name, "h": scorer.pages[position].prh.h})
+            h = scorer.pages[position].prh.h
+            pictures.append({"file": file, "kind": kind, "page": page.name, "h": h})
     write_json(folder / "pictures.json", pictures)

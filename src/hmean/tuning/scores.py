@@ -49,7 +49,9 @@ class SettingScores:
 
     def of_pages(self, which: NDArray[Any]) -> SettingScores:
         """The same settings on some of the pages, given by a mask (N,) or by indices."""
-        return SettingScores(self.settings, self.counts[:, which], self.matches[:, which], self.groups.of_pages(which))
+        counts = self.counts[:, which]
+        matches = self.matches[:, which]
+        return SettingScores(self.settings, counts, matches, self.groups.of_pages(which))
 
     def of_settings(self, *index: int) -> SettingScores:
         """Some of the settings on the same pages."""
@@ -136,8 +138,9 @@ def score_settings(
     """
     families = _families(settings)
     loosest = [family.loosest for family in families]
-    counts = np.zeros((len(settings), len(pages), CLEVAL_COLUMNS), dtype=np.int32)
-    matches = np.zeros((len(settings), len(pages), len(IOU_THRESHOLDS), MATCH_COLUMNS), dtype=np.int32)
+    shape = (len(settings), len(pages))
+    counts = np.zeros((*shape, CLEVAL_COLUMNS), dtype=np.int32)
+    matches = np.zeros((*shape, len(IOU_THRESHOLDS), MATCH_COLUMNS), dtype=np.int32)
 
     def score(some: slice) -> None:
         found = [find(read_map(page), loosest) for page in pages[some]]

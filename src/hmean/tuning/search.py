@@ -71,7 +71,9 @@ class GridSearch:
             if step == 1:  # this was a grid of the lists' own values
                 moves += 1
             step = max(step // 2, 1)
-            narrowed = {name: _around(values, getattr(found.setting, name), step) for name, values in lists.items()}
+            narrowed = {}
+            for name, values in lists.items():
+                narrowed[name] = _around(values, getattr(found.setting, name), step)
             if window == narrowed or moves > MOVES:
                 return found
             window = narrowed
@@ -83,7 +85,9 @@ class GridSearch:
         step = 1
         while grid_size(window) > self.first_grid and step < longest:
             step *= 2
-            window = {name: sorted({*values[::step], values[-1]}) for name, values in lists.items()}
+            window = {}
+            for name, values in lists.items():
+                window[name] = sorted({*values[::step], values[-1]})
         return window, step
 
 
