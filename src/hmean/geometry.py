@@ -38,6 +38,13 @@ def rotation(degrees: float) -> Matrix:
     return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
 
 
+def quarter_turns(count: int) -> Matrix:
+    """Turn about the origin by so many right angles, clockwise on the screen; exact, unlike ``rotation``."""
+    cos = (1.0, 0.0, -1.0, 0.0)[count % 4]
+    sin = (0.0, 1.0, 0.0, -1.0)[count % 4]
+    return np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
+
+
 def about(matrix: Matrix, x: float, y: float) -> Matrix:
     """``matrix`` applied about the point (x, y) instead of the origin."""
     return translation(x, y) @ matrix @ translation(-x, -y)

@@ -32,6 +32,9 @@ class Augment:
         hflip: probability of a mirrored view.
         vflip: probability of an upside-down view.
         p: probability that rotation, shear and perspective act at all.
+        turn: probability that the page is turned by 90, 180 or 270 degrees (each as likely), whatever else acts.
+        tilt: largest further rotation, degrees.
+        p_tilt: probability of it, whatever else acts.
     """
 
     rotate: float = 0.0
@@ -43,9 +46,23 @@ class Augment:
     hflip: float = 0.0
     vflip: float = 0.0
     p: float = 1.0
+    turn: float = 0.0
+    tilt: float = 45.0
+    p_tilt: float = 0.0
 
     def sample(self, rng: Generator, page_width: int, page_height: int) -> Matrix:
         """A random map about the page's centre, without shift."""
+        matrix = self._sample_upright(rng, page_width, page_height)
+        # Nothing is drawn where the probability is 0: views without turns are those of earlier versions.
+        if self.p_tilt > 0 and rng.random() < self.p_tilt:
+            tilted = geometry.rotation(rng.uniform(-self.tilt, self.tilt))
+            matrix = geometry.about(tilted, page_width / 2, page_height / 2) @ matrix
+        if self.turn > 0 and rng.random() < self.turn:
+            turned = geometry.quarter_turns(int(rng.integers(1, 4)))
+            matrix = geometry.about(turned, page_width / 2, page_height / 2) @ matrix
+        return matrix
+
+    def _sample_upright(self, rng: Generator, page_width: int, page_height: int) -> Matrix:
         centre_x = page_width / 2
         centre_y = page_height / 2
         matrix = self._scale_and_flip(rng)

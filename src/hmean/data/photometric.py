@@ -1,31 +1,30 @@
-"""Photometric augmentation on uint8 images: pixels change, places do not.
+"""Photometric augmentation: pixels change, places do not.
 
-Brightness, contrast, saturation, hue and the loss of all colour are linear, so they are one 3 x 4 matrix and one pass;
-values are cut to [0, 255] once, at its end.
+What each change does is in ``effects``; here its strength is drawn. They act in the order in which they happen to a
+page: print and paper, light, camera, file. Brightness, contrast, saturation, hue and the loss of all colour are linear,
+so they are one 3 x 4 matrix and one pass; values are cut to [0, 255] once, at its end.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from hmean.data import effects
 from hmean.geometry import Image
 
 _LUMA = np.array([0.299, 0.587, 0.114])
 # RGB to luma and the two chroma axes of NTSC: a turn of these two is a shift of hue.
 _YIQ = np.array([_LUMA, [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
-# What sharpening moves away from.
-_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
-# Normal deviates at the middles of 256 equal shares: a random byte through this table is Gaussian noise.
-_NORMAL = np.array([NormalDist().inv_cdf((i + 0.5) / 256) for i in range(256)])
 _BEST_QUALITY = 95  # of a JPEG
-_LARGEST_EXPONENT = 80  # e^80 is within float32
+_SENSOR_NOISE = (0.01, 0.08)  # standard deviation at white in low light, as a share of full scale
+# Coffee, tea, grease and ink: factors of red, green and blue.
+_SPILLS = ((0.7, 0.55, 0.4), (0.85, 0.7, 0.45), (0.85, 0.85, 0.8), (0.6, 0.65, 0.85))
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,27 @@ class Photometric:
         p_gray: probability of the loss of all colour.
         p_shadow: probability of a soft-edged shadow over part of the view.
         p_fog: probability of washed-out patches.
+        fade: least share of the print that is left where it has bleached.
+        p_fade: probability that print has bleached, in patches or everywhere.
+        creases: most creases of the paper.
+        crease_depth: largest share of the light that is missing in a crease.
+        p_crease: probability of creases.
+        p_stain: probability of stains.
+        light: largest share of the light that is missing where a lamp reaches least.
+        p_light: probability of uneven light.
+        faint: least contrast, a factor; what it is lowered towards is anything from black to white.
+        p_faint: probability of low contrast.
+        gamma: largest exponent of the tone curve; it is drawn from [1 / gamma, gamma].
+        p_gamma: probability of another tone curve.
+        p_invert: probability of a negative.
+        motion: longest path of a camera that was moved, pixels.
+        p_motion: probability of motion.
+        small: least factor by which resolution was lost.
+        p_small: probability of lost resolution.
+        dark: least share of the light in low light, which brings noise of the sensor.
+        p_dark: probability of low light.
+        specks: largest share of pixels that are black or white.
+        p_specks: probability of specks.
     """
 
     brightness: float = 0.0
@@ -67,23 +87,96 @@ class Photometric:
     p_gray: float = 0.0
     p_shadow: float = 0.0
     p_fog: float = 0.0
+    fade: float = 0.25
+    p_fade: float = 0.0
+    creases: int = 16
+    crease_depth: float = 0.3
+    p_crease: float = 0.0
+    p_stain: float = 0.0
+    light: float = 0.6
+    p_light: float = 0.0
+    faint: float = 0.25
+    p_faint: float = 0.0
+    gamma: float = 2.5
+    p_gamma: float = 0.0
+    p_invert: float = 0.0
+    motion: float = 9.0
+    p_motion: float = 0.0
+    small: float = 0.4
+    p_small: float = 0.0
+    dark: float = 0.15
+    p_dark: float = 0.0
+    specks: float = 0.02
+    p_specks: float = 0.0
 
     def __call__(self, image: Image, rng: Generator) -> Image:
         """Change an image (H, W, 3); all chance comes from ``rng``."""
+        image = self._wear(image, rng)
+        image = self._light(image, rng)
+        image = self._change_tones(image, rng)
+        image = self._take(image, rng)
+        if rng.random() < self.p_jpeg:
+            image = effects.compress(image, int(rng.integers(self.jpeg, _BEST_QUALITY + 1)))
+        return image
+
+    def _wear(self, image: Image, rng: Generator) -> Image:
+        """Print and paper."""
+        height, width = image.shape[:2]
+        if _happens(self.p_fade, rng):
+            least = _log_uniform(rng, self.fade, 1)
+            if rng.random() < 0.5:
+                left = np.full((height, width), least, dtype=np.float32)
+            else:
+                left = 1 - np.float32(1 - least) * effects.smooth_field(rng, height, width)
+            image = effects.fade(image, left)
+        if _happens(self.p_stain, rng):
+            colour = _SPILLS[int(rng.integers(len(_SPILLS)))]
+            image = effects.stain(image, colour, effects.spill(rng, height, width))
+        if _happens(self.p_crease, rng):
+            count = round(_log_uniform(rng, 1, self.creases))
+            depth = rng.uniform(0, self.crease_depth)
+            image = effects.scale_freely(image, effects.creases(rng, height, width, count=count, depth=depth))
+        return image
+
+    def _light(self, image: Image, rng: Generator) -> Image:
         height, width = image.shape[:2]
         if rng.random() < self.p_shadow:
-            image = _scale(image, _shadow(rng, height, width))
+            image = effects.scale(image, _shadow(rng, height, width))
+        if _happens(self.p_light, rng):
+            missing = np.float32(rng.uniform(0, self.light))
+            image = effects.scale(image, 1 - missing * effects.smooth_field(rng, height, width, most=3))
         if rng.random() < self.p_fog:
-            image = ~_scale(~image, 1 - _clouds(rng, height, width))
+            image = ~effects.scale(~image, 1 - _haze(rng, height, width))
+        return image
+
+    def _change_tones(self, image: Image, rng: Generator) -> Image:
         image = self._change_colours(image, rng)
+        if _happens(self.p_invert, rng):
+            image = ~image
+        if _happens(self.p_faint, rng):
+            factor = _log_uniform(rng, self.faint, 1)
+            image = effects.lower_contrast(image, factor, rng.uniform(0, 255))
+        if _happens(self.p_gamma, rng):
+            image = effects.change_gamma(image, _log_uniform(rng, 1 / self.gamma, self.gamma))
+        return image
+
+    def _take(self, image: Image, rng: Generator) -> Image:
+        """Lens and sensor."""
         if rng.random() < self.p_blur:
-            image = _blur(image, rng.uniform(0.1, self.blur))
+            image = effects.blur(image, rng.uniform(0.1, self.blur))
+        if _happens(self.p_motion, rng):
+            image = effects.blur_by_motion(image, rng.uniform(1, self.motion), rng.uniform(0, 180))
+        if _happens(self.p_small, rng):
+            image = effects.lose_resolution(image, rng.uniform(self.small, 1))
         if rng.random() < self.p_sharpen:
-            image = _sharpen(image, rng.uniform(1.0, self.sharpen))
+            image = effects.sharpen(image, rng.uniform(1.0, self.sharpen))
+        if _happens(self.p_dark, rng):
+            light = _log_uniform(rng, self.dark, 1)
+            image = effects.take_in_low_light(image, light, rng.uniform(*_SENSOR_NOISE), rng)
         if rng.random() < self.p_noise:
-            image = _add_noise(image, rng.uniform(0.0, self.noise), rng)
-        if rng.random() < self.p_jpeg:
-            image = _compress(image, int(rng.integers(self.jpeg, _BEST_QUALITY + 1)))
+            image = effects.add_noise(image, rng.uniform(0.0, self.noise), rng)
+        if _happens(self.p_specks, rng):
+            image = effects.add_specks(image, rng.uniform(0, self.specks), rng)
         return image
 
     def _change_colours(self, image: Image, rng: Generator) -> Image:
@@ -94,7 +187,7 @@ class Photometric:
         if not is_changed and not is_grey:
             return image
         matrix = self._colour_matrix(rng, cv2.mean(image)[:3], is_changed=is_changed, is_grey=is_grey)
-        return _as_image(cv2.transform(image, matrix))
+        return effects.as_image(cv2.transform(image, matrix))
 
     def _colour_matrix(
         self, rng: Generator, mean: tuple[float, ...], *, is_changed: bool, is_grey: bool
@@ -117,55 +210,29 @@ class Photometric:
         return np.column_stack([matrix, np.full(3, offset)])
 
 
-def _as_image(values: cv2.typing.MatLike) -> Image:
-    return np.asarray(values, dtype=np.uint8)
+def _happens(probability: float, rng: Generator) -> bool:
+    """Draws nothing where the probability is 0, so that views without this change are those of earlier versions."""
+    return probability > 0 and rng.random() < probability
 
 
-def _blur(image: Image, sigma: float) -> Image:
-    side = 2 * math.ceil(2 * sigma) + 1
-    return _as_image(cv2.GaussianBlur(image, (side, side), sigma))
+def _log_uniform(rng: Generator, low: float, high: float) -> float:
+    return math.exp(rng.uniform(math.log(low), math.log(high)))
 
 
-def _sharpen(image: Image, factor: float) -> Image:
-    kernel = (1 - factor) * _SMOOTH
-    kernel[1, 1] += factor
-    return _as_image(cv2.filter2D(image, -1, kernel))
+def _shadow(rng: Generator, height: int, width: int) -> effects.Factors:
+    """A half-plane darkened to 0.4-0.85, with an edge of random softness."""
+    return effects.shadow(
+        height,
+        width,
+        angle=rng.uniform(0, 2 * np.pi),
+        x=rng.uniform(0.2, 0.8),
+        y=rng.uniform(0.2, 0.8),
+        depth=rng.uniform(0.15, 0.6),
+        softness=rng.uniform(0.005, 0.1),
+    )
 
 
-def _add_noise(image: Image, deviation: float, rng: Generator) -> Image:
-    """Add Gaussian noise; ``deviation`` is a share of full scale."""
-    noise_of_byte = np.round(255 * deviation * _NORMAL).astype(np.int16)
-    random_bytes = np.frombuffer(rng.bytes(image.size), dtype=np.uint8).reshape(image.shape)
-    noise = cv2.LUT(random_bytes, noise_of_byte)
-    return _as_image(cv2.add(image, noise, dtype=cv2.CV_8U))
-
-
-def _compress(image: Image, quality: int) -> Image:
-    _, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
-
-
-def _scale(image: Image, factor: NDArray[np.float32]) -> Image:
-    """Each pixel (H, W, 3) times a factor (H, W) in [0, 1]."""
-    in_255 = cv2.convertScaleAbs(factor, alpha=255)
-    return _as_image(cv2.multiply(image, cv2.merge([in_255] * 3), scale=1 / 255))
-
-
-def _shadow(rng: Generator, height: int, width: int) -> NDArray[np.float32]:
-    """Brightness factors (H, W): a half-plane darkened to 0.4-0.85, with an edge of random softness."""
-    angle = rng.uniform(0, 2 * np.pi)
-    x = np.arange(width) / width - rng.uniform(0.2, 0.8)
-    y = np.arange(height) / height - rng.uniform(0.2, 0.8)
-    depth = rng.uniform(0.15, 0.6)
-    softness = rng.uniform(0.005, 0.1)
-    along_x = (-math.cos(angle) / softness * x).astype(np.float32)
-    along_y = (-math.sin(angle) / softness * y).astype(np.float32)
-    exponent = np.minimum(along_x[None, :] + along_y[:, None], _LARGEST_EXPONENT)
-    return np.asarray(1 - np.float32(depth) / (1 + np.exp(exponent)), dtype=np.float32)
-
-
-def _clouds(rng: Generator, height: int, width: int) -> NDArray[np.float32]:
+def _haze(rng: Generator, height: int, width: int) -> effects.Factors:
     """Opacity (H, W) of a smooth random haze, at most 0.5."""
-    coarse = rng.random((rng.integers(2, 6), rng.integers(2, 6))).astype(np.float32)
-    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.asarray(np.clip(smooth, 0, 1) * rng.uniform(0.1, 0.5), dtype=np.float32)
+    smooth = effects.smooth_field(rng, height, width)
+    return np.asarray(smooth * rng.uniform(0.1, 0.5), dtype=np.float32)

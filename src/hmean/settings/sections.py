@@ -19,6 +19,7 @@ from hmean.types import Statistic, TrackerName, View
 
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Factor = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=32, le=8192)]
 # A run's name is the name of a folder, and sweeps and loggers pass it on: no separators, no "=".
@@ -257,6 +258,13 @@ class Augment(Section):
     """Probability of a vertical flip."""
     p: Share
     """Probability that a sample is augmented at all."""
+    # From here on with defaults: configs of earlier versions do not have these.
+    turn: Share = 0.0
+    """Probability of a turn by 90, 180 or 270 degrees, each as likely; whatever else happens."""
+    tilt: Annotated[float, Field(ge=0, le=180)] = 45.0
+    """Largest further rotation of tilted samples, degrees."""
+    p_tilt: Share = 0.0
+    """Probability that a sample is tilted."""
 
 
 class Photometric(Section):
@@ -294,6 +302,49 @@ class Photometric(Section):
     """Probability of a shadow."""
     p_fog: Share
     """Probability of fog."""
+    # From here on with defaults: configs of earlier versions do not have these.
+    fade: Factor = 0.25
+    """Least share of the print that is left where it has bleached, as on old thermal paper."""
+    p_fade: Share = 0.0
+    """Probability of bleached print, in patches or everywhere."""
+    creases: Count = 16
+    """Most creases; from about ten on the paper looks crumpled."""
+    crease_depth: Share = 0.3
+    """Largest share of the light that is missing in a crease."""
+    p_crease: Share = 0.0
+    """Probability of creases. They shade print, but do not bend it."""
+    p_stain: Share = 0.0
+    """Probability of stains."""
+    light: Share = 0.6
+    """Largest share of the light that is missing where a lamp reaches least."""
+    p_light: Share = 0.0
+    """Probability of uneven light."""
+    faint: Factor = 0.25
+    """Least contrast, as a factor; it is lowered towards anything from black to white."""
+    p_faint: Share = 0.0
+    """Probability of low contrast."""
+    gamma: Annotated[float, Field(ge=1, le=10)] = 2.5
+    """Largest exponent of the tone curve, drawn log-uniformly from 1/gamma to gamma."""
+    p_gamma: Share = 0.0
+    """Probability of another tone curve."""
+    p_invert: Share = 0.0
+    """Probability of a negative."""
+    motion: Annotated[float, Field(ge=1, le=100)] = 9.0
+    """Longest path of a camera that was moved, pixels."""
+    p_motion: Share = 0.0
+    """Probability of motion."""
+    small: Factor = 0.4
+    """Least factor by which resolution was lost."""
+    p_small: Share = 0.0
+    """Probability of lost resolution."""
+    dark: Factor = 0.15
+    """Least share of the light in low light, which brings noise of the sensor."""
+    p_dark: Share = 0.0
+    """Probability of low light."""
+    specks: Share = 0.02
+    """Largest share of pixels that are black or white."""
+    p_specks: Share = 0.0
+    """Probability of specks."""
 
 
 class TrainViews(Section):

@@ -11,7 +11,19 @@ from hmean.images import Pixels, decode
 from hmean.types import Polygons
 from support import plane
 
-STRONG = Augment(rotate=15, scale=(0.6, 1.6), shift=0.3, shear=8, perspective=0.1, stretch=0.5, hflip=0.5, vflip=0.5)
+STRONG = Augment(
+    rotate=15,
+    scale=(0.6, 1.6),
+    shift=0.3,
+    shear=8,
+    perspective=0.1,
+    stretch=0.5,
+    hflip=0.5,
+    vflip=0.5,
+    turn=0.7,
+    tilt=45,
+    p_tilt=0.3,
+)
 sizes = st.integers(40, 1500)
 
 
@@ -148,3 +160,37 @@ def test_crops_show_the_page_and_its_words():
 
 def test_defaults_change_nothing(rng):
     assert np.allclose(Augment().sample(rng, 300, 200), np.eye(3))
+
+
+def test_pages_are_turned_by_each_right_angle_about_as_often(rng):
+    turned = Augment(turn=0.75)
+    seen = {}
+    for _ in range(800):
+        matrix = turned.sample(rng, 300, 200)
+        assert geometry.transform(matrix, np.array([[150.0, 100]])) == pytest.approx(np.array([[150, 100]]))
+        kind = tuple(matrix[:2, :2].ravel())
+        seen[kind] = seen.get(kind, 0) + 1
+    upright, quarter, half, three = (1, 0, 0, 1), (0, -1, 1, 0), (-1, 0, 0, -1), (0, 1, -1, 0)
+    assert set(seen) == {upright, quarter, half, three}  # exactly: no rounding of cosines
+    assert min(seen.values()) > 150
+
+
+def test_some_pages_are_tilted(rng):
+    tilted = Augment(tilt=30, p_tilt=0.5)
+    angles = []
+    for _ in range(400):
+        matrix = tilted.sample(rng, 300, 200)
+        angles.append(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0])))
+    assert 150 < np.count_nonzero(angles) < 250
+    assert 25 < np.abs(angles).max() <= 30
+
+
+def test_what_is_not_asked_for_draws_nothing():
+    """So the views of presets without turns and tilts are those of earlier versions."""
+    gentle = Augment(rotate=5, shear=2, perspective=0.02)
+    drawn = np.random.default_rng(3)
+    gentle.sample(drawn, 300, 200)
+    before = np.random.default_rng(3)
+    before.random(5)  # scale, stretch, two flips, p
+    before.random(2 + 8)  # rotation, shear; corners
+    assert drawn.random() == before.random()

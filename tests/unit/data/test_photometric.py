@@ -24,6 +24,17 @@ def test_photometric_is_a_function_of_its_generator(rng):
         p_gray=0.5,
         p_shadow=1,
         p_fog=1,
+        p_fade=1,
+        p_crease=1,
+        p_stain=1,
+        p_light=1,
+        p_faint=1,
+        p_gamma=1,
+        p_invert=0.5,
+        p_motion=1,
+        p_small=1,
+        p_dark=1,
+        p_specks=1,
     )
     a, b = (every(image, np.random.default_rng(3)) for _ in range(2))
     assert np.array_equal(a, b)
@@ -65,3 +76,21 @@ def test_noise_has_the_spread_that_was_drawn(rng):
     spreads = [Photometric(p_noise=1, noise=0.2)(image, rng).astype(float).std() / 255 for _ in range(200)]
     assert max(spreads) == pytest.approx(0.2, abs=0.01)
     assert np.mean(spreads) == pytest.approx(0.1, abs=0.015)
+
+
+NEW = ("fade", "crease", "stain", "light", "faint", "gamma", "invert", "motion", "small", "dark", "specks")
+
+
+@pytest.mark.parametrize("name", NEW)
+def test_each_change_acts_where_it_is_asked_for(name, rng):
+    image = rng.integers(0, 255, (90, 110, 3), dtype=np.uint8)
+    assert not np.array_equal(Photometric(**{f"p_{name}": 1})(image, rng), image)
+
+
+def test_changes_without_a_probability_draw_nothing(rng):
+    """So the views of presets that do not name them are those of earlier versions: eight draws, and no more."""
+    image = rng.integers(0, 255, (20, 30, 3), dtype=np.uint8)
+    drawn, counted = np.random.default_rng(4), np.random.default_rng(4)
+    Photometric()(image, drawn)
+    counted.random(8)
+    assert drawn.random() == counted.random()

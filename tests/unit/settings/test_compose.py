@@ -13,10 +13,12 @@ from hmean.settings.keys import known_keys, with_present_keys
 from hmean.settings.models import ModelSettings
 from hmean.settings.overrides import Arguments, split_arguments
 from hmean.settings.sections import (
+    Augment,
     EvaluationView,
     Folds,
     LabelledDatasets,
     OptionSettings,
+    Photometric,
     SplitName,
     Targets,
     TrainedModels,
@@ -237,6 +239,30 @@ def carried(**changes):
     """What a model's file brings; ``changes`` are of its models section."""
     own = compose_all(["preset=quickstart"]).to_dict()
     return lambda _run, _path: {**own, "models": {**own["models"], **changes}}
+
+
+def test_rough_pages_are_laid_over_any_preset():
+    plain = compose_all(["preset=receipts_lite"]).transforms
+    rough = compose_all(
+        ["preset=receipts_lite", "preset/transforms=rough", "transforms.train.augment.turn=0.5"]
+    ).transforms
+    assert (plain.train.augment.turn, plain.train.photometric.p_dark) == (0, 0)
+    assert rough.train.augment.turn == 0.5
+    assert rough.train.photometric.p_dark > 0
+    assert (rough.long_side, rough.train.crop) == (plain.long_side, plain.train.crop)
+
+
+def test_configs_of_before_turns_and_worn_pages_have_none():
+    """Presets and checkpoints of earlier versions name none of these keys."""
+    train = compose_all(["preset=receipts_lite"]).transforms.train
+    old_keys = {"rotate", "scale", "shift", "shear", "perspective", "stretch", "hflip", "vflip", "p"}
+    augment = Augment.model_validate(train.augment.model_dump(include=old_keys))
+    assert (augment.turn, augment.p_tilt) == (0, 0)
+    old_keys = {"brightness", "contrast", "saturation", "hue", "noise", "blur", "sharpen", "jpeg"}
+    old_keys |= {"p_color", "p_noise", "p_blur", "p_sharpen", "p_jpeg", "p_gray", "p_shadow", "p_fog"}
+    photometric = Photometric.model_validate(train.photometric.model_dump(include=old_keys))
+    later = [name for name in Photometric.model_fields if name.startswith("p_") and name not in old_keys]
+    assert [getattr(photometric, name) for name in later] == [0] * 11
 
 
 def test_a_key_that_the_command_does_not_read_is_an_error_with_a_hint_that_works():
