@@ -16,7 +16,8 @@ from hmean import __version__
 from hmean.errors import InputError
 
 PRESETS_HELP = """
-  preset=NAME       efficientnet_b4_lr_optimized, receipts_lite, resnet50, quickstart, or your configs/preset/NAME.yaml
+  preset=NAME       pp_ocrv6_small, receipts_lite, efficientnet_b4_lr_optimized, resnet50, quickstart, or your
+                    configs/preset/NAME.yaml
   config=FILE       take the values of a YAML file, such as the config.yaml of a run
   key=value         any key that this command reads (docs/reference/config.md), such as {example}
 """
@@ -65,7 +66,8 @@ COMMANDS = (
 
   hmean train preset=efficientnet_b4_lr_optimized exp_name=b4 dataset_base_path=data models.optimizer.lr=0.0004
   hmean train preset=receipts_lite exp_name=lite resume=auto           continue where it stopped
-  hmean train ... checkpoint_path=outputs/b4/checkpoints/best.ckpt     start from its weights (fine-tuning)
+  hmean train preset=pp_ocrv6_small exp_name=mine dataset_base_path=data  fine-tune a strong detector, in minutes
+  hmean train from=outputs/b4/checkpoints/best.ckpt exp_name=b4_more   start from weights of your own
   hmean train ... logger=tensorboard                                   also csv, wandb, mlflow""",
         settings="TrainSettings",
         example="models.optimizer.lr=0.0004",

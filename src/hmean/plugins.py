@@ -18,7 +18,16 @@ import pydantic
 from hmean.errors import InputError
 
 # Modules in which every callable makes a component and does nothing else: what any checkpoint may name.
-TRUSTED_MODULES = ("hmean.network.", "hmean.training.schedules.", "torch.optim.")
+TRUSTED_MODULES = (
+    "hmean.network.encoder.",
+    "hmean.network.lcnet.",
+    "hmean.network.decoder.",
+    "hmean.network.rse_fpn.",
+    "hmean.network.head.",
+    "hmean.network.losses.",
+    "hmean.training.schedules.",
+    "torch.optim.",
+)
 # Where the modules of earlier versions are now: their checkpoints and presets name the old ones.
 MOVED_MODULES = {
     "hmean.models": "hmean.network",

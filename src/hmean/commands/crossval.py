@@ -128,7 +128,6 @@ def fold_settings(settings: CrossvalSettings, folder: Path, number: int) -> Trai
         datasets=datasets.model_dump(),
         resume="auto",
         overwrite=False,
-        checkpoint_path=None,
     )
 
 
@@ -157,7 +156,6 @@ def base_settings(settings: CrossvalSettings, folder: Path) -> TrainSettings:
         trainer=trainer.model_dump(),
         resume="auto",
         overwrite=False,
-        checkpoint_path=None,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import lightning.pytorch as pl
 
@@ -22,8 +23,8 @@ from hmean.training.pages import require_trainable
 class LrFindSettings(RecipeSettings):
     """Settings of ``hmean lr_find``."""
 
-    checkpoint_path: str | None
-    """Checkpoint with the weights to start from (fine-tuning)."""
+    # Its name in earlier versions.
+    shorthands: ClassVar[dict[str, str]] = {"checkpoint_path": "models.pretrained"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def run(settings: LrFindSettings) -> LrFindResult:
     val_pages = open_validation(settings.datasets.val_dataset, train_pages)
     require_trainable(train_pages, val_pages)
     pl.seed_everything(settings.seed, verbose=False)
-    module = build_module(settings, train_pages, val_pages, settings.checkpoint_path)
+    module = build_module(settings, train_pages, val_pages)
     data = build_data(settings, train_pages, val_pages, fill=module.detector.encoder.fill)
     folder = Path(settings.output_dir) / f"{settings.run_name()}_lr_find"
     rates = find_learning_rates(trainer_options(settings), module, data, RunFolder(folder))

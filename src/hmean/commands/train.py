@@ -18,7 +18,7 @@ from hmean.plugins import check_components
 from hmean.reports.run import write_run_report
 from hmean.runs.folder import RunFolder, open_run
 from hmean.runs.manifest import Manifest
-from hmean.runs.provenance import Provenance, TrainingProvenance
+from hmean.runs.provenance import Provenance, StartProvenance, TrainingProvenance
 from hmean.runs.scores import Scores
 from hmean.settings.build import open_dataset, open_validation
 from hmean.settings.build_training import build_data, build_module, trainer_options
@@ -28,6 +28,7 @@ from hmean.training.callbacks import build_callbacks
 from hmean.training.fit import build_trainer, fit, machine
 from hmean.training.module import DetectorModule
 from hmean.training.pages import require_same_pages, require_trainable
+from hmean.training.start import open_start
 from hmean.training.trackers import open_tracker, require_tracker
 
 
@@ -74,7 +75,7 @@ def run(settings: TrainSettings) -> TrainResult:
 
     # Build network and data.
     pl.seed_everything(settings.seed, verbose=False)
-    module = build_module(settings, train_pages, val_pages, settings.checkpoint_path)
+    module = build_module(settings, train_pages, val_pages)
     data = build_data(settings, train_pages, val_pages, fill=module.detector.encoder.fill)
 
     # Make the run folder, and the trainer that writes into it.
@@ -120,6 +121,12 @@ def _note(settings: TrainSettings, *, validates: bool) -> str | None:
     return "; ".join(notes) or None
 
 
+def _started_from(settings: TrainSettings) -> tuple[StartProvenance, ...]:
+    if settings.models.pretrained is None:
+        return ()
+    return open_start(settings.models.pretrained).provenance()
+
+
 def _open_folder(folder: RunFolder, settings: TrainSettings, module: DetectorModule) -> None:
     resume = settings.resume == "auto"
     if resume and folder.last.exists():
@@ -153,6 +160,6 @@ def _record_start(
     manifest = Manifest.collect(config, data_hash, settings.seed, device=machine(trainer))
     manifest.write(folder.manifest)
     training = TrainingProvenance.of_manifest(manifest, config).model_copy(
-        update={"starts": 1, "note": _note(settings, validates="val" in pages)}
+        update={"starts": 1, "note": _note(settings, validates="val" in pages), "started_from": _started_from(settings)}
     )
     module.carried = module.carried.model_copy(update={"provenance": Provenance(training=training)})

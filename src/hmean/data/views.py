@@ -90,3 +90,11 @@ def letterbox(page_width: int, page_height: int, long_side: int, pad: Pad) -> Pa
 def round_up_to_stride(side: int) -> int:
     """The next multiple of the stride."""
     return -(-side // STRIDE) * STRIDE
+
+
+def views_of_each_page(pages: int, views_per_page: int, min_samples: int) -> int:
+    """Samples of each page in one epoch: ``views_per_page``, or more where the epoch would have too few samples."""
+    if pages == 0:
+        return views_per_page
+    needed = -(-min_samples // pages)  # rounded up
+    return max(views_per_page, needed)

@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 
 from hmean.data.pages import LabelledImages
+from hmean.data.views import views_of_each_page
 from hmean.ensemble.members import Ensemble
 from hmean.ensemble.scoring import Chosen
 from hmean.inference.trained import Accelerator, TrainedModel, page_files
+from hmean.network.catalogue import by_name
 from hmean.runs.folder import RunFolder
 from hmean.runs.metrics import read_epochs
 
@@ -80,10 +82,14 @@ def page_views(model: TrainedModel) -> int | None:
     None if they are not known: of averaged weights, and of a training that started from another one's weights.
     """
     training = model.training
-    if model.carried.members or training.get("checkpoint_path") is not None:
+    start = training["models"].get("pretrained") or training.get("checkpoint_path")
+    is_published = start is not None and by_name(start) is not None
+    if model.carried.members or (start is not None and not is_published):
         return None
     trainer = training["trainer"]
-    samples = len(model.pages.train) * int(training["transforms"]["train"]["views_per_page"])
+    views = training["transforms"]["train"]
+    pages = len(model.pages.train)
+    samples = pages * views_of_each_page(pages, int(views["views_per_page"]), int(views.get("min_samples", 0)))
     limit = trainer.get("limit_train_batches")
     if limit is not None:
         samples = min(samples, limit * training["dataloaders"]["train_dataloader"]["batch_size"])

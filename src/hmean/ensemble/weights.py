@@ -74,7 +74,7 @@ def _mismatch(a: TrainedModel, b: TrainedModel) -> str | None:
     if _shapes(a) != _shapes(b):
         return f"{b.path}: has another architecture than {a.path}"
     if _initialisation(a) != _initialisation(b):
-        return f"{b.path}: was initialised differently (models, seed or checkpoint_path) from {a.path}"
+        return f"{b.path}: was initialised differently (models, start or seed) from {a.path}"
     return None
 
 
@@ -85,7 +85,10 @@ def _shapes(model: TrainedModel) -> dict[str, torch.Size]:
 def _initialisation(model: TrainedModel) -> dict[str, Any]:
     """What the first weights of a training follow from."""
     training = model.training
-    found = {"seed": training.get("seed"), "checkpoint_path": training.get("checkpoint_path")}
+    start = training["models"].get("pretrained") or training.get("checkpoint_path")
+    found = {"start": start}
+    if start is None:
+        found["seed"] = training.get("seed")  # which only draws the first weights where nothing else gives them
     for part in ("encoder", "decoder", "head"):
         found[part] = {**training["models"][part], "postprocess": None}
     return found

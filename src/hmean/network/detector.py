@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hmean.data.views import PageView
-from hmean.network.encoder import TimmEncoder
+from hmean.network.encoder import Encoder
 
 
 class Detector(nn.Module):
@@ -17,12 +17,12 @@ class Detector(nn.Module):
 
     Args:
         encoder: images (N, 3, H, W) to four feature maps of stride 4, 8, 16 and 32. Beside ``forward`` it has
-            ``channels`` (of each map), ``fill`` (the colour that pads a page) and ``lr_scale``.
+            ``channels`` (of each map), ``fill`` (the colour that pads a page) and ``lr_scale`` (``Encoder``).
         decoder: the four feature maps to one of stride 4 with ``channels`` channels.
         head: that map to a pair of logits, each (N, H, W): of P, and of T, which is None outside of training.
     """
 
-    def __init__(self, encoder: TimmEncoder, decoder: nn.Module, head: nn.Module) -> None:
+    def __init__(self, encoder: Encoder, decoder: nn.Module, head: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder

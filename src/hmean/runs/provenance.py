@@ -46,6 +46,30 @@ class Schedule(Record):
         ])  # fmt: skip
 
 
+class StartProvenance(Record):
+    """The weights of a whole detector that a training started from."""
+
+    name: str = Field(description="what models.pretrained named, or the name of the file")
+    title: str | None = Field(default=None, description="its name for people; null: name")
+    source: str | None = Field(default=None, description="where it was published: a repository of the hub")
+    sha256: str | None = Field(default=None, description="of the weights file, or of the checkpoint's weights")
+    licence: str | None = Field(default=None, description="of the weights, as an SPDX expression; null: not known")
+    holder: str | None = Field(default=None, description="who holds the copyright")
+    data: str | None = Field(default=None, description="what the weights were trained on, as far as it is published")
+    of_ours: bool = Field(default=False, description="whether hmean trained them")
+
+    def describe(self) -> str:
+        """On one line."""
+        words = [self.title or self.name]
+        if self.sha256 is not None:
+            words.append(f"SHA-256 {self.sha256[:SHORT]}")
+        if self.licence is not None:
+            words.append(self.licence)
+        if self.holder is not None:
+            words.append(self.holder)
+        return ", ".join(words)
+
+
 class TrainingProvenance(Record):
     """How weights were trained. null: not recorded (earlier versions of hmean recorded less)."""
 
@@ -72,6 +96,11 @@ class TrainingProvenance(Record):
     saved: str | None = Field(default=None, description="time when these weights were saved, local")
     minutes: float | None = Field(default=None, description="duration of the epochs up to these weights, all starts")
     note: str | None = Field(default=None, description="what else is known of it, in words")
+    started_from: tuple[StartProvenance, ...] = Field(
+        default=(),
+        description="the detector that it started from, then what that one had started from, and so on; empty: only "
+        "the encoder was pretrained, or nothing",
+    )
 
     @classmethod
     def of_manifest(cls, manifest: Manifest, config: Mapping[str, Any]) -> Self:
@@ -124,6 +153,8 @@ class TrainingProvenance(Record):
         ]
         if self.starts is not None and self.starts > 1:
             lines.append(f"started {self.starts} times; commit, versions and command are those of the last start")
+        for start in self.started_from:
+            lines.append(f"started from {start.describe()}")
         if self.note is not None:
             lines.append(self.note)
         return "\n".join(lines)

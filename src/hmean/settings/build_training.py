@@ -13,8 +13,8 @@ from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import EvalDataset, TrainDataset
 from hmean.data.pages import LabelledImages
 from hmean.data.photometric import Photometric
+from hmean.data.views import views_of_each_page
 from hmean.images import Decoder, decode
-from hmean.inference.checkpoints import Checkpoint, load_checkpoint, load_weights
 from hmean.network.build import build_detector, without_pretrained
 from hmean.network.detector import Detector
 from hmean.runs.carried import Carried
@@ -25,6 +25,7 @@ from hmean.training.fit import TrainerOptions
 from hmean.training.module import DetectorModule
 from hmean.training.optimization import Optimization
 from hmean.training.pages import pages_seen
+from hmean.training.start import Start, open_start
 
 TEACHER_WEIGHT = 0.5  # share of a teacher in the shrink map, where the settings do not say
 
@@ -33,7 +34,6 @@ def build_module(
     settings: RecipeSettings,
     train_pages: LabelledImages,
     val_pages: LabelledImages,
-    checkpoint_path: str | None = None,
 ) -> DetectorModule:
     """The network, its loss, optimizer and schedule.
 
@@ -41,7 +41,6 @@ def build_module(
         settings: of the training.
         train_pages: pages to train on.
         val_pages: pages to validate on.
-        checkpoint_path: of the checkpoint whose weights to start from; None: those of the encoder's settings.
 
     Raises:
         InputError: if a component does not accept its arguments, weights cannot be loaded, or a model that this one
@@ -51,15 +50,18 @@ def build_module(
     optimization = Optimization(components.optimizer, components.scheduler, settings.models.optimizer.lr)
     optimization.check()
     start = None
-    if checkpoint_path is not None:
-        start = load_checkpoint(Path(checkpoint_path))
+    if settings.models.pretrained is not None:
+        start = open_start(settings.models.pretrained)
     detector = _build_network(settings.models, start)
+    start_checkpoint = None
+    if start is not None:
+        start_checkpoint = start.checkpoint
     carried = Carried(
         epoch=0,
         config=settings.to_dict(),
         postprocess=settings.models.head.postprocess.params(),
         history=(),
-        pages=pages_seen(train_pages, val_pages, start, _teacher_folder(settings)),
+        pages=pages_seen(train_pages, val_pages, start_checkpoint, _teacher_folder(settings)),
     )
     if settings.trainer.channels_last:
         detector = detector.to(memory_format=torch.channels_last)
@@ -77,12 +79,12 @@ def build_module(
     )
 
 
-def _build_network(models: Models, start: Checkpoint | None) -> Detector:
+def _build_network(models: Models, start: Start | None) -> Detector:
     components = models.components()
     if start is None:
         return build_detector(components.encoder, components.decoder, components.head)
     detector = build_detector(without_pretrained(components.encoder), components.decoder, components.head)
-    load_weights(detector, start)
+    start.fill(detector)
     return detector
 
 
@@ -106,6 +108,7 @@ def build_data(
     """
     decoder = _decoder(settings.dataloaders.cache)
     loaders = settings.dataloaders
+    views = settings.transforms.train
     return PagesModule(
         _train_dataset(settings, replace(train_pages, decode=decoder), fill),
         EvalDataset(
@@ -115,7 +118,7 @@ def build_data(
             fill=fill,
             decode=decoder,
         ),
-        views_per_page=settings.transforms.train.views_per_page,
+        views_per_page=views_of_each_page(len(train_pages), views.views_per_page, views.min_samples),
         train_batch=loaders.train_dataloader.batch_size,
         val_batch=loaders.val_dataloader.batch_size,
         train_workers=loaders.train_dataloader.num_workers,

@@ -24,8 +24,9 @@ from hmean.plugins import did_you_mean
 from hmean.postprocess.parameters import PARAMETERS, implied_unclip
 from hmean.settings.all import AllSettings
 from hmean.settings.keys import REMOVED, is_read, known_keys, pruned, with_present_keys
-from hmean.settings.overrides import Override, ParsedOverrides, parse_overrides
+from hmean.settings.overrides import START_KEY, Override, ParsedOverrides, parse_overrides
 from hmean.settings.sections import Settings
+from hmean.settings.start import start_parts
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 # From ``run`` and ``checkpoint_path`` to the sections that the trained model's file brings.
@@ -126,7 +127,7 @@ def _from_presets(
     read_carried: ReadCarried | None,
 ) -> SettingsT:
     parsed = parse_overrides(texts, group_folders())
-    file_values = _config_file(parsed)
+    file_values = _with_long_names(_config_file(parsed), kind)
     faults = _unread_keys(parsed.values, kind)
     parsed.values = [override for override in parsed.values if is_read(override.key, AllSettings)]
     carried: dict[str, Any] = {}
@@ -156,6 +157,20 @@ def _config_file(parsed: ParsedOverrides) -> dict[str, Any]:
     for override in files:
         values |= with_present_keys(load_yaml(Path(str(override.value))))
     return values
+
+
+def _with_long_names(values: Mapping[str, Any], kind: type[Settings]) -> dict[str, Any]:
+    """The values of a file, in which a command's short and earlier names may stand as well."""
+    found = dict(values)
+    for short, long in kind.shorthands.items():
+        if short not in found or short in kind.model_fields:
+            continue
+        value = found.pop(short)
+        if value is None:
+            continue
+        section, _, key = long.partition(".")
+        found[section] = {**found.get(section, {}), key: value}
+    return found
 
 
 def load_yaml(path: Path) -> dict[str, Any]:
@@ -231,6 +246,7 @@ def _composed(
     node = _modernised(node)
     for section, value in carried.items():
         node[section] = _literal(value)
+    _follow_start(node, _typed_start(parsed, file_values), parsed.groups)
     for section, value in file_values.items():
         _lay_over(node, section, _literal(value))
     faults = []
@@ -244,6 +260,28 @@ def _composed(
             faults.append(f"{override.key}: cannot be set ({error})")
     _follow_unclip(node, parsed.keys())
     return node, faults
+
+
+def _typed_start(parsed: ParsedOverrides, file_values: Mapping[str, Any]) -> Any:
+    """The start that the command line names, else the config file; None if neither does."""
+    typed = file_values.get("models", {}).get("pretrained")
+    for override in parsed.values:
+        if override.key == START_KEY:
+            typed = override.value
+    return typed
+
+
+def _follow_start(node: DictConfig, start: Any, groups: Mapping[str, str]) -> None:
+    """Take the network's parts from the start that the user names, where the user has not chosen a part."""
+    if not isinstance(start, str) or start == OmegaConf.select(node, START_KEY):
+        return
+    for part, section in start_parts(start).items():
+        if f"preset/models/{part}" in groups:
+            continue
+        literal = _literal(section)
+        if part == "head" and "postprocess" not in literal:
+            literal = {**literal, "postprocess": OmegaConf.select(node, _POSTPROCESS)}
+        node["models"][part] = literal
 
 
 def _follow_unclip(node: DictConfig, keys: Sequence[str]) -> None:

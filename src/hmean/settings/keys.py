@@ -11,8 +11,10 @@ import pydantic
 
 from hmean.plugins import present_name
 
-# Names that keys had in earlier versions. Command lines, presets, checkpoints and saved configs may still use them.
+# Names that keys had in earlier versions, and short names. Command lines, presets, checkpoints and saved configs may
+# use them.
 _RENAMED = (
+    (re.compile(r"^from$"), "models.pretrained"),
     (re.compile(r"^evaluate_on$"), "split"),
     (re.compile(r"^(datasets\.\w+_dataset)\.(split|folds)\.part$"), r"\1.folds.split"),
     (re.compile(r"^(datasets\.\w+_dataset)\.split(?=\.|$)"), r"\1.folds"),

