@@ -7,7 +7,7 @@ continuous: the centre of the first pixel is (0.5, 0.5) and the page spans [0, w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from typing import Any, Literal, Self
 
@@ -22,16 +22,52 @@ Pad = Literal["square", "stride"]
 
 
 @dataclass(frozen=True)
-class View:
-    """How a network sees whole pages.
+class TextView:
+    """How a network is shown the text of a page, instead of the whole page.
 
     Attributes:
-        long_side: length of the page's longest side, in pixels.
+        height: that the page's typical text is scaled to, in pixels.
+        first_look: longest side of the page in the look that finds where text is, and how tall, in pixels.
+    """
+
+    height: float = 20.0
+    first_look: int = 480
+
+
+@dataclass(frozen=True)
+class View:
+    """How a network sees pages.
+
+    Attributes:
+        long_side: length of the page's longest side, in pixels. A view of the text has at most as many pixels as a
+            square of that side.
         pad: ``square`` fills the view up to ``long_side`` x ``long_side``, ``stride`` only to the next multiple of 32.
+        text: how the view is cut to the text of the page; None: the view is of the whole page.
     """
 
     long_side: int
     pad: Pad
+    text: TextView | None = None
+
+    def scaled(self, factor: float) -> View:
+        """The same view of pages at another size."""
+        text = self.text
+        if text is not None:
+            text = replace(text, height=text.height * factor)
+        return replace(self, long_side=round(self.long_side * factor), text=text)
+
+
+@dataclass(frozen=True)
+class Look:
+    """One pass of the network over a view of a page: what it costs.
+
+    Attributes:
+        pixels: of the view.
+        seconds: time of the pass; of several pages together, the share of each.
+    """
+
+    pixels: int
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)

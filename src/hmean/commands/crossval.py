@@ -52,7 +52,6 @@ class CrossvalSettings(RecipeSettings):
 
     wandb: bool
     logger: Tracker | None = None
-    score_start: bool = True
     tune: Tune
     crossval: Crossval
 

@@ -80,7 +80,7 @@ def run(settings: EvaluateSettings) -> Scores | TeacherMaps:
         pages,
         folder,
         split=settings.split,
-        view=settings.transforms.view(),
+        view=settings.transforms.seen(),
         params=settings.models.head.postprocess.params(),
         execution=settings.execution(),
     )

@@ -106,7 +106,7 @@ def run(settings: ExportSettings) -> ExportResult:
     loader = settings.dataloaders.predict_dataloader
     options = ExportOptions(
         precision=settings.precision,
-        view=settings.transforms.view(),
+        view=settings.transforms.seen(),
         params=settings.models.head.postprocess.params(),
         execution=Execution("cpu", loader.batch_size, loader.num_workers),
     )

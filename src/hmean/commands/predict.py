@@ -69,7 +69,10 @@ class PredictSummary:
                 "joins all shards"
             )
         read = result.pages - len(result.skipped)
-        return f"{read} of {result.pages} images{self.left_out}: {result.folder / 'predictions.json'}"
+        line = f"{read} of {result.pages} images{self.left_out}: {result.folder / 'predictions.json'}"
+        if result.looks is not None:
+            line = f"{result.looks.text()}\n{line}"
+        return line
 
 
 def run(settings: PredictSettings) -> PredictSummary:
@@ -119,7 +122,7 @@ def open_predictor(settings: PredictSettings) -> Predictor:
         maps = settings.folder() / "maps"
     return ModelPredictor(
         open_model(path, settings.trusted_targets),
-        view=settings.transforms.view(),
+        view=settings.transforms.seen(),
         params=settings.models.head.postprocess.params(),
         batch_size=settings.dataloaders.predict_dataloader.batch_size,
         maps=maps,

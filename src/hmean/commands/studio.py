@@ -99,7 +99,7 @@ def open_studio(settings: StudioSettings) -> Studio:
     runs = []
     for folder, config in zip(folders, configs, strict=True):
         runs.append(open_run(folder, config.transforms.pad, pages))
-    return Studio(settings.split, images, runs, configs[0].transforms.long_side)
+    return Studio(settings.split, images, runs)
 
 
 def _read_config(folder: Path) -> ShownRun:

@@ -45,6 +45,7 @@ def join_folds(
         data_hash=pages.fingerprint(),
         weights_hash=tuple(fold.model.weights_hash() for fold in folds),
         long_side=of_folds[0].long_side,
+        text=of_folds[0].text,
         postprocess=before,
         tune=options,
     )
@@ -65,6 +66,7 @@ def join_folds(
             weights_hash=made_of.weights_hash,
             influenced_by=influence,
             long_side=made_of.long_side,
+            text=made_of.text,
             postprocess=params,
         )
 

@@ -17,7 +17,7 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.scores import Scores
 from hmean.tuning.fit import TuneOptions
-from hmean.types import Statistic
+from hmean.types import Statistic, TextView
 
 
 class Hmeans(Record):
@@ -59,6 +59,9 @@ class MadeOf(Record):
     data_hash: str = Field(description="hash of names, labels and images of the pages")
     weights_hash: tuple[str, ...] = Field(description="hash of each fold's weights")
     long_side: int | None = Field(description="longest side of a page as the networks saw it, in pixels")
+    text: TextView | None = Field(
+        default=None, description="how the views were cut and scaled to the text of the pages; null: they were not"
+    )
     postprocess: PostprocessParams = Field(description="post-processing parameters that the folds were scored with")
     tune: TuneOptions = Field(description="what was tried, maximised and respected")
 

@@ -11,7 +11,7 @@ from numpy.random import Generator
 
 from hmean import geometry
 from hmean.data.photometric import Photometric
-from hmean.data.views import PageView, round_up_to_stride
+from hmean.data.views import MOST_ENLARGED, PageView, round_up_to_stride, text_heights
 from hmean.geometry import Matrix
 from hmean.types import Page, Points, Polygons
 
@@ -125,6 +125,7 @@ def training_crop(
     long_side: tuple[int, int],
     near_text: float,
     augment: Augment,
+    text_height: tuple[float, float] | None = None,
 ) -> PageView:
     """A crop x crop window of the page, augmented.
 
@@ -137,13 +138,19 @@ def training_crop(
         words: of the page.
         crop: side of the window, pixels.
         long_side: range of the page's long side, pixels; drawn log-uniform.
+        text_height: range of the height of the page's typical text, pixels, which is drawn instead; None: ``long_side``
+            is, as it is for a page without text.
         near_text: probability that a random word lies in the window, at a random place; else the window lies anywhere
             on the page.
         augment: ranges of the augmentation.
     """
-    shortest, longest = long_side
-    drawn_side = math.exp(rng.uniform(math.log(shortest), math.log(longest)))
-    scale = drawn_side / max(page_width, page_height)
+    size: float = max(page_width, page_height)
+    drawn_from: tuple[float, float] = long_side
+    if text_height is not None and len(words) > 0:
+        size = max(float(np.median(text_heights(list(words)))), 1.0)
+        drawn_from = text_height
+    low, high = drawn_from
+    scale = min(math.exp(rng.uniform(math.log(low), math.log(high))) / size, MOST_ENLARGED)
     matrix = geometry.scaling(scale, scale) @ augment.sample(rng, page_width, page_height)
     anchor, place = _anchor(rng, page_width, page_height, words, crop, near_text)
     corners = geometry.corners(page_width, page_height)
@@ -188,6 +195,8 @@ class TrainView:
         near_text: probability that a crop holds some text.
         augment: changes of place.
         photometric: changes of colour and sharpness.
+        text_height: range of the height of a page's typical text in a crop, pixels (see ``text_share``).
+        text_share: share of the crops whose scale is drawn by ``text_height``; that of the others by ``long_side``.
     """
 
     long_side: tuple[int, int]
@@ -195,11 +204,16 @@ class TrainView:
     near_text: float
     augment: Augment
     photometric: Photometric
+    text_height: tuple[float, float] = (14.0, 28.0)
+    text_share: float = 0.0
 
     def sample(self, rng: Generator, page: Page) -> PageView:
         """A random view of the page."""
         if self.crop is None:
             return training_page(rng, page.width, page.height, self.long_side[1], self.augment)
+        text_height = None
+        if self.text_share > 0 and rng.random() < self.text_share:
+            text_height = self.text_height
         return training_crop(
             rng,
             page.width,
@@ -209,4 +223,5 @@ class TrainView:
             long_side=self.long_side,
             near_text=self.near_text,
             augment=self.augment,
+            text_height=text_height,
         )

@@ -6,7 +6,7 @@ All chance is a function of (seed, epoch, position).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from hmean.data.teacher import ReadTeacher, blend, teacher_in_view
 from hmean.data.views import PageView, letterbox
 from hmean.errors import InputError
 from hmean.geometry import Image
-from hmean.images import Decoder, decode
+from hmean.images import Decoder, Pixels, decode
 from hmean.types import Pad
 
 
@@ -125,12 +125,14 @@ class WholePage:
         image: uint8 (3, H, W).
         view: where the page is in it.
         size: width and height of the upright page, pixels.
+        page: uint8 (height, width, 3), the page itself, where more views of it may follow; else None.
     """
 
     position: int
     image: Tensor
     view: PageView
     size: tuple[int, int]
+    page: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -146,10 +148,11 @@ class EvalDataset(Dataset[WholePage | UnreadablePage]):
 
     Args:
         files: images.
-        long_side: longest side of a page in its view, pixels.
+        long_side: longest side of a page in its view, pixels; of a view of the text, in the first look.
         pad: see ``letterbox``.
         fill: colour of the padding, RGB.
         decode: ``hmean.images.decode``, or a cache in front of it.
+        keep_pages: whether items hold the page itself, too.
     """
 
     def __init__(
@@ -160,12 +163,14 @@ class EvalDataset(Dataset[WholePage | UnreadablePage]):
         pad: Pad,
         fill: tuple[int, int, int],
         decode: Decoder = decode,
+        keep_pages: bool = False,
     ) -> None:
         self.files = files
         self.long_side = long_side
         self.pad = pad
         self.fill = fill
         self.decode = decode
+        self.keep_pages = keep_pages
 
     def __len__(self) -> int:
         return len(self.files)
@@ -177,7 +182,10 @@ class EvalDataset(Dataset[WholePage | UnreadablePage]):
             return UnreadablePage(position, str(error))
         view = letterbox(pixels.width, pixels.height, self.long_side, self.pad)
         image = to_tensor(view.image(pixels, self.fill))
-        return WholePage(position, image, view, (pixels.width, pixels.height))
+        page = None
+        if self.keep_pages:
+            page = torch.from_numpy(np.require(pixels.image, requirements="W"))
+        return WholePage(position, image, view, (pixels.width, pixels.height), page)
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,6 +198,7 @@ class PageBatch:
         views: of each.
         sizes: width and height of each upright page, pixels.
         unreadable: the other pages.
+        pages: each page itself, where more views of it may follow (see ``WholePage``); else empty.
     """
 
     images: Tensor
@@ -197,6 +206,7 @@ class PageBatch:
     views: list[PageView]
     sizes: list[tuple[int, int]]
     unreadable: list[UnreadablePage]
+    pages: list[Tensor] = field(default_factory=list)
 
     def to(self, device: torch.device) -> PageBatch:
         """The batch with its images on a device; Lightning calls it."""
@@ -223,7 +233,14 @@ def collate_eval(items: list[WholePage | UnreadablePage], fill: tuple[int, int, 
         views=[page.view for page in pages],
         sizes=[page.size for page in pages],
         unreadable=[item for item in items if isinstance(item, UnreadablePage)],
+        pages=[page.page for page in pages if page.page is not None],
     )
+
+
+def view_tensor(page: Tensor, view: PageView, fill: tuple[int, int, int]) -> Tensor:
+    """The pixels of a page, uint8 (height, width, 3), in a view of it, uint8 (3, H, W)."""
+    height, width, _ = page.shape
+    return to_tensor(view.image(Pixels(page.numpy(), width, height), fill))
 
 
 def to_tensor(image: Image) -> Tensor:

@@ -6,16 +6,21 @@ or re-ordered here: one that leaves the view is not drawn, and the others keep t
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hmean import geometry
 from hmean.geometry import Image, Matrix
 from hmean.images import Pixels
-from hmean.types import Pad, Polygons
+from hmean.types import Pad, Points, Polygons
 
 STRIDE = 32  # pixels of a view for each of the encoder's deepest level
+MARGIN = 2.0  # what a view of the text shows beside it, in heights of typical text
+MOST_ENLARGED = 4.0  # view pixels for a pixel of the page, along a line: beyond it there is nothing more to see
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +41,11 @@ class PageView:
     def to_page(self) -> Matrix:
         """The inverse matrix: view pixels to page pixels."""
         return np.asarray(np.linalg.inv(self.matrix), dtype=np.float64)
+
+    @property
+    def scale(self) -> float:
+        """View pixels for a pixel of the page, along a line; near its origin, if the matrix bends it."""
+        return math.sqrt(abs(float(np.linalg.det(self.matrix[:2, :2]))))
 
     @property
     def shrink(self) -> int:
@@ -85,6 +95,77 @@ def letterbox(page_width: int, page_height: int, long_side: int, pad: Pad) -> Pa
         width = long_side
         height = long_side
     return PageView(matrix, round_up_to_stride(width), round_up_to_stride(height))
+
+
+@dataclass(frozen=True, eq=False)
+class TextPlace:
+    """Where the text of a page is, and how tall.
+
+    Attributes:
+        low: left and top end of all text (2,), in pixels of the page.
+        high: right and bottom end (2,).
+        height: of typical text, in pixels of the page.
+    """
+
+    low: Points
+    high: Points
+    height: float
+
+    @classmethod
+    def of(cls, words: Sequence[Points]) -> TextPlace | None:
+        """Of the text polygons of a page: the ends of all, and the median of their shorter sides. None: no text."""
+        if len(words) == 0:
+            return None
+        points = np.concatenate(list(words))
+        return cls(points.min(axis=0), points.max(axis=0), float(np.median(text_heights(words))))
+
+    def reaching(self, other: TextPlace) -> TextPlace:
+        """The same height of text, in all places where this or the other has some."""
+        return TextPlace(np.minimum(self.low, other.low), np.maximum(self.high, other.high), self.height)
+
+
+def text_heights(words: Sequence[Points]) -> NDArray[np.float64]:
+    """The shorter side of the smallest rectangle around each of K polygons (K,)."""
+    heights = np.zeros(len(words))
+    for k, word in enumerate(words):
+        heights[k] = min(geometry.min_area_rect(word).size)
+    return heights
+
+
+def text_view(page_width: int, page_height: int, text: TextPlace, height: float, long_side: int) -> PageView:
+    """The part of a page that has text, scaled so that typical text is ``height`` pixels tall.
+
+    It is cut along whole pixels of the page and scaled to whole pixels, as ``letterbox`` is. It is smaller if it would
+    otherwise have more pixels than a square of ``long_side``, the bound of memory and time.
+
+    Args:
+        page_width: pixels.
+        page_height: pixels.
+        text: on the page.
+        height: of typical text in the view, pixels.
+        long_side: of a square that has as many pixels as a view may have.
+    """
+    size = np.array([page_width, page_height])
+    margin = MARGIN * text.height
+    left, top = np.clip(np.floor(text.low - margin), 0, size - 1).astype(int).tolist()
+    right, bottom = np.clip(np.ceil(text.high + margin), (left + 1, top + 1), size).astype(int).tolist()
+    bound = long_side / math.sqrt((right - left) * (bottom - top))
+    scale = min(height / max(text.height, 1.0), bound, MOST_ENLARGED)
+    width = max(1, round((right - left) * scale))
+    height_in_view = max(1, round((bottom - top) * scale))
+    to_view = geometry.scaling(width / (right - left), height_in_view / (bottom - top))
+    matrix = to_view @ geometry.translation(-left, -top)
+    return PageView(matrix, round_up_to_stride(width), round_up_to_stride(height_in_view))
+
+
+def same_size(views: Sequence[PageView], most: int) -> Iterator[list[int]]:
+    """Positions of views of one size, at most so many together: no page is padded beyond its own view."""
+    by_size: dict[tuple[int, int], list[int]] = {}
+    for position, view in enumerate(views):
+        by_size.setdefault((view.width, view.height), []).append(position)
+    for positions in by_size.values():
+        for start in range(0, len(positions), most):
+            yield positions[start : start + most]
 
 
 def round_up_to_stride(side: int) -> int:

@@ -19,7 +19,7 @@ from hmean.inference.opening import open_model
 from hmean.inference.trained import Accelerator, FoundPage, PageFile, Runner, TrainedModel, Unreadable
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
-from hmean.types import View
+from hmean.types import TextView, View
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,14 +34,18 @@ class MemberView:
         """The model with its own view."""
         return cls(model, model.view)
 
-    def at(self, long_side: int) -> MemberView:
+    def scaled(self, factor: float) -> MemberView:
         """The same model at another size of the page."""
-        return MemberView(self.model, replace(self.view, long_side=long_side))
+        return MemberView(self.model, self.view.scaled(factor))
+
+    def at(self, long_side: int, text: TextView | None = None) -> MemberView:
+        """The same model with another view."""
+        return MemberView(self.model, replace(self.view, long_side=long_side, text=text))
 
     @cached_property
     def record(self) -> ViewRecord:
         """What makes the maps."""
-        return ViewRecord(weights_hash=self.model.weights_hash(), long_side=self.view.long_side)
+        return ViewRecord(weights_hash=self.model.weights_hash(), long_side=self.view.long_side, text=self.view.text)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +69,10 @@ class Ensemble:
         """What makes the predictions, wherever the files are; plain JSON values."""
         members = []
         for member in self.members:
-            members.append({**member.record.to_json(), "pad": member.view.pad})
+            values = {**member.record.to_json(), "pad": member.view.pad}
+            if member.view.text is None:
+                del values["text"]  # predictions that an earlier version has begun can be continued
+            members.append(values)
         return {"members": members, "postprocess": self.params.to_dict()}
 
     def find(
@@ -157,7 +164,7 @@ def _open_members(
     for record in records:
         if record.checkpoint not in models:
             models[record.checkpoint] = open_model(path.parent / record.checkpoint, trusted_targets)
-        member = MemberView.of(models[record.checkpoint]).at(record.long_side)
+        member = MemberView.of(models[record.checkpoint]).at(record.long_side, record.text)
         members.append(member)
         if member.record.weights_hash != record.weights_hash:
             changed.append(str(member.model.path))

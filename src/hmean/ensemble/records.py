@@ -19,7 +19,7 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.carried import Influence, PageKeys
 from hmean.runs.scores import Scores
-from hmean.types import Statistic
+from hmean.types import Statistic, TextView
 
 
 def _combined_params(value: Any) -> PostprocessParams:
@@ -42,10 +42,13 @@ CombinedParams = Annotated[
 
 
 class ViewRecord(Record):
-    """A network and the size at which it sees pages."""
+    """A network and how it sees pages."""
 
     weights_hash: str = Field(description="hash of the network's weights")
     long_side: int = Field(description="longest side of a page as the network sees it, in pixels")
+    text: TextView | None = Field(
+        default=None, description="how its view is cut and scaled to the text of the page; null: it is of the page"
+    )
 
 
 class MemberRecord(ViewRecord):

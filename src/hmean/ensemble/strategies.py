@@ -90,7 +90,7 @@ class Scales(Strategy):
         """The best single member on these pages, at all sizes."""
         single = Single(self.held_out, self.members, self.average_path)
         best = single.choose(which).option.members[0]
-        sizes = [best.at(round(best.view.long_side * scale)) for scale in SCALES]
+        sizes = [best.scaled(scale) for scale in SCALES]
         return [self.held_out.mean(*sizes)]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from hmean.data.pages import LabelledImages
 from hmean.ensemble.detect import mean_map
-from hmean.ensemble.members import Ensemble
+from hmean.ensemble.members import Ensemble, MemberView
 from hmean.errors import InputError
 from hmean.files import write_json
 from hmean.inference.trained import Accelerator, Unreadable, page_files
@@ -32,7 +32,7 @@ def write_teacher_maps(
         InputError: if an image cannot be read.
     """
     files = page_files(pages)
-    made_by = " ".join(f"{member.record.weights_hash} {member.record.long_side}" for member in teachers.members)
+    made_by = " ".join(_made_by(member) for member in teachers.members)
     store = MapStore(folder / "maps", made_by, dict(files))
     missing = [file for file in files if file.name not in store]
     with track("teaching", len(missing)) as advance:
@@ -43,3 +43,12 @@ def write_teacher_maps(
             advance()
     seen = np.concatenate([member.model.pages.all() for member in teachers.members])
     write_json(folder / "seen.json", np.unique(seen).tolist())
+
+
+def _made_by(teacher: MemberView) -> str:
+    """What the maps of a teacher depend on."""
+    text = teacher.view.text
+    size = f"{teacher.record.weights_hash} {teacher.record.long_side}"
+    if text is None:
+        return size
+    return f"{size} text {text.height:g} {text.first_look}"

@@ -68,7 +68,7 @@ class Checkpoint(TrainedModel):
 
     def start(self, view: View, accelerator: Accelerator = "auto") -> TorchRunner:
         """See ``TrainedModel``."""
-        return TorchRunner(self.build(accelerator), view, self.layout)
+        return TorchRunner(self.build(accelerator), view, self.layout, self.carried.shrink_ratio)
 
     @property
     def layout(self) -> torch.memory_format:

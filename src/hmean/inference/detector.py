@@ -17,11 +17,12 @@ import numpy as np
 import PIL.Image
 from numpy.typing import NDArray
 
-from hmean.data.views import PageView, letterbox
+from hmean.data.views import PageView, same_size
 from hmean.errors import InputError
 from hmean.geometry import Image
 from hmean.images import Pixels, decode, to_rgb
 from hmean.inference.bundled import model_path
+from hmean.inference.looks import SeenPage, first_view, look_at
 from hmean.inference.metadata import parse_metadata, require_exported, require_same_network
 from hmean.inference.networks import open_network
 from hmean.postprocess import decoding
@@ -30,6 +31,7 @@ from hmean.postprocess.parameters import PARAMETERS, PostprocessParams, present_
 from hmean.types import Detections, View
 
 BATCH = 16  # images of a list that are in memory, and at most in one pass of the network
+Map = NDArray[np.float32]  # (H, W), P
 Source = str | Path | bytes | PIL.Image.Image | NDArray[np.uint8]
 
 
@@ -101,21 +103,27 @@ class TextDetector:
         """The probability map of each image, with the way back to its pixels.
 
         Images whose views have the same size share passes of the network. No view is padded further than it is: what
-        lies there would have an influence on the page.
+        lies there would have an influence on the page. With a view of the text there are two passes over a page, or
+        three (``looks``).
 
         Args:
             images: uint8 RGB (H, W, 3).
             names: of the pages, for the maps; by default empty.
         """
-        views = [self.view_of(image) for image in images]
-        found: dict[int, PageMap] = {}
-        for positions in _same_size(views):
-            batch = np.stack([self.draw(images[i], views[i]) for i in positions])
-            for i, probability in zip(positions, self._network(batch), strict=True):
-                height, width = images[i].shape[:2]
-                name = names[i] if names else ""
-                found[i] = PageMap(name, probability, views[i].to_page, width, height)
-        return [found[i] for i in range(len(images))]
+        pages = []
+        for i, image in enumerate(images):
+            height, width = image.shape[:2]
+            name = names[i] if names else ""
+            pages.append(SeenPage(name, width, height))
+
+        def see(positions: Sequence[int], views: Sequence[PageView]) -> list[Map]:
+            maps: dict[int, Map] = {}
+            for some in same_size(views, BATCH):
+                batch = np.stack([self.draw(images[positions[k]], views[k]) for k in some])
+                maps |= zip(some, self._network(batch), strict=True)
+            return [maps[k] for k in range(len(views))]
+
+        return look_at(pages, self.view, self.metadata.shrink_ratio, see)
 
     def at(self, view: View) -> TextDetector:
         """The same network in memory, which sees pages in another way."""
@@ -124,9 +132,9 @@ class TextDetector:
         return other
 
     def view_of(self, image: Image) -> PageView:
-        """The view of an image that the network is shown."""
+        """The view of an image that the network is shown first."""
         height, width = image.shape[:2]
-        return letterbox(width, height, self.view.long_side, self.view.pad)
+        return first_view(width, height, self.view)
 
     def draw(self, image: Image, view: PageView) -> Image:
         """The pixels of an image's view, the input of the network."""
@@ -181,13 +189,3 @@ def _check_array(array: NDArray[Any]) -> Image:
 def _batches(images: Sequence[Source]) -> Iterator[Sequence[Source]]:
     for start in range(0, len(images), BATCH):
         yield images[start : start + BATCH]
-
-
-def _same_size(views: Sequence[PageView]) -> Iterator[list[int]]:
-    """Positions of views of one size, at most ``BATCH`` together."""
-    by_size: dict[tuple[int, int], list[int]] = {}
-    for position, view in enumerate(views):
-        by_size.setdefault((view.width, view.height), []).append(position)
-    for positions in by_size.values():
-        for start in range(0, len(positions), BATCH):
-            yield positions[start : start + BATCH]

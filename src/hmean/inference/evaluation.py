@@ -16,6 +16,7 @@ from hmean.metrics.scorer import Scorer, choose_characters
 from hmean.postprocess.decoding import detect
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.progress import track
+from hmean.runs.looks import LookCosts
 from hmean.runs.pictures import draw_extremes
 from hmean.runs.predictions import write_predictions
 from hmean.runs.scores import Scores
@@ -59,16 +60,22 @@ def evaluate(
     truth = [pages.page(position) for position in range(len(pages))]
     scorer = Scorer(choose_characters(truth))
     found: list[Detections] = []
+    scales = []
+    looks = []
     with write_predictions(folder / "predictions.json") as writer, track("scoring", len(pages)) as advance:
         for page in truth:
-            detections = detect(store.read(page.name), params)
+            page_map = store.read(page.name)
+            detections = detect(page_map, params)
+            scales.append(page_map.scale)
+            looks.append(page_map.looks)
             scorer.update(page, detections)
             writer.write(page.name, detections, page.width, page.height)
             found.append(detections)
             advance()
-    errors = break_down(truth, found, scorer.characters, view.long_side)
+    errors = break_down(truth, found, scorer.characters, view.long_side, scales)
     errors.write(folder / "errors.json", indent=None)
-    scores = collect_scores(scorer, model, pages, split=split, view=view, params=params, seconds=seconds)
+    costs = LookCosts.of(looks)
+    scores = collect_scores(scorer, model, pages, split=split, view=view, params=params, seconds=seconds, looks=costs)
     scores.write(folder / "scores.json")
     draw_extremes(folder / "pictures", pages, scorer, found)
     return scores
@@ -93,6 +100,7 @@ def collect_scores(
     view: View,
     params: PostprocessParams,
     seconds: float | None = None,
+    looks: LookCosts | None = None,
 ) -> Scores:
     """The record of scored pages, with what was scored with what: enough to refuse a comparison of different pages."""
     if seconds is not None:
@@ -106,6 +114,8 @@ def collect_scores(
         epoch=model.epoch,
         influenced_by=model.influenced_by(pages.page_keys()),
         long_side=view.long_side,
+        text=view.text,
+        looks=looks,
         postprocess=params,
         tuned=tuple(change.why for change in model.history),
         seconds=seconds,

@@ -21,7 +21,8 @@ def to_coco(pages: Mapping[str, FoundPage]) -> dict[str, Any]:
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    for image_id, (name, (found, width, height)) in enumerate(pages.items(), start=1):
+    for image_id, (name, page) in enumerate(pages.items(), start=1):
+        found, width, height = page[:3]
         images.append({"id": image_id, "file_name": name, "width": width, "height": height})
         for polygon, score in zip(found.polygons, found.scores.tolist(), strict=True):
             left, top = polygon.min(axis=0).tolist()

@@ -24,7 +24,7 @@ from hmean.runs.carried import Carried
 from hmean.runs.comparison import Difference
 from hmean.runs.manifest import GitState
 from hmean.runs.provenance import Provenance, TrainingProvenance, describe_git, describe_versions
-from hmean.types import Pad, Statistic, View
+from hmean.types import Pad, Statistic, TextView, View
 
 METADATA_FORMAT = 1
 SUFFIXES = (".onnx", ".xml")
@@ -35,8 +35,16 @@ AGAIN = "export the model again: hmean export run=FOLDER"
 class Preprocess(Record):
     """How a page becomes the network's input."""
 
-    long_side: int = Field(description="length that the page's longest side is scaled to, in pixels")
+    long_side: int = Field(
+        description="length that the page's longest side is scaled to, in pixels; a view of the text has at most as "
+        "many pixels as a square of it"
+    )
     pad: Pad = Field(description="square: filled up to long_side x long_side; stride: to the next multiple of stride")
+    text: TextView | None = Field(
+        default=None,
+        description="how a view is cut and scaled to the text of the page, whose first look is a pass of the network "
+        "over the whole page; null: the view is of the whole page",
+    )
     stride: int = Field(description="width and height of the input are multiples of it")
     fill: tuple[int, int, int] = Field(description="RGB colour to the right of the page and below it")
     input: str = Field(default="uint8 RGB (pages, height, width, 3)", description="type and shape of the input")
@@ -44,7 +52,7 @@ class Preprocess(Record):
     @property
     def view(self) -> View:
         """How the network sees pages."""
-        return View(self.long_side, self.pad)
+        return View(self.long_side, self.pad, self.text)
 
 
 class ExportedScores(ScoreRecord):

@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,11 +27,12 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.progress import track
 from hmean.records import Record
 from hmean.runs.journal import Journal, JournalReader, PageKey, SkippedLine
+from hmean.runs.looks import LookCosts
 from hmean.runs.manifest import GitState, git_state, package_versions
 from hmean.runs.maps import MapStore, map_settings
 from hmean.runs.pictures import draw_page, save_picture
 from hmean.runs.predictions import write_predictions
-from hmean.types import Detections, View
+from hmean.types import Detections, Look, View
 
 
 class Predictor(Protocol):
@@ -86,12 +87,15 @@ class ModelPredictor:
     @property
     def made_by(self) -> Mapping[str, Any]:
         """See ``Predictor``."""
-        return {
+        made_by = {
             "weights_hash": self.model.weights_hash(),
             "long_side": self.view.long_side,
             "pad": self.view.pad,
             "postprocess": self.params.to_dict(),
         }
+        if self.view.text is not None:  # predictions that an earlier version has begun can be continued
+            made_by["text"] = asdict(self.view.text)
+        return made_by
 
     def find(
         self, pages: Sequence[PageFile], *, accelerator: Accelerator = "auto", workers: int = 0
@@ -101,7 +105,7 @@ class ModelPredictor:
             if isinstance(page, Unreadable):
                 yield page
             else:
-                yield FoundPage(detect(page, self.params), page.page_width, page.page_height)
+                yield FoundPage(detect(page, self.params), page.page_width, page.page_height, page.looks)
 
     def maps(self, pages: Sequence[PageFile], execution: Execution) -> Iterator[PageMap | Unreadable]:
         """The map of each page, in order: those that are kept are read, the others made by the network."""
@@ -170,7 +174,8 @@ class PredictionManifest(Record):
     checkpoint: str = Field(description="path of the model's file, from this folder")
     made_by: dict[str, JsonValue] = Field(
         description="what the predictions depend on beside the images, on the same level as the other keys: "
-        "weights_hash, long_side, pad and postprocess; for an ensemble its members, and postprocess"
+        "weights_hash, long_side, pad, text (of a view of the text) and postprocess; for an ensemble its members, and "
+        "postprocess"
     )
     images: int = Field(description="number of pages")
     skipped: tuple[str, ...] = Field(description="pages that could not be read, and why")
@@ -194,12 +199,14 @@ class PredictResult:
         pages: number of pages.
         skipped: pages that could not be read, and why.
         shard: the share that was predicted.
+        looks: what the looks at a page have cost, of those that this command has predicted; None: not known.
     """
 
     folder: Path
     pages: int
     skipped: Sequence[str]
     shard: Shard
+    looks: LookCosts | None = None
 
     @property
     def is_complete(self) -> bool:
@@ -229,9 +236,9 @@ def predict(
         _require_free(folder, overwrite=options.overwrite)
         pages = expand_pages(files[shard.index :: shard.count])
         keys = [_key(page) for page in pages]  # once: a file may change while it is read
-        _fill_journal(predictor, pages, keys, folder, options)
+        looks = LookCosts.of(_fill_journal(predictor, pages, keys, folder, options))
         if shard.count > 1:
-            return PredictResult(folder, len(pages), (), shard)
+            return PredictResult(folder, len(pages), (), shard, looks)
         skipped = _join(keys, folder, csv=options.csv)
         manifest = PredictionManifest(
             checkpoint=os.path.relpath(predictor.path, folder),
@@ -244,7 +251,7 @@ def predict(
         )
         manifest.write(folder / "manifest.json")
         shutil.rmtree(folder / "journal")
-        return PredictResult(folder, len(pages), skipped, shard)
+        return PredictResult(folder, len(pages), skipped, shard, looks)
 
 
 def _require_free(folder: Path, *, overwrite: bool) -> None:
@@ -267,8 +274,9 @@ def _key(page: PageFile) -> PageKey:
 
 def _fill_journal(
     predictor: Predictor, pages: Sequence[PageFile], keys: Sequence[PageKey], folder: Path, options: PredictOptions
-) -> None:
-    """Predict the pages that are in no journal."""
+) -> list[tuple[Look, ...]]:
+    """Predict the pages that are in no journal; returns the looks at each of them that could be read."""
+    looks = []
     shard = options.shard
     path = folder / "journal" / f"{shard.name}.jsonl"
     journal = Journal(path, predictor.made_by, overwrite=options.overwrite)
@@ -291,7 +299,9 @@ def _fill_journal(
                     if position < overlays:
                         _draw_overlay(folder, position, pages[position], result.detections)
                     journal.write(keys[position], result.detections, result.width, result.height)
+                    looks.append(result.looks)
                 advance()
+    return looks
 
 
 def _draw_overlay(folder: Path, number: int, page: PageFile, found: Detections) -> None:

@@ -17,7 +17,7 @@ from hmean.errors import InputError
 from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried, Influence, PagesSeen, PostprocessChange
-from hmean.types import Detections, View
+from hmean.types import Detections, Look, TextView, View
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -46,11 +46,12 @@ class Unreadable:
 
 
 class FoundPage(NamedTuple):
-    """What was found on a page, and the page's size in pixels."""
+    """What was found on a page, the page's size in pixels, and the looks at it (see ``PageMap``)."""
 
     detections: Detections
     width: int
     height: int
+    looks: tuple[Look, ...] = ()
 
 
 class Runner(Protocol):
@@ -90,6 +91,21 @@ class Execution:
         return runner(pages, batch_size=self.batch_size, workers=self.workers)
 
 
+def view_of(transforms: Mapping[str, Any]) -> View:
+    """The view that the section ``transforms`` of a training's config describes; earlier versions had no other."""
+    text = None
+    if transforms.get("view", "page") == "text":
+        text = TextView(float(transforms["text_height"]), int(transforms["first_look"]))
+    return View(int(transforms["long_side"]), transforms["pad"], text)
+
+
+def text_settings(view: View) -> dict[str, Any]:
+    """What ``view_of`` reads of a view beside its size: keys of the section ``transforms``."""
+    if view.text is None:
+        return {"view": "page"}
+    return {"view": "text", "text_height": view.text.height, "first_look": view.text.first_look}
+
+
 class TrainedModel(ABC):
     """A trained model's file.
 
@@ -110,8 +126,7 @@ class TrainedModel(ABC):
     @property
     def view(self) -> View:
         """How it sees pages: the one that it was validated with."""
-        transforms = self.training["transforms"]
-        return View(int(transforms["long_side"]), transforms["pad"])
+        return view_of(self.training["transforms"])
 
     @property
     def postprocess(self) -> PostprocessParams:

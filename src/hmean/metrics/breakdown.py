@@ -189,7 +189,11 @@ def page_faults(page: Page, detections: Detections, characters: Characters) -> P
 
 
 def break_down(
-    pages: Sequence[Page], detections: Sequence[Detections], characters: Characters, long_side: int
+    pages: Sequence[Page],
+    detections: Sequence[Detections],
+    characters: Characters,
+    long_side: int,
+    scales: Sequence[float] | None = None,
 ) -> Breakdown:
     """The faults of pages in total, by traits of words and detections, and of each page.
 
@@ -198,6 +202,7 @@ def break_down(
         detections: of each page, in falling order of score.
         characters: how the words' characters are counted.
         long_side: of the network's view, in whose pixels the text height is measured.
+        scales: pixels of the network's view of each page for one of the page's; None: each has this ``long_side``.
 
     Returns:
         The bins of each trait sum to the total; their ``recall_lost`` and ``precision_lost`` sum to 1 - R and 1 - P of
@@ -205,9 +210,10 @@ def break_down(
     """
     bins = _Bins()
     rows = []
-    for page, found in zip(pages, detections, strict=True):
+    if scales is None:
+        scales = [long_side / max(page.width, page.height) for page in pages]
+    for page, found, scale in zip(pages, detections, scales, strict=True):
         faults = page_faults(page, found, characters)
-        scale = long_side / max(page.width, page.height)
         for i in np.flatnonzero(faults.words.any(axis=1)).tolist():
             bins.add(traits(page.polygons[i], page, scale), faults.words[i])
         for i in np.flatnonzero(faults.detections.any(axis=1)).tolist():

@@ -11,6 +11,7 @@ The steps, in order (``parameters`` explains each parameter):
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from hmean.geometry import Matrix
 from hmean.postprocess.components import HEIGHT, WIDTH, Components, Flags, Ints, MapArray, Rectangles, find_components
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.postprocess.unclip import UnclipRule, unclip_outlines, unclip_rectangles
-from hmean.types import Detections, Points, Polygons
+from hmean.types import Detections, Look, Points, Polygons
 
 Scores = NDArray[np.float32]
 
@@ -39,6 +40,7 @@ class PageMap:
         to_page: 3 x 3 matrix from map pixels to page pixels (the inverse of the page's view).
         page_width: pixels.
         page_height: pixels.
+        looks: the passes of the network that have led to the map, the last one over this view; empty: not known.
     """
 
     name: str
@@ -46,6 +48,12 @@ class PageMap:
     to_page: Matrix
     page_width: int
     page_height: int
+    looks: tuple[Look, ...] = ()
+
+    @property
+    def scale(self) -> float:
+        """Map pixels for a pixel of the page, along a line."""
+        return 1 / math.sqrt(abs(float(np.linalg.det(self.to_page[:2, :2]))))
 
 
 def detect(page: PageMap, params: PostprocessParams) -> Detections:

@@ -24,6 +24,7 @@ from hmean.records import Record
 from hmean.runs.provenance import Provenance
 
 CHECKPOINT_FORMAT = 2
+PAPER_SHRINK_RATIO = 0.4  # Liao et al. 2020
 
 
 def _to_keys(value: Any) -> NDArray[np.int64]:
@@ -88,6 +89,12 @@ class Carried(Record):
     pages: PagesSeen = Field(description="the pages that the model has seen")
     members: tuple[str, ...] = Field(default=(), description="weights hashes of the models whose weights were averaged")
     provenance: Provenance = Field(default=Provenance(), description="where the weights come from")
+
+    @property
+    def shrink_ratio(self) -> float:
+        """That the network was trained with (``data.targets.make_targets``); if the config is silent, the paper's."""
+        targets = self.config.get("models", {}).get("targets", {})
+        return float(targets.get("shrink_ratio", PAPER_SHRINK_RATIO))
 
     def influenced_by(self, keys: NDArray[np.int64], *, epoch_chosen: bool = True) -> Influence:
         """How many of these pages had a part in the making of the model.

@@ -23,7 +23,7 @@ from hmean.images import split_page
 from hmean.postprocess.components import MapArray
 from hmean.postprocess.decoding import PageMap
 from hmean.records import Record
-from hmean.types import View
+from hmean.types import Look, View
 
 Row = tuple[float, float, float]
 
@@ -35,11 +35,15 @@ class MapHead(Record):
     shape: tuple[int, int] = Field(description="height and width of the map")
     to_page: tuple[Row, Row, Row] = Field(description="matrix from pixels of the map to pixels of the page")
     page: tuple[int, int] = Field(description="width and height of the page")
+    looks: tuple[Look, ...] = Field(default=(), description="passes of the network that led to the map: their cost")
 
 
 def map_settings(weights_hash: str, view: View) -> str:
     """What maps of these weights, of pages seen in this way, are named by."""
-    return f"{weights_hash} {view.long_side} {view.pad}"
+    settings = f"{weights_hash} {view.long_side} {view.pad}"
+    if view.text is not None:
+        settings += f" text {view.text.height:g} {view.text.first_look}"
+    return settings
 
 
 class MapStore:
@@ -72,6 +76,7 @@ class MapStore:
             shape=(height, width),
             to_page=(first, second, third),
             page=(page.page_width, page.page_height),
+            looks=page.looks,
         )
         pixels = zlib.compress(quantise(page.probability).tobytes(), level=1)
         data = json.dumps(head.to_json()).encode() + b"\n" + pixels
@@ -111,7 +116,7 @@ def read_map(path: Path, name: str) -> PageMap:
         probability = np.frombuffer(zlib.decompress(pixels), dtype=np.uint8).reshape(head.shape)
     except (OSError, zlib.error, ValueError) as error:
         raise _damaged(path) from error
-    return PageMap(name, probability, np.array(head.to_page), *head.page)
+    return PageMap(name, probability, np.array(head.to_page), *head.page, head.looks)
 
 
 class FoundMaps:

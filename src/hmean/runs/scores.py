@@ -17,7 +17,8 @@ from hmean.metrics.tables import score_table
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.carried import Influence
-from hmean.types import Statistic
+from hmean.runs.looks import LookCosts
+from hmean.types import Statistic, TextView
 
 OUT_OF_FOLD = "out of fold"  # the split of pages that are scored by the fold that has not seen them
 
@@ -97,6 +98,10 @@ class Scores(ScoredPages, ScoreRecord):
         default=Influence(), description="how many of the pages had a part in the making of the model"
     )
     long_side: int | None = Field(default=None, description="longest side of a page as the network saw it, in pixels")
+    text: TextView | None = Field(
+        default=None, description="how the views were cut and scaled to the text of the pages; null: they were not"
+    )
+    looks: LookCosts | None = Field(default=None, description="what the looks at a page have cost; null: not known")
     postprocess: PostprocessParams | None = Field(default=None, description="post-processing values")
     tuned: tuple[str, ...] = Field(default=(), description="why the model's post-processing values were changed")
     seconds: float | None = Field(default=None, description="time that the network took for all pages")
@@ -125,4 +130,7 @@ class Scores(ScoredPages, ScoreRecord):
 
     def summary(self) -> str:
         """The score as a table for the terminal, in percent."""
-        return score_table(self.score(), self.interval95, self.grouping)
+        table = score_table(self.score(), self.interval95, self.grouping)
+        if self.looks is None or self.text is None:
+            return table
+        return f"{table}\n{self.looks.text()}"

@@ -16,7 +16,7 @@ from hmean.runs.scoring import score_files
 from hmean.types import Characters, Score
 
 # What scores.json says beside the config of the training: with what the pages were scored.
-SCORED_WITH = ("weights_hash", "epoch", "long_side", "postprocess")
+SCORED_WITH = ("weights_hash", "epoch", "long_side", "text", "postprocess")
 # Keys of a config that name a run or belong to other commands; the post-processing that counted is in scores.json.
 NO_DIFFERENCE = (
     "exp_name",
@@ -27,7 +27,6 @@ NO_DIFFERENCE = (
     "wandb",
     "logger",
     "tune",
-    "score_start",
     "predict",
     "models.head.postprocess",
 )

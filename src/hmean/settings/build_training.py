@@ -10,11 +10,12 @@ import torch
 from hmean.data.augment import Augment, TrainView
 from hmean.data.cache import PageCache
 from hmean.data.datamodule import PagesModule
-from hmean.data.dataset import EvalDataset, TrainDataset
+from hmean.data.dataset import TrainDataset
 from hmean.data.pages import LabelledImages
 from hmean.data.photometric import Photometric
 from hmean.data.views import views_of_each_page
 from hmean.images import Decoder, decode
+from hmean.inference.torch_runner import eval_dataset
 from hmean.network.build import build_detector, without_pretrained
 from hmean.network.detector import Detector
 from hmean.runs.carried import Carried
@@ -72,6 +73,7 @@ def build_module(
         loss=components.loss.build(),
         optimization=optimization,
         postprocess=settings.models.head.postprocess.params(),
+        view=settings.transforms.seen(),
         val_pages=val_pages,
         seed=settings.seed,
         channels_last=settings.trainer.channels_last,
@@ -111,12 +113,11 @@ def build_data(
     views = settings.transforms.train
     return PagesModule(
         _train_dataset(settings, replace(train_pages, decode=decoder), fill),
-        EvalDataset(
+        eval_dataset(
             [val_pages.file(position) for position in range(len(val_pages))],
-            long_side=settings.transforms.long_side,
-            pad=settings.transforms.pad,
-            fill=fill,
-            decode=decoder,
+            settings.transforms.seen(),
+            fill,
+            decoder,
         ),
         views_per_page=views_of_each_page(len(train_pages), views.views_per_page, views.min_samples),
         train_batch=loaders.train_dataloader.batch_size,
@@ -164,6 +165,8 @@ def build_train_view(transforms: Transforms) -> TrainView:
         long_side=(low, high),
         crop=train.crop,
         near_text=train.near_text,
+        text_height=(train.text_height[0], train.text_height[1]),
+        text_share=train.text_share,
         augment=Augment(scale=(low_scale, high_scale), **augment),
         photometric=Photometric(**train.photometric.model_dump()),
     )

@@ -6,7 +6,7 @@ Each command's settings record, in its own file, names the sections that it read
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import pydantic
 from pydantic import ConfigDict, Field, PrivateAttr
@@ -15,13 +15,14 @@ from hmean import plugins
 from hmean.errors import InputError
 from hmean.postprocess.parameters import PARAMETERS, PostprocessParams
 from hmean.reports.words import Language
-from hmean.types import Statistic, TrackerName, View
+from hmean.types import Statistic, TextView, TrackerName, View
 
 NonNegative = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Factor = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 Side = Annotated[int, Field(ge=32, le=8192)]
+TextHeight = Annotated[float, Field(ge=4, le=200)]
 # A run's name is the name of a folder, and sweeps and loggers pass it on: no separators, no "=".
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$")]
 SplitName = Literal["val", "test", "train"]
@@ -354,6 +355,10 @@ class TrainViews(Section):
     """Side of the square crops, pixels; null: whole pages."""
     long_side: Annotated[list[Side], Field(min_length=2, max_length=2)]
     """Longest side of the page, pixels: drawn log-uniformly between these for crops."""
+    text_share: Share = 0.0  # configs of earlier versions do not have it
+    """Share of the crops whose scale follows text_height; that of the others follows long_side."""
+    text_height: Annotated[list[TextHeight], Field(min_length=2, max_length=2)] = [14.0, 28.0]  # likewise
+    """Height of the page's typical text in crops, pixels: drawn log-uniformly between these."""
     near_text: Share
     """Share of the crops that hold a word on purpose."""
     views_per_page: Count
@@ -368,6 +373,9 @@ class TrainViews(Section):
     @pydantic.model_validator(mode="after")
     def _ordered(self) -> TrainViews:
         _check_range("long_side", self.long_side)
+        _check_range("text_height", self.text_height)
+        if self.crop is None and self.text_share > 0:
+            raise ValueError("text_share needs crops: set crop, such as crop=384")
         _check_range("augment.scale", self.augment.scale)
         if self.crop is None and self.long_side[0] < self.long_side[1]:
             raise ValueError(f"without crop all pages have one size: long_side=[n, n], got {self.long_side}")
@@ -387,10 +395,27 @@ class EvaluationView(Section):
     """Longest side of the page in evaluation and prediction, pixels."""
     pad: Literal["square", "stride"]
     """`square`: to long_side x long_side; `stride`: to the next multiple of 32."""
+    # With defaults: configs of earlier versions do not have these.
+    view: Literal["page", "text"] = "page"
+    """`page`: the whole page at long_side; `text`: cut to the text that a first look finds, and scaled to its height,
+    with at most long_side x long_side pixels."""
+    text_height: TextHeight = TextView.height
+    """With `view=text`: height that the page's typical text is scaled to, pixels."""
+    first_look: Side = TextView.first_look
+    """With `view=text`: longest side of the page in the first look, pixels."""
 
-    def view(self) -> View:
+    @pydantic.model_validator(mode="after")
+    def _has_no_fixed_size(self) -> Self:
+        if self.view == "text" and self.pad == "square":
+            raise ValueError("view=text makes views of many sizes; set pad=stride")
+        return self
+
+    def seen(self) -> View:
         """How the network sees pages."""
-        return View(self.long_side, self.pad)
+        text = None
+        if self.view == "text":
+            text = TextView(self.text_height, self.first_look)
+        return View(self.long_side, self.pad, text)
 
 
 class Transforms(EvaluationView):

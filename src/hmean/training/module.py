@@ -15,15 +15,16 @@ from torch import Tensor, nn
 from hmean.data.dataset import PageBatch
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
+from hmean.inference.torch_runner import look_at_batch
 from hmean.metrics.scorer import PageScore, Scorer, choose_characters
-from hmean.network.detector import Detector, probability_maps
-from hmean.postprocess.decoding import PageMap, detect
+from hmean.network.detector import Detector
+from hmean.postprocess.decoding import detect
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried
 from hmean.runs.checkpoints import to_content
 from hmean.runs.provenance import Provenance
 from hmean.training.optimization import Optimization
-from hmean.types import Score
+from hmean.types import Score, View
 
 
 class DetectorModule(pl.LightningModule):
@@ -34,6 +35,7 @@ class DetectorModule(pl.LightningModule):
         loss: (logits of P, logits of T, batch) to named terms, whose sum is the loss.
         optimization: optimizer and schedule.
         postprocess: parameters of the post-processing in validation.
+        view: how the network sees pages in validation.
         val_pages: labels that validation scores against.
         seed: of all chance in the network, such as dropout.
         channels_last: memory layout of images, which is that of the network's weights.
@@ -47,6 +49,7 @@ class DetectorModule(pl.LightningModule):
         loss: nn.Module,
         optimization: Optimization,
         postprocess: PostprocessParams,
+        view: View,
         val_pages: LabelledImages,
         seed: int,
         channels_last: bool,
@@ -57,6 +60,7 @@ class DetectorModule(pl.LightningModule):
         self.loss = loss
         self.optimization = optimization
         self.postprocess = postprocess
+        self.view = view
         self.val_pages = val_pages
         self.characters = choose_characters(val_pages.page(i) for i in range(len(val_pages)))
         self.seed = seed
@@ -148,14 +152,13 @@ class DetectorModule(pl.LightningModule):
         """
         if batch.unreadable:
             raise InputError(_unreadable(batch.unreadable[0].error))
-        images = batch.images.contiguous(memory_format=self.memory_format)
+        pages = [self.val_pages.page(position) for position in batch.positions]
+        names = [page.name for page in pages]
+        shrink_ratio = self.carried.shrink_ratio
+        maps = look_at_batch(self.detector, batch, names, self.view, shrink_ratio, self.memory_format)
         scorer = Scorer(self.characters)
-        maps = probability_maps(self.detector, images, batch.views)
-        for position, view, probability in zip(batch.positions, batch.views, maps, strict=True):
-            page = self.val_pages.page(position)
-            page_map = PageMap(page.name, probability, view.to_page, page.width, page.height)
-            detections = detect(page_map, self.postprocess)
-            self._scored[position] = scorer.update(page, detections)
+        for position, page, page_map in zip(batch.positions, pages, maps, strict=True):
+            self._scored[position] = scorer.update(page, detect(page_map, self.postprocess))
 
     def on_validation_epoch_end(self) -> None:
         """Log the score of the pages of all processes."""

@@ -38,7 +38,7 @@ from hmean.web.studio_records import (
     TruthWord,
 )
 from hmean.web.studio_runs import StudioRun
-from hmean.web.studio_scores import FAULTS, SetResult, never, text_heights
+from hmean.web.studio_scores import FAULTS, SetResult, heights_in_view, never
 
 PICTURE_LONG_SIDE = 2560  # of a page's picture, pixels
 PICTURES_KEPT = 32
@@ -52,15 +52,13 @@ class Studio:
     Args:
         split: the split that the pages are of.
         pages: the pages.
-        runs: the runs.
-        long_side: of the network's view, in whose pixels text heights are given.
+        runs: the runs; text heights are given in pixels of the first one's views.
     """
 
-    def __init__(self, split: str, pages: LabelledImages, runs: list[StudioRun], long_side: int) -> None:
+    def __init__(self, split: str, pages: LabelledImages, runs: list[StudioRun]) -> None:
         self.pages = pages
         self.runs = runs
         self._split = split
-        self._long_side = long_side
         self._truth = runs[0].scores.truth
         self._characters = runs[0].scores.characters
         self._saving = threading.Lock()
@@ -85,7 +83,8 @@ class Studio:
         )
 
     def _page_about(self, page: Page) -> PageAbout:
-        heights = text_heights(page, self._long_side)
+        scale = self.runs[0].scores.map(page).scale
+        heights = heights_in_view(page, scale)
         bins = np.searchsorted(EDGES["height"], heights, side="right")
         median = None
         if len(heights):

@@ -123,7 +123,7 @@ def _find_maps(folder: Path, pad: Pad, pages: ShownPages) -> _Maps:
         weights_hash = scores.weights_hash
         if not isinstance(weights_hash, str) or scores.long_side is None:
             continue  # of several folds, which have no maps together
-        settings = map_settings(weights_hash, View(scores.long_side, pad))
+        settings = map_settings(weights_hash, View(scores.long_side, pad, scores.text))
         store = MapStore(folder / "maps" / f"best-{weights_hash[:12]}", settings, images)
         missing = [name for name in images if name not in store]
         if not missing:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.geometry import min_area_rect
+from hmean.data.views import text_heights
 from hmean.metrics.breakdown import page_faults
 from hmean.metrics.cleval import Counts
 from hmean.metrics.kernels import Floats
@@ -182,11 +182,7 @@ class ModelScores:
         return score_settings(self.truth, self.map, settings, self.characters, threads=self._threads, on_pages=check)
 
 
-def text_heights(page: Page, long_side: int) -> Floats:
-    """Height (K,) of each word that counts: its shorter side in pixels of the network's view."""
-    scale = long_side / max(page.width, page.height)
-    heights = []
-    for polygon in page.polygons.select(~page.ignored):
-        _, sides, _ = min_area_rect(polygon)
-        heights.append(min(sides))
-    return np.array(heights, dtype=np.float64) * scale
+def heights_in_view(page: Page, scale: float) -> Floats:
+    """Height (K,) of each word that counts, in pixels of the network's view, where a page's pixel is ``scale`` wide."""
+    heights: Floats = text_heights(list(page.polygons.select(~page.ignored))) * scale
+    return heights

@@ -5,10 +5,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmean import geometry
-from hmean.data.augment import Augment, training_crop, training_page
+from hmean.data.augment import Augment, TrainView, training_crop, training_page
+from hmean.data.photometric import Photometric
 from hmean.data.views import letterbox
 from hmean.images import Pixels, decode
-from hmean.types import Polygons
+from hmean.types import Page, Polygons
 from support import plane
 
 STRONG = Augment(
@@ -194,3 +195,52 @@ def test_what_is_not_asked_for_draws_nothing():
     before.random(5)  # scale, stretch, two flips, p
     before.random(2 + 8)  # rotation, shear; corners
     assert drawn.random() == before.random()
+
+
+def test_crops_show_typical_text_at_the_height_drawn():
+    words = Polygons.of([plane.rect_corners(100 + 70 * (i % 8), 100 + 50 * (i // 8), 60, 20, 0) for i in range(48)])
+    heights = []
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        view = training_crop(
+            rng,
+            800,
+            1000,
+            words,
+            crop=192,
+            long_side=(300, 900),
+            near_text=0.5,
+            augment=Augment(),
+            text_height=(14, 28),
+        )
+        heights.append(20 * view.scale)
+    assert min(heights) >= 14
+    assert max(heights) <= 28
+    assert np.mean(heights) == pytest.approx(14 / np.log(2), rel=0.05)  # mean of a log-uniform value
+    rng = np.random.default_rng(0)
+    empty = training_crop(
+        rng,
+        800,
+        1000,
+        words.select(np.arange(0)),
+        crop=192,
+        long_side=(500, 500),
+        near_text=0.5,
+        augment=Augment(),
+        text_height=(14, 28),
+    )
+    assert empty.scale == pytest.approx(0.5)
+
+
+def test_a_share_of_the_crops_follows_the_height_of_text():
+    words = Polygons.of([plane.rect_corners(100, 100 + 50 * i, 60, 20, 0) for i in range(10)])
+    page = Page("a.jpg", 800, 1000, words)
+    still = Photometric()
+
+    def scales(share):
+        view = TrainView((500, 500), 192, 0.5, Augment(), still, text_height=(30, 30), text_share=share)
+        return np.array([view.sample(np.random.default_rng(seed), page).scale for seed in range(80)])
+
+    assert np.allclose(scales(0.0), 0.5)
+    assert np.allclose(scales(1.0), 1.5)
+    assert 0.3 < np.isclose(scales(0.5), 1.5).mean() < 0.7

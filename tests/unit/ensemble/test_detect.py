@@ -108,3 +108,21 @@ def test_members_of_different_geometry_vote_on_the_page():
     found = detect_voted(maps, many)
     assert [len(one) for one in found] == [9, 9, 0] * 2
     assert iou70(found[1]) == 1
+
+
+def test_a_mean_reaches_as_far_as_any_of_its_maps():
+    """The first map shows a part of the page; what others show beside it is not lost."""
+    view = letterbox(500, 240, 250, "stride")
+    p = np.zeros((view.height, view.width), np.float32)
+    p[10:20, 5:15] = p[90:100, 200:230] = 0.5
+    whole = PageMap("a.jpg", p, view.to_page, 500, 240)
+    part = PageMap("a.jpg", p[80:112, 192:256] + 0.25, view.to_page @ geometry.translation(192, 80), 500, 240)
+    mean = mean_map([part, whole])
+    in_part = geometry.transform(np.linalg.inv(whole.to_page) @ mean.to_page, np.zeros((1, 2)))
+    assert np.allclose(in_part, 0, atol=1e-9)
+    assert mean.probability[12, 7] == pytest.approx(0.5)  # the part does not count there
+    assert mean.probability[95, 210] == pytest.approx((0.5 + 0.75) / 2)
+    assert mean.probability[82, 194] == pytest.approx(0.125)
+    together = detect(mean, PARAMS)
+    apart = detect(mean_map([whole, part]), PARAMS)
+    assert len(together) == len(apart)

@@ -24,6 +24,7 @@ from hmean.settings.sections import (
     TrainedModels,
 )
 from hmean.settings.training import TrainSettings
+from hmean.types import View
 
 SPEC_KEYS = [
     "exp_name",
@@ -297,7 +298,7 @@ def test_a_fault_is_one_line_and_names_its_key(typed, fault):
 def test_what_a_model_brings_replaces_the_preset_and_is_replaced_by_overrides():
     typed = ["checkpoint_path=x.ckpt", "models.head.postprocess.box_thresh=0.4", "transforms.long_side=960"]
     settings = read_settings(Uses, typed, read_carried=carried())
-    assert settings.transforms.model_dump() == {"long_side": 960, "pad": "stride"}
+    assert settings.transforms.seen() == View(960, "stride")
     assert settings.models.head.postprocess.params().box_thresh == 0.4
     assert settings.given("models") == ["models.head.postprocess.box_thresh"]
     assert settings.given("datasets") == []

@@ -11,7 +11,7 @@ from hmean.metrics.scorer import score_pages
 from hmean.postprocess.decoding import detect
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.web import studio_scores as studio
-from hmean.web.studio_scores import CURVE_BOX_THRESHOLDS, FAULTS, ModelScores, SupersededError, text_heights
+from hmean.web.studio_scores import CURVE_BOX_THRESHOLDS, FAULTS, ModelScores, SupersededError, heights_in_view
 from support.planted_maps import planted_map
 
 PARAMS = PostprocessParams(thresh=0.3, box_thresh=0.5, unclip="inverse", inverse_r=0.6, min_size=2)
@@ -101,5 +101,5 @@ def test_maps_are_read_once_and_results_kept_while_there_is_room(truth, maps, mo
 
 def test_text_height_is_the_shorter_side_in_the_networks_view(truth):
     page = truth[0]
-    assert len(text_heights(page, 100)) == (~page.ignored).sum()
-    assert np.allclose(text_heights(page, 200), 2 * text_heights(page, 100))
+    assert len(heights_in_view(page, 0.1)) == (~page.ignored).sum()
+    assert np.allclose(heights_in_view(page, 0.2), 2 * heights_in_view(page, 0.1))

@@ -34,7 +34,7 @@ from hmean.inference.metadata import (
     write_metadata,
 )
 from hmean.inference.torch_runner import TorchRunner
-from hmean.inference.trained import Execution, PageFile
+from hmean.inference.trained import Execution, PageFile, text_settings
 from hmean.network.detector import Detector
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import PagesSeen
@@ -140,7 +140,7 @@ def _check(
     pages: ExportPages,
 ) -> ExportedMetadata:
     """The metadata with what the comparison with the checkpoint has found."""
-    theirs = TorchRunner(detector, options.view, checkpoint.layout)
+    theirs = TorchRunner(detector, options.view, checkpoint.layout, checkpoint.carried.shrink_ratio)
     ours = ExportedRunner(TextDetector(made), options.view)
     check = compare_maps(theirs, ours, pages.check[:CHECK_PAGES], options.params, options.execution)
     require_same(target, check, options.precision)
@@ -175,11 +175,13 @@ def _describe(checkpoint: Checkpoint, detector: Detector, options: ExportOptions
         **checkpoint.training["transforms"],
         "long_side": options.view.long_side,
         "pad": options.view.pad,
+        **text_settings(options.view),
     }
     return ExportedMetadata(
         preprocess=Preprocess(
             long_side=options.view.long_side,
             pad=options.view.pad,
+            text=options.view.text,
             stride=STRIDE,
             fill=detector.encoder.fill,
         ),
@@ -243,8 +245,8 @@ def _scores(checkpoint: Checkpoint, options: ExportOptions) -> ExportedScores | 
         scores = Scores.read(path)
         if scores.influenced_by.trained > 0:  # of pages that the model was trained on: no score of anything
             continue
-        made_by = (scores.weights_hash, scores.long_side, scores.postprocess)
-        if made_by == (checkpoint.weights_hash(), options.view.long_side, options.params):
+        made_by = (scores.weights_hash, scores.long_side, scores.text, scores.postprocess)
+        if made_by == (checkpoint.weights_hash(), options.view.long_side, options.view.text, options.params):
             file = str(path.relative_to(run.path))
             return ExportedScores(
                 file=file,
