@@ -33,6 +33,7 @@ from hmean.runs.manifest import Manifest
 from hmean.runs.metrics import EpochRow
 from hmean.runs.predictions import PredictedPage
 from hmean.runs.scores import Scores
+from hmean.runs.start import StartRecord
 from hmean.search.ranking import Ranking
 from hmean.settings.all import AllSettings
 from hmean.settings.compose import compose_all
@@ -277,6 +278,7 @@ FILES: dict[str, type[Record]] = {
     "errors.json": Breakdown,
     "predictions.json, each value of images": PredictedPage,
     "tuned.json": TuneResult,
+    "start.json": StartRecord,
     "manifest.json of a prediction": PredictionManifest,
     "splits.json": Splits,
     "crossval.json": CrossvalRecord,

@@ -58,12 +58,18 @@ if step train_sweep sweep_sroie trainings; then
     'datasets.val_dataset.folds={k:2,fold:1,split:val,seed:42}'
 fi
 
+# 10 to 396 pages, three starts, three seeds. In pieces: python benchmarks/learning_curve.py DATA FOLDER do=train sizes=10 ...
+if step train_learning_curve learning_curve trainings; then
+  python benchmarks/learning_curve.py "$data" "$folder" do=train
+fi
+
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 if step crossval_sroie crossval_sroie; then python benchmarks/crossval_sroie.py "$data" "$folder"; fi
 if step tuning_sroie tuning_sroie; then python benchmarks/tuning_sroie.py "$data" "$folder"; fi
 if step ensemble_sroie ensemble_sroie; then python benchmarks/ensemble_sroie.py "$data" "$folder"; fi
 if step sweep_sroie sweep_sroie; then python benchmarks/sweep_sroie.py "$folder"; fi
+if step learning_curve learning_curve; then python benchmarks/learning_curve.py "$data" "$folder" do=page; fi
 if step receipts_lite_box receipts_lite_box; then python benchmarks/box.py "$data" "$folder"; fi
 if step intervals intervals; then python benchmarks/intervals.py; fi
 if step serve serve; then python benchmarks/serve.py; fi

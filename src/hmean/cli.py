@@ -62,7 +62,8 @@ COMMANDS = (
         """
   reads   <dataset_base_path>/images/, jsons/train.json, jsons/val.json
   writes  outputs/<exp_name>/: checkpoints/{best,last}.ckpt, config.yaml, manifest.json, metrics.jsonl, scores.json,
-          errors.json, predictions.json, maps/, pictures/, report.html
+          errors.json, predictions.json, maps/, pictures/, report.html; from a whole detector also start.json (is the
+          model better than its start?) and checkpoints/start.ckpt (score_start=false: not)
 
   hmean train preset=efficientnet_b4_lr_optimized exp_name=b4 dataset_base_path=data models.optimizer.lr=0.0004
   hmean train preset=receipts_lite exp_name=lite resume=auto           continue where it stopped
@@ -134,7 +135,8 @@ COMMANDS = (
         """
   reads   run=FOLDER or checkpoint_path=FILE, the pages of split=val|test|train in dataset_base_path=data
   writes  tuned.json, and the values into the checkpoint (the earlier ones stay in its history), if a gain is
-          shown on pages that they were not chosen on (cross-fitted by groups of pages), or with tune.adopt=any
+          shown on pages that they were not chosen on (cross-fitted by groups of pages), or with tune.adopt=any;
+          of a fine-tuned model also start.json: the model beside its start, both tuned
 
   hmean tune run=outputs/b4 'tune.thresh=[0.2,0.25,0.3]' 'tune.objective={macro: 3, iou70: 1}'
 

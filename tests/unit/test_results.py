@@ -371,6 +371,7 @@ PAGES = {
     "ensemble_sroie": ("ensemble_sroie", "EnsemblePage"),
     "sweep_sroie": ("sweep_sroie", "SweepPage"),
     "receipts_lite_box": ("box", "Card"),
+    "learning_curve": ("learning_curve_page", "LearningPage"),
 }
 
 

@@ -52,6 +52,7 @@ class CrossvalSettings(RecipeSettings):
 
     wandb: bool
     logger: Tracker | None = None
+    score_start: bool = True
     tune: Tune
     crossval: Crossval
 

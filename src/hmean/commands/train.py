@@ -20,7 +20,8 @@ from hmean.runs.folder import RunFolder, open_run
 from hmean.runs.manifest import Manifest
 from hmean.runs.provenance import Provenance, StartProvenance, TrainingProvenance
 from hmean.runs.scores import Scores
-from hmean.settings.build import open_dataset, open_validation
+from hmean.runs.start import StartRecord
+from hmean.settings.build import open_dataset, open_validation, tune_options
 from hmean.settings.build_training import build_data, build_module, trainer_options
 from hmean.settings.keys import pruned, with_present_keys
 from hmean.settings.training import TrainSettings
@@ -28,8 +29,9 @@ from hmean.training.callbacks import build_callbacks
 from hmean.training.fit import build_trainer, fit, machine
 from hmean.training.module import DetectorModule
 from hmean.training.pages import require_same_pages, require_trainable
-from hmean.training.start import open_start
+from hmean.training.start import keep_start, open_start
 from hmean.training.trackers import open_tracker, require_tracker
+from hmean.tuning.start import LabelledSplit, compare_with_start
 
 
 @dataclass(frozen=True)
@@ -41,23 +43,29 @@ class TrainResult:
         scores: of the best epoch on the validation pages; None without validation, and in the processes that only help
             to train.
         report: the HTML page; likewise.
+        against_start: the model beside the whole detector that its training started from; None if it started from none.
     """
 
     folder: RunFolder
     scores: Scores | None = None
     report: Path | None = None
+    against_start: StartRecord | None = None
 
     def summary(self) -> str:
-        """The path of the report."""
-        if self.report is None:
-            return ""
-        return str(self.report)
+        """The model beside its start, and the path of the report."""
+        lines = []
+        if self.against_start is not None:
+            lines.append(self.against_start.summary(self.folder.path))
+        if self.report is not None:
+            lines.append(str(self.report))
+        return "\n".join(lines)
 
 
 def run(settings: TrainSettings) -> TrainResult:
     """Train, keep the best and the last epoch, score the best on the validation pages, write the report.
 
-    Without validation pages, the last epoch is kept as the best, and there is no score.
+    Without validation pages, the last epoch is kept as the best, and there is no score. A model that started from a
+    whole detector is compared with that detector.
 
     Raises:
         InputError: if settings or data are wrong (all faults at once, before anything is trained), or if the loss is
@@ -99,9 +107,18 @@ def run(settings: TrainSettings) -> TrainResult:
         return TrainResult(folder)
     loader = settings.dataloaders.val_dataloader
     execution = Execution(settings.trainer.accelerator, loader.batch_size, loader.num_workers)
-    scores = evaluate(load_checkpoint(folder.best), val_pages, folder.path, split="val", execution=execution)
+    best = load_checkpoint(folder.best)
+    scores = evaluate(best, val_pages, folder.path, split="val", execution=execution)
+    against_start = None
+    if settings.tune is not None and _compares_with_start(settings):
+        split = LabelledSplit(val_pages, "val", execution)
+        against_start = compare_with_start(load_checkpoint(folder.start), best, split, tune_options(settings.tune))
     report = write_run_report([folder.path])
-    return TrainResult(folder, scores, report)
+    return TrainResult(folder, scores, report, against_start)
+
+
+def _compares_with_start(settings: TrainSettings) -> bool:
+    return settings.score_start and settings.models.pretrained is not None
 
 
 def _in_words(trained: int, validated: int) -> str:
@@ -119,12 +136,6 @@ def _note(settings: TrainSettings, *, validates: bool) -> str | None:
     if settings.note is not None:
         notes.append(settings.note)
     return "; ".join(notes) or None
-
-
-def _started_from(settings: TrainSettings) -> tuple[StartProvenance, ...]:
-    if settings.models.pretrained is None:
-        return ()
-    return open_start(settings.models.pretrained).provenance()
 
 
 def _open_folder(folder: RunFolder, settings: TrainSettings, module: DetectorModule) -> None:
@@ -154,12 +165,19 @@ def _record_start(
     trainer: pl.Trainer,
     pages: Mapping[str, LabelledImages],
 ) -> None:
-    """Write ``manifest.json``, and let the checkpoints carry what it says."""
+    """Write ``manifest.json`` and the start's checkpoint, and let the checkpoints carry what the manifest says."""
     data_hash = {split: labelled.fingerprint() for split, labelled in pages.items()}
     config = settings.to_dict()
     manifest = Manifest.collect(config, data_hash, settings.seed, device=machine(trainer))
     manifest.write(folder.manifest)
+    validates = "val" in pages
+    started_from: tuple[StartProvenance, ...] = ()
+    if settings.models.pretrained is not None:
+        start = open_start(settings.models.pretrained)
+        started_from = start.provenance()
+        if validates and settings.score_start:
+            keep_start(folder.start, start, module)
     training = TrainingProvenance.of_manifest(manifest, config).model_copy(
-        update={"starts": 1, "note": _note(settings, validates="val" in pages), "started_from": _started_from(settings)}
+        update={"starts": 1, "note": _note(settings, validates=validates), "started_from": started_from}
     )
     module.carried = module.carried.model_copy(update={"provenance": Provenance(training=training)})

@@ -6,18 +6,16 @@ from typing import ClassVar
 
 from hmean.data.check import require_sound
 from hmean.inference.evaluation import collect_scores
-from hmean.inference.maps import make_run_maps
 from hmean.inference.opening import open_model
 from hmean.inference.trained import Execution
-from hmean.postprocess.decoding import PageMap
+from hmean.runs.folder import RunFolder
 from hmean.settings.build import open_dataset, tune_options
 from hmean.settings.models import ModelSettings
 from hmean.settings.sections import Accelerator, EvaluationLoaders, LabelledDatasets, SplitName, Tune
-from hmean.tuning.adoption import adopt, values_before
+from hmean.tuning.adoption import adopt
 from hmean.tuning.crossfit import require_distinct
-from hmean.tuning.fit import fit
 from hmean.tuning.result import TuneResult
-from hmean.types import Page
+from hmean.tuning.start import LabelledSplit, compare_with_start, fit_model
 
 
 class TuneSettings(ModelSettings):
@@ -31,10 +29,13 @@ class TuneSettings(ModelSettings):
     dataloaders: EvaluationLoaders
     trainer: Accelerator
     tune: Tune
+    score_start: bool = True
 
 
 def run(settings: TuneSettings) -> TuneResult:
     """Search the lists of ``tune`` on the pages of a split, and write the values chosen into the model's file.
+
+    A model that a training made from a whole detector is compared with that detector first, which is printed.
 
     Raises:
         InputError: if the model or the pages cannot be used.
@@ -48,20 +49,13 @@ def run(settings: TuneSettings) -> TuneResult:
     require_distinct(pages, keys)
     loader = settings.dataloaders.of_split(settings.split)
     execution = Execution(settings.trainer.accelerator, loader.batch_size, loader.num_workers)
-    maps = make_run_maps(model, pages, execution=execution)
-
-    def read_map(page: Page) -> PageMap:
-        return maps.read(page.name)
-
-    found = fit(
-        [pages.page(position) for position in range(len(pages))],
-        read_map,
-        tune_options(settings.tune),
-        before=values_before(model.history, keys, model.postprocess),
-        in_model=model.postprocess,
-        split=settings.split,
-        influenced_by=model.influenced_by(keys),
-    )
+    split = LabelledSplit(pages, settings.split, execution)
+    options = tune_options(settings.tune)
+    found = fit_model(model, split, options)
+    run = RunFolder(folder)
+    if settings.score_start and model.path == run.best and run.start.exists():
+        start = open_model(run.start, settings.trusted_targets)
+        print(compare_with_start(start, model, split, options, found).summary(run.path))
     held_out_scores = collect_scores(
         found.held_out,
         model,

@@ -19,9 +19,12 @@ from hmean.reports.page import render
 from hmean.reports.score_tables import ScoreTable, rank, read_rows
 from hmean.reports.tuning_figures import Effect, draw_tuning, effects
 from hmean.reports.words import DEFAULT_LANGUAGE, Language, Words
+from hmean.runs.comparison import Difference
 from hmean.runs.folder import RunFolder, load_yaml
 from hmean.runs.metrics import read_epochs
+from hmean.runs.start import JUDGED, StartRecord
 from hmean.tuning.result import GridRow, TuneResult
+from hmean.types import Statistic
 
 PICTURES = 12  # of the worst pages, and of the best, in all evaluations together
 BEST_SETTINGS = 15  # of a tuning that are shown
@@ -73,6 +76,23 @@ class ShownTuning:
 
 
 @dataclass(frozen=True)
+class ShownStart:
+    """A fine-tuned model beside its start, as the report shows it.
+
+    Attributes:
+        record: the content of ``start.json``.
+        rows: the judged statistics, and the difference in each.
+        grouping: how the pages lie in groups, in words.
+        warning: what to be careful about in that; None if there is nothing.
+    """
+
+    record: StartRecord
+    rows: Sequence[tuple[Statistic, Difference]]
+    grouping: str
+    warning: str | None
+
+
+@dataclass(frozen=True)
 class ShownRun:
     """A run as the report shows it.
 
@@ -81,6 +101,7 @@ class ShownRun:
         epochs: how many it was trained for; 0 where there is no training in the folder.
         hours: that they took.
         curves: learning curves as SVG.
+        start: the model beside the detector that its training started from; None if it started from none.
         tuning: None if it was not tuned.
         evaluations: those that drew pages.
         settings: of the training, by dotted key.
@@ -91,6 +112,7 @@ class ShownRun:
     epochs: int
     hours: float
     curves: Sequence[str]
+    start: ShownStart | None
     tuning: ShownTuning | None
     evaluations: Sequence[Evaluation]
     settings: Mapping[str, str]
@@ -196,10 +218,23 @@ def _show(one: Reported, pictures: int, words: Words) -> ShownRun:
         epochs=len(epochs),
         hours=sum(row.seconds for row in epochs) / 3600,
         curves=curves,
+        start=_show_start(RunFolder(one.folder).start_record, words),
         tuning=_show_tuning(one.folder / "tuned.json", words),
         evaluations=read_evaluations(one.folder, pictures, words),
         settings=flatten({key: one.config[key] for key in SETTINGS}),
         manifest=flatten(one.manifest),
+    )
+
+
+def _show_start(path: Path, words: Words) -> ShownStart | None:
+    if not path.exists():
+        return None
+    record = StartRecord.read(path)
+    return ShownStart(
+        record=record,
+        rows=[(statistic, record.of(statistic)) for statistic in JUDGED],
+        grouping=say_grouping(record.grouping, words),
+        warning=say_warning(record.grouping, words),
     )
 
 

@@ -15,6 +15,7 @@ from hmean.reports.groups import say_grouping, say_warning
 from hmean.reports.words import Words
 from hmean.runs.carried import read_carried
 from hmean.runs.comparison import Comparison, compare_sides
+from hmean.runs.folder import RunFolder
 from hmean.runs.scores import Scores
 from hmean.runs.sides import SCORED_WITH, Result, Side, know_groups
 from hmean.types import Characters
@@ -30,6 +31,7 @@ class ScoreRow:
         scores: its content.
         result: the same, to be compared with others.
         change: against the first score of the same pages; None for that score itself.
+        is_start: whether it is of the detector that the run's training started from.
     """
 
     name: str
@@ -37,11 +39,17 @@ class ScoreRow:
     scores: Scores
     result: Result
     change: Comparison | None = None
+    is_start: bool = False
+
+    @property
+    def place(self) -> tuple[bool, float]:
+        """What rows of a table are sorted by: starts first, then the best macro H."""
+        return (not self.is_start, -self.scores.cleval.macro.h)
 
 
 @dataclass(frozen=True, eq=False)
 class ScoreTable:
-    """The scores of one set of pages, best macro H first.
+    """The scores of one set of pages: what trainings started from, then the best macro H first.
 
     Attributes:
         split: the name of the pages.
@@ -63,8 +71,9 @@ class ScoreTable:
 
 
 def score_files(folder: Path) -> list[Path]:
-    """Every ``scores.json`` of a run: of its training, then of tuning, evaluations and exported models."""
-    return sorted(folder.glob("**/scores.json"), key=lambda path: (len(path.parts), path))
+    """Every ``scores.json`` of a run: of its start, its training, then of tuning, evaluations and exported models."""
+    start = RunFolder(folder).start_scores
+    return sorted(folder.glob("**/scores.json"), key=lambda path: (path != start, len(path.parts), path))
 
 
 def read_rows(folder: Path, model: Path, config: Mapping[str, Any], words: Words) -> list[ScoreRow]:
@@ -80,11 +89,17 @@ def read_rows(folder: Path, model: Path, config: Mapping[str, Any], words: Words
         InputError: if a file cannot be read.
     """
     models = _models(folder, model)
+    start = RunFolder(folder).start_scores
     first_hash = None
     rows: list[ScoreRow] = []
     for path in score_files(folder):
         scores = Scores.read(path)
-        if not rows:
+        if path == start:
+            name = str(path.parent.relative_to(folder.parent))
+            result = _result(name, scores, config)
+            rows.append(ScoreRow(name, words.say("run.note.start"), scores, result, is_start=True))
+            continue
+        if first_hash is None:
             first_hash = scores.weights_hash
         name = str(path.parent.relative_to(folder.parent))
         scored_model = next(models[parent] for parent in path.parents if parent in models)
@@ -168,7 +183,7 @@ def rank(rows: Sequence[ScoreRow], words: Words) -> list[ScoreTable]:
             base=base,
             grouping=say_grouping(grouping, words),
             warning=say_warning(grouping, words),
-            rows=sorted(compared, key=lambda row: -row.scores.cleval.macro.h),
+            rows=sorted(compared, key=lambda row: row.place),
         )
         tables.append(table)
     return tables

@@ -31,6 +31,7 @@ MAY_CHANGE = (
     "trusted_targets",
     "predict",
     "tune",
+    "score_start",
     "crossval",
     "datasets.train_dataset.folds.file",  # the pages themselves are compared
     "datasets.val_dataset.folds.file",
@@ -82,6 +83,21 @@ class RunFolder:
     def last(self) -> Path:
         """The checkpoint of the last finished epoch."""
         return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def start(self) -> Path:
+        """The checkpoint of the detector that the training started from, where it started from a whole one."""
+        return self.path / "checkpoints" / "start.ckpt"
+
+    @property
+    def start_scores(self) -> Path:
+        """What the start scores with tuned values, cross-fitted: ``Scores``."""
+        return self.path / "start" / "scores.json"
+
+    @property
+    def start_record(self) -> Path:
+        """The fine-tuned model beside its start: ``StartRecord``."""
+        return self.path / "start.json"
 
     @property
     def scores(self) -> Path:

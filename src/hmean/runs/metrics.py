@@ -69,6 +69,15 @@ def read_epochs(path: Path) -> list[EpochRow]:
     return rows
 
 
+def count_validated(path: Path) -> int:
+    """How many epochs were validated: of so many, the best one was kept.
+
+    Raises:
+        InputError: as ``read_epochs`` does.
+    """
+    return sum("val/hmean" in row.metrics for row in read_epochs(path))
+
+
 def append_epoch(path: Path, row: EpochRow) -> None:
     """Add the row of an epoch, in place of rows of this and later epochs that a resumed training has left."""
     rows = [earlier for earlier in read_epochs(path) if earlier.epoch < row.epoch]

@@ -27,6 +27,7 @@ NO_DIFFERENCE = (
     "wandb",
     "logger",
     "tune",
+    "score_start",
     "predict",
     "models.head.postprocess",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hmean.execute.processes import HMEAN
@@ -28,7 +28,7 @@ def trial_command(file: SweepFile, values: Params, overrides: Sequence[str], fol
     """
     command = expand(file.command, {**file.constants, **values}, file.program, sys.executable)
     own = [f"output_dir={folder.parent}", f"exp_name={folder.name}", "resume=auto"]
-    return [*command, "wandb=false", *overrides, *own]
+    return [*command, "wandb=false", "score_start=false", *overrides, *own]
 
 
 def overrides_in(command: Sequence[str]) -> list[str]:
@@ -111,6 +111,8 @@ def named_packages(config: Path) -> list[str]:
     """
     packages = set()
     for component in load_yaml(config)["models"].values():
+        if not isinstance(component, Mapping):  # models.pretrained
+            continue
         package = str(component.get("_target_", "hmean")).partition(".")[0]
         if package not in ("hmean", "torch"):
             packages.add(package)

@@ -45,6 +45,9 @@ class AllSettings(Settings):
     """The best checkpoint of this run folder, or the winner of this campaign folder."""
     checkpoint_path: str | None
     """A checkpoint, an exported model or an ensemble.json; in a training: the weights to start from."""
+    score_start: bool
+    """train, tune: compare the model with the whole detector that it started from; `false` saves a pass over the
+    pages."""
     note: str | None
     """train: what else is known of this training, in words; the model carries it."""
     split: SplitName

@@ -17,6 +17,7 @@ from hmean.settings.sections import (
     Trainer,
     TrainingLoaders,
     Transforms,
+    Tune,
 )
 from hmean.types import TrackerName
 
@@ -68,6 +69,10 @@ class TrainSettings(RecipeSettings):
     """`auto`: continue the run of this name where it stopped, or start it."""
     overwrite: bool
     """Delete or replace earlier results of this name."""
+    tune: Tune | None = None  # configs of earlier versions do not have it
+    """How values are tuned where the model is compared with its start."""
+    score_start: bool = True
+    """Compare the model with the whole detector that it starts from, on the validation pages; `false` saves a pass."""
     note: str | None = None
     """What else is known of this training, in words; the model carries it."""
 

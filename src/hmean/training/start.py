@@ -6,13 +6,18 @@ import hashlib
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from hmean.errors import InputError
 from hmean.inference.checkpoints import Checkpoint, load_checkpoint, load_weights
 from hmean.network.catalogue import PretrainedDetector, by_name, names
 from hmean.network.detector import Detector
 from hmean.network.fused_weights import load_fused
 from hmean.network.pretrained import read_tensors
-from hmean.runs.provenance import StartProvenance
+from hmean.runs.carried import PagesSeen
+from hmean.runs.checkpoints import write_checkpoint
+from hmean.runs.provenance import Provenance, StartProvenance
+from hmean.training.module import DetectorModule
 
 WEIGHTS_FILES = (".safetensors", ".pth", ".pt")
 
@@ -133,6 +138,30 @@ def open_start(source: str) -> Start:
         f"models.pretrained={source}: is not supported; give a checkpoint (.ckpt), a weights file "
         f"({', '.join(WEIGHTS_FILES)}) or a PP-OCRv6 detector (.onnx)"
     )
+
+
+def keep_start(path: Path, start: Start, module: DetectorModule) -> None:
+    """Write a start as a checkpoint, which predicts and is scored like any other.
+
+    A checkpoint is copied. Other weights get the config and the post-processing values of the training that starts
+    from them, and have seen no pages that we know of.
+
+    Args:
+        path: of the file.
+        start: whose weights ``module`` has now.
+        module: of the training.
+
+    Raises:
+        InputError: if it cannot be written.
+    """
+    if start.checkpoint is not None:
+        write_checkpoint(path, start.checkpoint.carried, start.checkpoint.weights)
+        return
+    none = np.zeros(0, dtype=np.int64)
+    carried = module.carried.model_copy(
+        update={"pages": PagesSeen(train=none, val=none), "provenance": Provenance(), "history": ()}
+    )
+    write_checkpoint(path, carried, module.detector.state_dict())
 
 
 def _sha256(path: Path) -> str:

@@ -7,6 +7,7 @@ import hmean.reports
 from hmean.errors import InputError
 from hmean.reports.words import LANGUAGES, Words, read_table
 from hmean.runs.comparison import ONE_TRAINING
+from hmean.runs.start import ONE_FINE_TUNING, WHAT_TO_DO, WHY_NOT
 from hmean.tuning.result import REASONS
 
 HANGUL = re.compile("[가-힣]")
@@ -37,8 +38,16 @@ def test_reports_give_the_terminals_reasons_for_a_decision():
         assert table[f"tuning.reason.{reason}"].en == text
 
 
+@pytest.mark.parametrize("outcome", WHY_NOT)
+def test_reports_advise_what_the_terminal_advises_where_a_start_is_not_beaten(outcome):
+    text = Words("en").say(f"start.outcome.{outcome}")
+    assert text.startswith(f"{WHY_NOT[outcome]}: use checkpoints/start.ckpt")
+    assert text.endswith(f"the start with its tuned values. {WHAT_TO_DO[outcome]}")
+
+
 def test_reports_say_of_single_trainings_what_the_terminal_says():
     assert read_table()["run.one_training"].en == ONE_TRAINING
+    assert read_table()["start.one_training"].en == ONE_FINE_TUNING
 
 
 def test_a_language_that_there_is_not_is_refused():

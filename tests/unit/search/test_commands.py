@@ -19,6 +19,7 @@ def test_a_training_has_its_own_folder_and_resumes(tmp_path):
         "seed=7",
         f"{LR}=0.001",
         "wandb=false",
+        "score_start=false",
         "dataset_base_path=data",
         f"output_dir={tmp_path}",
         "exp_name=trial_00",
@@ -34,6 +35,7 @@ def test_the_tuning_reads_the_config_of_the_training_and_trusts_what_it_ran(tmp_
         "decoder": {"_target_": "mine.parts.Decoder"},
         "optimizer": {"_target_": "torch.optim.AdamW"},
         "targets": {"shrink_ratio": 0.4},
+        "pretrained": "pp-ocrv6-small",
     }
     (folder / "config.yaml").write_text(yaml.safe_dump({"models": models}))
     training_command = ["python", "train.py", "preset=mine", "models.optimizer.lr=0.1"]

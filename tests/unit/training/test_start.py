@@ -2,11 +2,19 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from types import SimpleNamespace
+
+import numpy as np
+
 from hmean.errors import InputError
+from hmean.inference.checkpoints import load_checkpoint
 from hmean.network.build import build_detector
 from hmean.network.catalogue import by_name
 from hmean.plugins import Component
-from hmean.training.start import open_start
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.runs.carried import Carried, PagesSeen
+from hmean.runs.checkpoints import write_checkpoint
+from hmean.training.start import keep_start, open_start
 
 
 def tiny_network():
@@ -15,6 +23,17 @@ def tiny_network():
         arguments = dict(section)
         parts.append(Component(f"models.{name}", arguments.pop("_target_"), arguments))
     return build_detector(*parts)
+
+
+def carried() -> Carried:
+    """What a checkpoint says of a model that has seen two pages."""
+    return Carried(
+        epoch=3,
+        config={"models": {}},
+        postprocess=PostprocessParams(thresh=0.25),
+        history=(),
+        pages=PagesSeen(train=np.array([1]), val=np.array([2])),
+    )
 
 
 def test_what_is_neither_a_file_nor_published_is_refused_with_the_names(tmp_path):
@@ -60,3 +79,30 @@ def test_tensors_by_name_fill_the_network(tmp_path):
     save_file({"a": torch.zeros(1)}, file)
     with pytest.raises(InputError, match="do not fit the network of the config"):
         open_start(str(file)).fill(other)
+
+
+def test_a_start_is_kept_as_a_checkpoint_that_has_seen_no_page(tmp_path):
+    from safetensors.torch import save_file
+
+    module = SimpleNamespace(detector=tiny_network(), carried=carried())
+    file = tmp_path / "tiny.safetensors"
+    save_file(module.detector.state_dict(), file)
+    path = tmp_path / "start.ckpt"
+    keep_start(path, open_start(str(file)), module)
+    kept = load_checkpoint(path)
+    assert kept.postprocess == module.carried.postprocess
+    assert len(kept.pages.all()) == 0
+    assert kept.carried.provenance.training is None
+    for name, tensor in kept.weights.items():
+        assert torch.equal(tensor, module.detector.state_dict()[name])
+
+
+def test_a_checkpoint_that_a_training_starts_from_is_kept_as_it_is(tmp_path):
+    own = tmp_path / "own.ckpt"
+    network = tiny_network()
+    write_checkpoint(own, carried(), network.state_dict())
+    path = tmp_path / "start.ckpt"
+    keep_start(path, open_start(str(own)), SimpleNamespace())
+    kept = load_checkpoint(path)
+    assert kept.weights_hash() == load_checkpoint(own).weights_hash()
+    assert kept.pages.all().tolist() == [1, 2]

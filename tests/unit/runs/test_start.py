@@ -1,0 +1,115 @@
+"""A fine-tuned model beside its start: differences that hold together, what they say, and what to do."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hmean.metrics.cleval import Counts
+from hmean.metrics.intervals import Contributions, contributions, interval_pairs, page_groups
+from hmean.metrics.iou import MatchCounts
+from hmean.metrics.record import ScoreRecord
+from hmean.metrics.scorer import PageScore, Scorer
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.runs.start import JUDGED, StartRecord, StartRow, conclude, differences_to_start, winner_of
+
+GROUPS = 12
+
+
+def scored(seed: int, found: float, tight: float) -> list[PageScore]:
+    """36 pages of 12 groups: the share of text found, and the share of words matched at IoU 0.7."""
+    rng = np.random.default_rng(seed)
+    pages = []
+    for i in range(3 * GROUPS):
+        tp = int(rng.binomial(500, found))
+        match50 = MatchCounts(int(rng.binomial(100, found)), 100, 100)
+        match70 = MatchCounts(int(rng.binomial(100, tight)), 100, 100)
+        pages.append(PageScore(str(i), Counts(gt=500, tp=tp), match50, match70, f"shop {i % GROUPS}"))
+    return pages
+
+
+def row(pages: list[PageScore]) -> StartRow:
+    score = ScoreRecord.of(Scorer("transcription", pages).compute())
+    values = {"postprocess": PostprocessParams(), "weights_hash": "w"}
+    return StartRow.model_validate({**score.model_dump(), **values})
+
+
+def record(start: list[PageScore], trained: list[PageScore], **about) -> StartRecord:
+    found = differences_to_start(start, trained)
+    outcome = conclude([found[statistic].verdict for statistic in JUDGED])
+    return StartRecord(
+        source="pp-ocrv6-small",
+        split="val",
+        data_hash="d",
+        grouping=page_groups(start).grouping(),
+        start=row(start),
+        trained=row(trained),
+        outcome=outcome,
+        winner=winner_of(outcome),
+        **found,
+        **about,
+    )
+
+
+def test_the_three_intervals_hold_together():
+    start = scored(0, 0.9, 0.7)
+    trained = scored(1, 0.91, 0.75)
+    found = differences_to_start(start, trained)
+    groups = page_groups(start)
+    of_start = contributions(start, JUDGED, groups)
+    of_trained = contributions(trained, JUDGED, groups)
+    pairs = interval_pairs(Contributions.stacked([of_trained[s].minus(of_start[s]) for s in JUDGED]))
+    assert [found[statistic].family95 for statistic in JUDGED] == pairs.family
+    assert [found[statistic].interval95 for statistic in JUDGED] == pairs.single
+    for statistic in JUDGED:
+        h = [Scorer("transcription", pages).compute() for pages in (start, trained)]
+        difference = getattr(h[1], statistic).h - getattr(h[0], statistic).h
+        assert found[statistic].difference == pytest.approx(difference, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "outcome", "winner"),
+    [
+        (["better", "not distinguishable", "not distinguishable"], "better", "trained"),
+        (["not distinguishable", "better", "better"], "better", "trained"),
+        (["not distinguishable"] * 3, "not distinguishable", "start"),
+        (["worse", "not distinguishable", "not distinguishable"], "worse", "start"),
+        (["worse", "better", "better"], "mixed", "start"),
+        (["too few groups"] * 3, "too few groups", "start"),
+    ],
+)
+def test_the_start_wins_unless_it_is_beaten(verdicts, outcome, winner):
+    assert conclude(verdicts) == outcome
+    assert winner_of(outcome) == winner
+
+
+def test_a_start_that_is_not_better_is_hardly_ever_said_to_be_beaten():
+    beaten = 0
+    for seed in range(200):
+        found = differences_to_start(scored(seed, 0.9, 0.7), scored(1000 + seed, 0.9, 0.7))
+        beaten += conclude([found[statistic].verdict for statistic in JUDGED]) == "better"
+    assert beaten / 200 <= 0.05
+
+
+def test_the_start_comes_first_and_the_last_line_says_which_checkpoint_to_use():
+    better = record(scored(0, 0.9, 0.7), scored(1, 0.9, 0.85))
+    lines = better.summary(Path("outputs/mine")).splitlines()
+    assert lines[0].startswith("fine-tuned against its start, pp-ocrv6-small")
+    assert lines[1].split("\t")[:3] == ["", "start", "fine-tuned"]
+    iou70 = next(line for line in lines if line.startswith("iou70 H")).split("\t")
+    assert float(iou70[2]) > float(iou70[1])
+    assert iou70[-1] == "better"
+    assert "36 pages of 12 groups" in lines[5]
+    assert "note: one fine-tuning: another seed may say otherwise" in lines
+    assert lines[-1] == "better than its start: use outputs/mine/checkpoints/best.ckpt"
+
+    worse = record(scored(1, 0.9, 0.85), scored(0, 0.9, 0.7), epochs_compared=3)
+    lines = worse.summary(Path("outputs/mine")).splitlines()
+    assert lines[-1].startswith("worse than its start: use outputs/mine/checkpoints/start.ckpt, the start with")
+    assert "models.optimizer.lr" in lines[-1]
+    assert any("chose the best of 3 epochs" in line for line in lines)
+
+    few = record(scored(0, 0.9, 0.7)[:5], scored(1, 0.9, 0.85)[:5])
+    assert few.winner == "start"
+    assert "too few groups of pages to tell" in few.summary(Path("x"))
+    assert StartRecord.parse(few.to_json(), "a file") == few
