@@ -34,20 +34,36 @@ def read_convolutions(path: Path) -> list[Convolution]:
     Raises:
         InputError: if the file cannot be read, or the onnx package is not installed.
     """
-    try:
-        import onnx  # noqa: PLC0415 - slow to import, and only these files need it
-    except ImportError as error:
-        raise InputError(f"{path}: reading it needs the onnx package; install it with: pip install onnx") from error
-    try:
-        graph = onnx.load(str(path)).graph
-    except Exception as error:  # protobuf raises kinds of its own that share no base
-        raise InputError(f"{path}: is damaged, or not an ONNX file ({error})") from error
+    graph = _read_graph(path)
     reader = _Graph(graph)
     convolutions = []
     for node in graph.node:
         if node.op_type in ("Conv", "ConvTranspose"):
             convolutions.append(reader.convolution(node))
     return convolutions
+
+
+def read_initializers(path: Path) -> dict[str, NDArray[np.generic]]:
+    """The constant tensors of an ONNX file by their names.
+
+    Raises:
+        InputError: as ``read_convolutions``.
+    """
+    graph = _read_graph(path)
+    import onnx  # noqa: PLC0415 - as below
+
+    return {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
+def _read_graph(path: Path) -> Any:
+    try:
+        import onnx  # noqa: PLC0415 - slow to import, and only these files need it
+    except ImportError as error:
+        raise InputError(f"{path}: reading it needs the onnx package; install it with: pip install onnx") from error
+    try:
+        return onnx.load(str(path)).graph
+    except Exception as error:  # protobuf raises kinds of its own that share no base
+        raise InputError(f"{path}: is damaged, or not an ONNX file ({error})") from error
 
 
 class _Graph:

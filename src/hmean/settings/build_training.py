@@ -54,15 +54,15 @@ def build_module(
     if settings.models.pretrained is not None:
         start = open_start(settings.models.pretrained)
     detector = _build_network(settings.models, start)
-    start_checkpoint = None
+    start_model = None
     if start is not None:
-        start_checkpoint = start.checkpoint
+        start_model = start.model
     carried = Carried(
         epoch=0,
         config=settings.to_dict(),
         postprocess=settings.models.head.postprocess.params(),
         history=(),
-        pages=pages_seen(train_pages, val_pages, start_checkpoint, _teacher_folder(settings)),
+        pages=pages_seen(train_pages, val_pages, start_model, _teacher_folder(settings)),
     )
     if settings.trainer.channels_last:
         detector = detector.to(memory_format=torch.channels_last)

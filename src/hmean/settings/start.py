@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hmean.errors import InputError
+from hmean.inference.bundled import BUNDLED
+from hmean.inference.metadata import parse_metadata
+from hmean.inference.onnx_file import read_text
 from hmean.network.catalogue import CATALOGUE, by_name
 from hmean.network.fused_onnx import read_convolutions
-from hmean.runs.carried import read_carried
+from hmean.plugins import Component, present_name
+from hmean.runs.carried import Carried, read_carried
 
 PARTS = ("encoder", "decoder", "head")
 
@@ -20,20 +25,38 @@ def start_parts(source: str) -> Mapping[str, Any]:
     gives an empty mapping, and the network is then that of the preset.
 
     Raises:
-        InputError: if a checkpoint cannot be read.
+        InputError: if a model of ours cannot be read, or names code that is not hmean's own.
     """
     published = by_name(source)
     if published is not None:
         return published.components
-    path = Path(source)
+    path = BUNDLED.get(source, Path(source))
     if not path.is_file():
         return {}
     if path.suffix == ".ckpt":
-        models = read_carried(path).config["models"]
-        return {part: models[part] for part in PARTS}
+        return _of_ours(path, read_carried(path))
     if path.suffix == ".onnx":
+        text = read_text(path)
+        if text is not None:
+            return _of_ours(path, parse_metadata(text, path))
         return _of_onnx(path)
     return {}
+
+
+def _of_ours(path: Path, model: Carried) -> Mapping[str, Any]:
+    """The parts that a model of ours carries, with its present post-processing values."""
+    parts = {}
+    for name in PARTS:
+        part = dict(model.config["models"][name])
+        target = present_name(str(part.get("_target_")))
+        if not Component(f"models.{name}", target).is_trusted(()):
+            raise InputError(
+                f"{path}: its models.{name}._target_ is {target}, which is not hmean's own; if you trust it, choose a "
+                "preset that names it, and start from a weights file (.safetensors)"
+            )
+        parts[name] = part
+    parts["head"]["postprocess"] = model.postprocess.to_dict()
+    return parts
 
 
 def _of_onnx(path: Path) -> Mapping[str, Any]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from hmean.data.check import label_faults
 from hmean.data.pages import LabelledImages, shared_images
 from hmean.errors import InputError
-from hmean.inference.checkpoints import Checkpoint, load_checkpoint, pages_behind
+from hmean.inference.checkpoints import load_checkpoint, pages_behind
+from hmean.inference.trained import TrainedModel
 from hmean.runs.carried import PagesSeen
 from hmean.runs.folder import RunFolder
 
@@ -37,14 +38,14 @@ def require_trainable(train_pages: LabelledImages, val_pages: LabelledImages) ->
 
 
 def pages_seen(
-    train_pages: LabelledImages, val_pages: LabelledImages, start: Checkpoint | None, teacher: Path | None
+    train_pages: LabelledImages, val_pages: LabelledImages, start: TrainedModel | None, teacher: Path | None
 ) -> PagesSeen:
     """The pages that the trained model will have seen.
 
     Args:
         train_pages: pages to train on.
         val_pages: pages to validate on.
-        start: the checkpoint whose weights the training starts from: what it has seen counts as trained on.
+        start: the trained model whose weights the training starts from: what it has seen counts as trained on.
         teacher: folder of a teacher's maps: what the teacher has seen counts as trained on.
 
     Raises:
@@ -60,7 +61,7 @@ def pages_seen(
     return PagesSeen(train=np.concatenate(train_keys), val=val_keys)
 
 
-def _require_unseen(start: Checkpoint, val_keys: PageKeys) -> None:
+def _require_unseen(start: TrainedModel, val_keys: PageKeys) -> None:
     seen = start.influenced_by(val_keys)
     if seen.any():
         raise InputError(

@@ -7,12 +7,19 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from hmean.errors import InputError
+from hmean.inference.bundled import BUNDLED, model_path
 from hmean.inference.checkpoints import Checkpoint, load_checkpoint, load_weights
+from hmean.inference.exported import ExportedModel
+from hmean.inference.onnx_file import read_text
+from hmean.inference.trained import TrainedModel
 from hmean.network.catalogue import PretrainedDetector, by_name, names
 from hmean.network.detector import Detector
+from hmean.network.fused_onnx import read_initializers
 from hmean.network.fused_weights import load_fused
+from hmean.network.head import DBHead
 from hmean.network.pretrained import read_tensors
 from hmean.runs.carried import PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
@@ -26,8 +33,8 @@ class Start(Protocol):
     """Weights of a whole detector that a training starts from."""
 
     @property
-    def checkpoint(self) -> Checkpoint | None:
-        """The checkpoint, which says what pages its model has seen; None for other weights."""
+    def model(self) -> TrainedModel | None:
+        """The trained model of ours, which says what pages it has seen; None for other weights."""
 
     def fill(self, detector: Detector) -> None:
         """Put the weights into a network.
@@ -43,7 +50,7 @@ class Start(Protocol):
 class PublishedStart:
     """A detector of the catalogue, from the package that carries its weights."""
 
-    checkpoint = None
+    model = None
 
     def __init__(self, published: PretrainedDetector, path: Path) -> None:
         self.published = published
@@ -72,26 +79,63 @@ class CheckpointStart:
     """A checkpoint of an earlier training."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
-        self.checkpoint = checkpoint
+        self.model = checkpoint
 
     def fill(self, detector: Detector) -> None:
         """See ``Start``."""
-        load_weights(detector, self.checkpoint)
+        load_weights(detector, self.model)
 
     def provenance(self) -> tuple[StartProvenance, ...]:
         """See ``Start``."""
-        training = self.checkpoint.carried.provenance.training
-        earlier: tuple[StartProvenance, ...] = ()
-        if training is not None:
-            earlier = training.started_from
-        own = StartProvenance(name=self.checkpoint.path.name, sha256=self.checkpoint.weights_hash(), of_ours=True)
-        return (own, *earlier)
+        return _with_earlier(self.model)
+
+
+class ExportedStart:
+    """An exported model of ours, or a bundled one: its weights are in the file under their own names."""
+
+    def __init__(self, exported: ExportedModel) -> None:
+        self.model = exported
+
+    def fill(self, detector: Detector) -> None:
+        """See ``Start``. T is not exported, and starts from the features of P."""
+        found = read_initializers(self.model.path)
+        tensors = {}
+        missing = []
+        for name, tensor in detector.state_dict().items():
+            values = found.get(f"detector.{name}", found.get(f"detector.{name}.half"))
+            if values is not None and values.shape == tuple(tensor.shape):
+                tensors[name] = torch.from_numpy(values.astype(np.float32))
+            elif not name.startswith("head.threshold."):
+                missing.append(name)
+        if missing:
+            raise InputError(
+                f"{self.model.path}: holds no weights to train on ({missing[0]} and {len(missing) - 1} others are "
+                "folded or in 8 bits); give the checkpoint that it was made of"
+            )
+        detector.load_state_dict(tensors, strict=False)
+        head = detector.head
+        if isinstance(head, DBHead):
+            head.threshold_from_probability()
+
+    def provenance(self) -> tuple[StartProvenance, ...]:
+        """See ``Start``."""
+        return _with_earlier(self.model)
+
+
+def _with_earlier(model: TrainedModel) -> tuple[StartProvenance, ...]:
+    """A model of ours, and what it had started from."""
+    training = model.carried.provenance.training
+    earlier: tuple[StartProvenance, ...] = ()
+    if training is not None:
+        earlier = training.started_from
+    own = StartProvenance(name=model.path.name, sha256=model.weights_hash(), of_ours=True)
+    return (own, *earlier)
 
 
 class FileStart:
     """A file that says nothing but weights: an ONNX file of a PP-OCRv6 detector, or tensors by name."""
 
-    checkpoint = None
+    model = None
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -125,26 +169,30 @@ def open_start(source: str) -> Start:
         if path is None:
             raise InputError(f"models.pretrained={source}: not found; get the weights: {published.how_to_get()}")
         return PublishedStart(published, path)
+    if source in BUNDLED:
+        return ExportedStart(ExportedModel(model_path(source)))
     path = Path(source)
     if not path.is_file():
-        raise InputError(
-            f"models.pretrained={source}: not found; name a file, or a published detector: {', '.join(names())}"
-        )
+        known = ", ".join([*names(), *BUNDLED])
+        raise InputError(f"models.pretrained={source}: not found; name a file, or one of {known}")
     if path.suffix == ".ckpt":
         return CheckpointStart(load_checkpoint(path))
+    if path.suffix == ".onnx" and read_text(path) is not None:
+        return ExportedStart(ExportedModel(path))
     if path.suffix == ".onnx" or path.suffix in WEIGHTS_FILES:
         return FileStart(path)
     raise InputError(
         f"models.pretrained={source}: is not supported; give a checkpoint (.ckpt), a weights file "
-        f"({', '.join(WEIGHTS_FILES)}) or a PP-OCRv6 detector (.onnx)"
+        f"({', '.join(WEIGHTS_FILES)}), an exported model or a PP-OCRv6 detector (.onnx)"
     )
 
 
 def keep_start(path: Path, start: Start, module: DetectorModule) -> None:
     """Write a start as a checkpoint, which predicts and is scored like any other.
 
-    A checkpoint is copied. Other weights get the config and the post-processing values of the training that starts
-    from them, and have seen no pages that we know of.
+    A checkpoint is copied. Other weights get the config of the training that starts from them; those of a model of ours
+    keep what is known of it, the others get the post-processing values of the training, and have seen no pages that we
+    know of.
 
     Args:
         path: of the file.
@@ -154,13 +202,18 @@ def keep_start(path: Path, start: Start, module: DetectorModule) -> None:
     Raises:
         InputError: if it cannot be written.
     """
-    if start.checkpoint is not None:
-        write_checkpoint(path, start.checkpoint.carried, start.checkpoint.weights)
+    if isinstance(start, CheckpointStart):
+        write_checkpoint(path, start.model.carried, start.model.weights)
         return
     none = np.zeros(0, dtype=np.int64)
     carried = module.carried.model_copy(
         update={"pages": PagesSeen(train=none, val=none), "provenance": Provenance(), "history": ()}
     )
+    if start.model is not None:
+        provenance = Provenance(training=start.model.carried.provenance.training)
+        carried = carried.model_copy(
+            update={"pages": start.model.pages, "postprocess": start.model.postprocess, "provenance": provenance}
+        )
     write_checkpoint(path, carried, module.detector.state_dict())
 
 

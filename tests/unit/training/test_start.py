@@ -37,7 +37,7 @@ def carried() -> Carried:
 
 
 def test_what_is_neither_a_file_nor_published_is_refused_with_the_names(tmp_path):
-    with pytest.raises(InputError, match=r"not found; .* pp-ocrv6-small, pp-ocrv6-tiny"):
+    with pytest.raises(InputError, match=r"not found; .* pp-ocrv6-small, pp-ocrv6-tiny, receipts-lite"):
         open_start("pp-ocr-v6")
     other = tmp_path / "weights.txt"
     other.write_text("")
@@ -73,7 +73,7 @@ def test_tensors_by_name_fill_the_network(tmp_path):
     start.fill(other)
     for name, tensor in network.state_dict().items():
         assert torch.equal(tensor, other.state_dict()[name])
-    assert start.checkpoint is None
+    assert start.model is None
     (record,) = start.provenance()
     assert record.name == file.name
     save_file({"a": torch.zeros(1)}, file)
