@@ -1,15 +1,16 @@
-"""receipts_lite on all pages of SROIE's development part, out of fold, with three seeds, beside a peer on the same pages.
+"""A preset on all pages of SROIE's development part, out of fold, with several seeds, beside a peer on the same pages.
 
-usage: python benchmarks/crossval_sroie.py DATA FOLDER [seeds=42,1,2]
+usage: python benchmarks/crossval_sroie.py DATA FOLDER [recipe=receipts_lite] [seeds=42,1,2]
 
-FOLDER has the cross-validations sroie_folds_seed42, ... that scripts/results.sh trains, and keeps the peer's maps. Writes
-docs/results/crossval_sroie.{json,md}.
+FOLDER has the cross-validations that scripts/results.sh trains (sroie_folds_seed42, ... of receipts_lite, sroie_pp_seed42, ...
+of pp_ocrv6_small), and keeps the peer's maps. Writes docs/results/crossval_sroie.{json,md} or fine_tuned_sroie.{json,md}.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import harness
@@ -24,21 +25,67 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.scores import Scores
 
-PAGE = harness.ROOT / "docs/results/crossval_sroie.md"
 PAGES = "SROIE development"
-OURS = "receipts_lite, out of fold"
 RAPIDOCR = "RapidOCR as it comes"
 CHOSEN = "cross-fitted"
 
 
-class CrossvalPage(Record):
-    """The content of ``crossval_sroie.json``."""
+@dataclass(frozen=True)
+class Recipe:
+    """What was trained, and what its page says of it.
 
+    Attributes:
+        preset: its name.
+        folders: of its cross-validations, without the seed.
+        page: name of the page's file.
+        peer: what the peer is to it.
+    """
+
+    preset: str
+    folders: str
+    page: str
+    peer: str
+
+    @property
+    def path(self) -> Path:
+        """The page."""
+        return harness.ROOT / f"docs/results/{self.page}.md"
+
+
+RECIPES = (
+    Recipe(
+        "receipts_lite",
+        "sroie_folds_seed",
+        "crossval_sroie",
+        "What the peer was trained on is not\nknown to us; it may include receipts of this set.",
+    ),
+    Recipe(
+        "pp_ocrv6_small",
+        "sroie_pp_seed",
+        "fine_tuned_sroie",
+        f"{sroie.PEER} is no\nrival here but the parent: these models start from its weights. What it was trained on is "
+        "not known to us; it may include receipts of\nthis set.",
+    ),
+)
+
+
+def recipe_of(preset: str) -> Recipe:
+    """The recipe of a preset."""
+    for recipe in RECIPES:
+        if recipe.preset == preset:
+            return recipe
+    raise SystemExit(f"recipe={preset}: not found; there are {', '.join(recipe.preset for recipe in RECIPES)}")
+
+
+class CrossvalPage(Record):
+    """The content of ``crossval_sroie.json`` and ``fine_tuned_sroie.json``."""
+
+    recipe: str = Field(default="receipts_lite", description="preset that was trained")
     environment: harness.PageProvenance = Field(description="what the page was made with")
     seeds: tuple[int, ...] = Field(description="of the trainings")
     relabelled: int = Field(default=0, description="pages whose labels were others when the models were trained")
     rows: tuple[Row, ...] = Field(description="scores")
-    differences: tuple[DifferenceRow, ...] = Field(description="receipts_lite minus the peer")
+    differences: tuple[DifferenceRow, ...] = Field(description="the preset minus the peer")
     folds: tuple[tuple[float, ...], ...] = Field(description="macro H of each fold's pages, for each seed")
 
 
@@ -46,8 +93,10 @@ def main() -> None:
     """Score, write."""
     data, folder = Path(sys.argv[1]), Path(sys.argv[2])
     options = dict(word.split("=", 1) for word in sys.argv[3:])
+    recipe = recipe_of(options.get("recipe", "receipts_lite"))
     seeds = [int(seed) for seed in options.get("seeds", ",".join(map(str, sroie.SEEDS))).split(",")]
-    crossvals = [folder / f"sroie_folds_seed{seed}" for seed in seeds]
+    crossvals = [folder / f"{recipe.folders}{seed}" for seed in seeds]
+    ours = f"{recipe.preset}, out of fold"
 
     preset_runs = []
     tuned_runs = []
@@ -74,8 +123,8 @@ def main() -> None:
     rapidocr = [page for (page,) in score_pages(peer.truth, [found[name] for name in peer.names], sroie.CHARACTERS)]
 
     rows = [
-        score_row(preset_runs, model=OURS, pages=PAGES, values="the preset's", postprocess=[preset]),
-        score_row(tuned_runs, model=OURS, pages=PAGES, values=CHOSEN, postprocess=chosen),
+        score_row(preset_runs, model=ours, pages=PAGES, values="the preset's", postprocess=[preset]),
+        score_row(tuned_runs, model=ours, pages=PAGES, values=CHOSEN, postprocess=chosen),
         score_row([rapidocr], model=RAPIDOCR, pages=PAGES, values="its defaults"),
         score_row([peer_defaults], model=sroie.PEER, pages=PAGES, values="its defaults, our post-processing",
                   postprocess=[peer.postprocess]),
@@ -83,14 +132,15 @@ def main() -> None:
                   postprocess=peer_tuned.chosen_by_folds),
     ]  # fmt: skip
     pairs = [
-        (Side("receipts_lite, the preset's", preset_runs), Side(RAPIDOCR, [rapidocr])),
-        (Side("receipts_lite, the preset's", preset_runs), Side(f"{sroie.PEER}, its defaults", [peer_defaults])),
+        (Side(f"{recipe.preset}, the preset's", preset_runs), Side(RAPIDOCR, [rapidocr])),
+        (Side(f"{recipe.preset}, the preset's", preset_runs), Side(f"{sroie.PEER}, its defaults", [peer_defaults])),
         (
-            Side(f"receipts_lite, {CHOSEN}", tuned_runs),
+            Side(f"{recipe.preset}, {CHOSEN}", tuned_runs),
             Side(f"{sroie.PEER}, {CHOSEN}", [peer_tuned.cross_fitted]),
         ),
     ]
     record = CrossvalPage(
+        recipe=recipe.preset,
         environment=harness.PageProvenance.collect(
             "torch",
             "numpy",
@@ -105,8 +155,8 @@ def main() -> None:
         differences=tuple(difference_rows(pairs, same_trainings=False)),
         folds=tuple(_of_folds(crossval) for crossval in crossvals),
     )
-    record.write(PAGE.with_suffix(".json"))
-    write_text(PAGE, page(record))
+    record.write(recipe.path.with_suffix(".json"))
+    write_text(recipe.path, page(record))
     print(page(record))
 
 
@@ -117,6 +167,7 @@ def _of_folds(crossval: Path) -> tuple[float, ...]:
 
 def page(record: CrossvalPage) -> str:
     """The page."""
+    recipe = recipe_of(record.recipe)
     shown = tuple(SHOWN)
     seeds = f"one seed ({record.seeds[0]}): another seed may say otherwise"
     if len(record.seeds) > 1:
@@ -124,10 +175,10 @@ def page(record: CrossvalPage) -> str:
     folds = []
     for seed, of_folds in zip(record.seeds, record.folds, strict=True):
         folds.append(f"seed {seed}: {', '.join(f'{100 * value:.2f}' for value in of_folds)}")
-    return f"""# receipts_lite on SROIE, out of fold
+    return f"""# {recipe.preset} on SROIE, out of fold
 
 Every labelled page of SROIE's development part, scored by a model that was trained without the page's shop (five folds by
-shop), and a peer on the same pages. receipts_lite was trained with {seeds};
+shop), and a peer on the same pages. {recipe.preset} was trained with {seeds};
 {short(record)}. Percent. {score_rows.INTERVALS}
 {sroie.CROSS_FITTED} "Over shops": the mean over shops of the mean over their pages, so that a shop with many receipts counts as
 much as any other.
@@ -147,8 +198,7 @@ Macro H of each fold, the preset's values ({"; ".join(folds)}): other folds are 
 **Which pages had a part in what.** Weights: none of the page's own shop.{sroie.describe_relabelled(record.relabelled)} Epoch: none; the last epoch of a fixed number is
 scored. Values: the preset's are fixed; cross-fitted ones come from pages of other shops, though through maps of models that
 were trained on them. The recipe itself (encoder, sizes, augmentation, shrink ratio, the preset's values) was developed on
-SROIE's development pages, these ones: on new receipts it may do a little worse than here. What the peer was trained on is not
-known to us; it may include receipts of this set.
+SROIE's development pages, these ones: on new receipts it may do a little worse than here. {recipe.peer}
 
 {record.environment.footer()}
 """

@@ -367,6 +367,7 @@ def test_the_page_of_ensembles_shows_both_bases_families_and_costs(benchmark):
 # Each page of results with shops in it: the program, and the record of its JSON file.
 PAGES = {
     "crossval_sroie": ("crossval_sroie", "CrossvalPage"),
+    "fine_tuned_sroie": ("crossval_sroie", "CrossvalPage"),
     "tuning_sroie": ("tuning_sroie", "TuningPage"),
     "ensemble_sroie": ("ensemble_sroie", "EnsemblePage"),
     "sweep_sroie": ("sweep_sroie", "SweepPage"),
