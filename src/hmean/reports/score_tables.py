@@ -73,7 +73,11 @@ class ScoreTable:
 def score_files(folder: Path) -> list[Path]:
     """Every ``scores.json`` of a run: of its start, its training, then of tuning, evaluations and exported models."""
     start = RunFolder(folder).start_scores
-    return sorted(folder.glob("**/scores.json"), key=lambda path: (path != start, len(path.parts), path))
+    found = sorted(folder.glob("**/scores.json"), key=lambda path: (len(path.parts), path))
+    if start in found:
+        found.remove(start)
+        found.insert(0, start)
+    return found
 
 
 def read_rows(folder: Path, model: Path, config: Mapping[str, Any], words: Words) -> list[ScoreRow]:

@@ -26,6 +26,7 @@ from hmean.records import Record
 from hmean.types import Look, View
 
 Row = tuple[float, float, float]
+OF_START = "start-"  # folders of the maps of start.ckpt begin so
 
 
 class MapHead(Record):
@@ -135,13 +136,15 @@ class FoundMaps:
 
 
 def find_maps(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """The map files of these pages, anywhere under a folder.
+    """The map files of these pages, anywhere under a folder; those of what a training started from do not count.
 
     Raises:
         InputError: listing pages without a map, or with several, of which any could be meant.
     """
     found: dict[str, list[Path]] = {name: [] for name in names}
     for path in sorted(folder.rglob("*.map")):
+        if path.parent.name.startswith(OF_START):
+            continue
         name = _read_name(path)
         if name in found:
             found[name].append(path)

@@ -66,7 +66,8 @@ class StartRecord(Record):
         Args:
             folder: of the run.
         """
-        return "\n".join([*self._table(), *grouping_lines(self.grouping), *self._notes(), self.advice(folder)])
+        lines = [*self._table(), *grouping_lines(self.grouping), *self._notes()]
+        return "\n".join([*lines, self.advice(folder)])
 
     def _table(self) -> Iterator[str]:
         yield f"fine-tuned against its start, {self.source}; values of both tuned, cross-fitted on {self.split} pages"

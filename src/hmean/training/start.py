@@ -206,9 +206,8 @@ def keep_start(path: Path, start: Start, module: DetectorModule) -> None:
         write_checkpoint(path, start.model.carried, start.model.weights)
         return
     none = np.zeros(0, dtype=np.int64)
-    carried = module.carried.model_copy(
-        update={"pages": PagesSeen(train=none, val=none), "provenance": Provenance(), "history": ()}
-    )
+    unseen = PagesSeen(train=none, val=none)
+    carried = module.carried.model_copy(update={"pages": unseen, "provenance": Provenance(), "history": ()})
     if start.model is not None:
         provenance = Provenance(training=start.model.carried.provenance.training)
         carried = carried.model_copy(

@@ -64,3 +64,9 @@ def test_maps_are_found_anywhere_under_a_folder_unless_two_are_of_one_page(tmp_p
     MapStore(tmp_path / "maps" / "best-2", "a", images).add(page("y.jpg", 0.5))
     with pytest.raises(InputError, match=r"y\.jpg: has 2 maps"):
         find_maps(tmp_path, ["y.jpg"])
+
+
+def test_maps_of_what_a_training_started_from_do_not_count(tmp_path, images):
+    MapStore(tmp_path / "maps" / "best-1", "a", images).add(page("y.jpg", 0.5))
+    MapStore(tmp_path / "maps" / "start-2", "b", images).add(page("y.jpg", 0.25))
+    assert (FoundMaps(tmp_path, ["y.jpg"])("y.jpg").probability == 128).all()
