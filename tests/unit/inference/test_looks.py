@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from hmean import geometry
 from hmean.data.views import MARGIN, MOST_ENLARGED, TextPlace, letterbox, text_heights, text_view
-from hmean.inference.looks import MOST_LOOKS, SeenPage, look_at
+from hmean.inference.looks import FATTER, MOST_LOOKS, SeenPage, look_at
 from hmean.postprocess.decoding import detect
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.looks import LookCosts
 from hmean.types import Look, Points, TextView, View
 
 SHRINK = 0.5
+TRAINED = SHRINK - FATTER  # cores of a network are fatter than its targets
 VIEW = View(640, "stride", TextView(height=20, first_look=320))
 
 
@@ -56,7 +57,7 @@ class DrawnNetwork:
 
 
 def seen(network, width, height, view=VIEW):
-    (found,) = look_at([SeenPage("a.jpg", width, height)], view, SHRINK, network)
+    (found,) = look_at([SeenPage("a.jpg", width, height)], view, TRAINED, network)
     return found
 
 
@@ -104,7 +105,7 @@ def test_what_an_earlier_look_has_found_stays_in_view():
             maps = [network.draw([lines, lines + np.array([300, 0]), apart], views[0])]
         return maps
 
-    (found,) = look_at([SeenPage("a.jpg", 1200, 1200)], VIEW, SHRINK, see)
+    (found,) = look_at([SeenPage("a.jpg", 1200, 1200)], VIEW, TRAINED, see)
     assert len(found.looks) == 3
     height, width = found.probability.shape
     in_view = geometry.transform(np.linalg.inv(found.to_page), apart)
@@ -145,12 +146,12 @@ def test_a_view_of_the_page_takes_one_look():
 def test_pages_share_their_looks():
     network = DrawnNetwork([words_at(100, 150, 28), words_at(60, 60, 20, rows=4, columns=2), []])
     pages = [SeenPage("a.jpg", 2000, 2800), SeenPage("b.jpg", 320, 320), SeenPage("c.jpg", 640, 640)]
-    together = look_at(pages, VIEW, SHRINK, network)
+    together = look_at(pages, VIEW, TRAINED, network)
     assert network.asked[0] == [0, 1, 2]
     assert network.asked[1] == [0, 2]
     assert len(network.asked) <= MOST_LOOKS
     for position, page in enumerate(pages):
-        alone = look_at([page], VIEW, SHRINK, lambda _, views, k=position: network([k] * len(views), views))
+        alone = look_at([page], VIEW, TRAINED, lambda _, views, k=position: network([k] * len(views), views))
         assert np.array_equal(alone[0].to_page, together[position].to_page)
         assert np.array_equal(alone[0].probability, together[position].probability)
 
