@@ -66,7 +66,7 @@ COMMANDS = (
           model better than its start?) and checkpoints/start.ckpt (score_start=false: not)
 
   hmean train preset=efficientnet_b4_lr_optimized exp_name=b4 dataset_base_path=data models.optimizer.lr=0.0004
-  hmean train preset=receipts_lite exp_name=lite resume=auto           continue where it stopped
+  hmean train preset=pp_ocrv6_small exp_name=mine resume=auto          continue where it stopped
   hmean train preset=pp_ocrv6_small exp_name=mine dataset_base_path=data  fine-tune a strong detector, in minutes
   hmean train from=outputs/b4/checkpoints/best.ckpt exp_name=b4_more   start from weights of your own
   hmean train ... logger=tensorboard                                   also csv, wandb, mlflow""",
