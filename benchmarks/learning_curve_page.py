@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from hmean.files import write_text
 from hmean.records import Record
 
 LINE = 120
+NO_BREAK = "\0"
 PICTURE: tuple[Shown, ...] = ("macro", "iou50", "iou70")
 COLOURS = ("#b8860b", "#7a7a7a", "#1f6f8b", "#8b1f4f")
 STYLE: Any = {  # Any: matplotlib types its keys one by one
@@ -78,7 +80,7 @@ def page(record: LearningPage) -> str:
         or a whole published detector. Every training sees at least {record.samples} samples of pages, so few pages are
         seen more often; its last epoch is scored. Percent. {score_rows.INTERVALS}"""
     seeds = f"""A seed also chooses the pages of a training: 10 pages are the first 10 of a random order, 25 the first 25 of
-        the same. 0 pages: the start itself, before any training. {pretraining(record)}"""
+        the same. 0 pages (dashed): the start itself, before any training. {pretraining(record)}"""
     part = f"""**Which pages had a part in what.** Weights: the pages named, and what the start was trained on; what PP-OCRv6
         was trained on is not published as a whole and may include receipts of this set. Epoch: none. Values of the
         post-processing: {sroie.CROSS_FITTED} The recipes (learning rates, crops, length) were developed on SROIE's
@@ -103,7 +105,9 @@ def page(record: LearningPage) -> str:
 def wrapped(paragraph: str) -> str:
     """A paragraph in lines of at most 120 characters."""
     words = " ".join(paragraph.split())
-    return textwrap.fill(words, LINE, break_long_words=False, break_on_hyphens=False)
+    kept_whole = re.sub(r"\[[^]]*\]", lambda link: link[0].replace(" ", NO_BREAK), words)
+    lines = textwrap.fill(kept_whole, LINE, break_long_words=False, break_on_hyphens=False)
+    return lines.replace(NO_BREAK, " ")
 
 
 def pretraining(record: LearningPage) -> str:
@@ -143,7 +147,8 @@ def picture(record: LearningPage) -> str:
             for start, colour in zip(record.starts, COLOURS, strict=False):
                 _draw_start(panel, record.of_start(start), name, colour)
             _label(panel, record, name)
-        panels[0].legend(frameon=False, loc="lower right")
+        lines, labels = panels[0].get_legend_handles_labels()
+        figure.legend(lines, labels, frameon=False, loc="outside lower center", ncols=len(labels))
         return _svg(figure)
 
 
@@ -163,7 +168,8 @@ def _draw_start(panel: Any, points: Sequence[Point], name: Shown, colour: str) -
     panel.fill_between([point.size for point in banded], lows, highs, color=colour, alpha=0.12, linewidth=0)
     for point in points:
         if point.size == 0:
-            panel.axhline(100 * point.row.scores[name].value, color=colour, linestyle="--", linewidth=0.8)
+            value = 100 * point.row.scores[name].value
+            panel.axhline(value, color=colour, linestyle="--", linewidth=0.8)
 
 
 def _label(panel: Any, record: LearningPage, name: Shown) -> None:
