@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip --quiet --disable-pip-version-check
 
-.PHONY: .venv demo test unit check coverage docs reference lock bench results clean
+.PHONY: .venv demo test unit check coverage docs reference lock bench results leaderboard clean
 
 # The marker is newer than what it was made from: a changed pyproject.toml installs again.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -55,6 +55,12 @@ FOLDER ?= outputs/results
 results: $(VENV)/installed
 	$(PIP) install --no-deps -r benchmarks/peers/requirements.txt
 	bash scripts/results.sh "$(DATA)" "$(FOLDER)" $(STEPS)
+
+# Other people's detectors beside ours, each in a virtual environment of its own: make leaderboard DATA=... [FOLDER=...]
+# [BOARD="detectors=pp_ocrv6_small,tesseract models=mine.onnx time=true"]. Stopped, it goes on where it was.
+BOARD ?=
+leaderboard: $(VENV)/installed
+	$(BIN)/python benchmarks/leaderboard.py "$(DATA)" "$(FOLDER)" $(BOARD)
 
 clean:
 	rm -rf $(VENV) build dist site

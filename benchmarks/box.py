@@ -225,7 +225,8 @@ def main() -> None:
     )
     card.write(PAGE.with_suffix(".json"))
     write_text(PAGE, page(card))
-    readme.write_results(table(card.rows), score_rows.describe_groups(card.rows))
+    if not readme.LEADERBOARD.exists():
+        readme.write_results(readme.OF_THE_CARD, table(card.rows), score_rows.describe_groups(card.rows))
 
 
 def _rapidocr(pages: LabelledImages, file: Path) -> list[PageScore]:

@@ -17,7 +17,16 @@ import harness
 import score_rows
 import sroie
 from pydantic import Field
-from score_rows import SHOWN, DifferenceRow, Row, Side, difference_rows, difference_table, score_row, score_table
+from score_rows import (
+    DEFAULT_SHOWN,
+    DifferenceRow,
+    Row,
+    Side,
+    difference_rows,
+    difference_table,
+    score_row,
+    score_table,
+)
 
 from hmean.files import write_text
 from hmean.metrics.scorer import score_pages
@@ -168,7 +177,7 @@ def _of_folds(crossval: Path) -> tuple[float, ...]:
 def page(record: CrossvalPage) -> str:
     """The page."""
     recipe = recipe_of(record.recipe)
-    shown = tuple(SHOWN)
+    shown = DEFAULT_SHOWN
     seeds = f"one seed ({record.seeds[0]}): another seed may say otherwise"
     if len(record.seeds) > 1:
         seeds = f"{len(record.seeds)} seeds ({', '.join(map(str, record.seeds))}), of which each number is the mean"

@@ -11,6 +11,7 @@ import re
 import shlex
 import statistics
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -221,6 +222,11 @@ def _run_row(run: ComparedRun) -> str:
     if run.command is not None:
         command = f"`{run.command}`"
     return f"| {run.name} | {command} | {commit} | {run.seed} | {run.epochs} | {run.minutes:.1f} |"
+
+
+def wrapped(paragraph: str) -> str:
+    """A paragraph in lines of at most 120 characters."""
+    return textwrap.fill(" ".join(paragraph.split()), 120, break_long_words=False, break_on_hyphens=False)
 
 
 def environment(*packages: str, runs: Sequence[ComparedRun] = ()) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import score_rows
 import sroie
 from matplotlib.figure import Figure
 from pydantic import Field
-from score_rows import SHOWN, DifferenceRow, Row, Shown
+from score_rows import DEFAULT_SHOWN, SHOWN, DifferenceRow, Row, Shown
 
 from hmean.files import write_text
 from hmean.records import Record
@@ -91,7 +91,7 @@ def page(record: LearningPage) -> str:
         "# How many labelled pages a detector needs",
         wrapped(about),
         "![Scores over the number of labelled pages, by start](learning_curve.svg)",
-        table(record, tuple(SHOWN)),
+        table(record, DEFAULT_SHOWN),
         score_rows.describe_groups([point.row for point in record.points]),
         wrapped(seeds),
         wrapped(differences),

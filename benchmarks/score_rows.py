@@ -27,14 +27,17 @@ from hmean.metrics.statistics import summands
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 
-Shown = Literal["macro", "shops", "pooled", "iou50", "iou70"]
+Shown = Literal["macro", "shops", "pooled", "iou50", "iou70", "single"]
 SHOWN: dict[Shown, str] = {
     "macro": "macro H",
     "shops": "macro H over shops",
     "pooled": "pooled H",
     "iou50": "IoU50 H",
     "iou70": "IoU70 H",
+    "single": "single characters R",
 }
+DEFAULT_SHOWN: tuple[Shown, ...] = ("macro", "shops", "pooled", "iou50", "iou70")
+WITH_SINGLE: tuple[Shown, ...] = ("macro", "pooled", "iou50", "iou70", "single")
 WITHOUT_SHOPS: tuple[Shown, ...] = ("macro", "pooled", "iou50", "iou70")
 Runs = Sequence[Sequence[PageScore]]  # the same pages in the same order, as each of several trainings scored
 
@@ -56,7 +59,7 @@ class Row(Record):
     long_side: int | None = Field(default=None, description="of the page as the network sees it, pixels")
     postprocess: tuple[PostprocessParams, ...] = Field(default=(), description="these values, each set of them once")
     grouping: Grouping = Field(description="of the pages")
-    scores: dict[Shown, Cell] = Field(description="hmeans")
+    scores: dict[Shown, Cell] = Field(description="hmeans; of words of one character the recall")
 
 
 class DifferenceCell(Record):
@@ -84,11 +87,11 @@ class Side(NamedTuple):
 
 
 def score_row(runs: Runs, *, model: str, pages: str, values: str, long_side: int | None = None,
-              postprocess: Sequence[PostprocessParams] = (), shown: Sequence[Shown] = tuple(SHOWN)) -> Row:  # fmt: skip
+              postprocess: Sequence[PostprocessParams] = (), shown: Sequence[Shown] = DEFAULT_SHOWN) -> Row:  # fmt: skip
     """The row of one result."""
     groups = page_groups(runs[0])
     cells = {}
-    for name in shown:
+    for name in _counted(runs[0], shown):
         parts = [_contributions(run, name, groups) for run in runs]
         mean = Contributions.mean_of(parts)
         values_of_runs = [float(part.value[0]) for part in parts]
@@ -110,7 +113,7 @@ def score_row(runs: Runs, *, model: str, pages: str, values: str, long_side: int
 
 
 def difference_rows(
-    pairs: Sequence[tuple[Side, Side]], *, same_trainings: bool, shown: Sequence[Shown] = tuple(SHOWN)
+    pairs: Sequence[tuple[Side, Side]], *, same_trainings: bool, shown: Sequence[Shown] = DEFAULT_SHOWN
 ) -> list[DifferenceRow]:
     """The differences of the first of each pair to the second; all pairs are one family.
 
@@ -122,7 +125,7 @@ def difference_rows(
     """
     groups = page_groups(pairs[0][0].runs[0])
     cells: list[dict[Shown, DifferenceCell]] = [{} for _ in pairs]
-    for name in shown:
+    for name in _counted(pairs[0][0].runs[0], shown):
         differences = []
         half_widths = []
         for first, second in pairs:
@@ -147,6 +150,12 @@ def difference_rows(
     return rows
 
 
+def _counted(pages: Sequence[PageScore], shown: Sequence[Shown]) -> list[Shown]:
+    """The numbers that these pages can have: those without words of one character have no recall of them."""
+    has_single = any(page.single.gt > 0 for page in pages)
+    return [name for name in shown if name != "single" or has_single]
+
+
 def _values(parts: Sequence[Contributions]) -> list[float]:
     return [float(part.value[0]) for part in parts]
 
@@ -166,6 +175,9 @@ def _seed_half_width(ours: Sequence[float], theirs: Sequence[float], *, same_tra
 
 def _contributions(pages: Sequence[PageScore], name: Shown, groups: PageGroups) -> Contributions:
     """What each group contributes to one number."""
+    if name == "single":
+        found_of_all = np.array([[page.single.tp, page.single.gt] for page in pages], dtype=np.float64)
+        return Contributions.of_sums(groups.sums(found_of_all)[None])
     if name != "shops":
         return contributions(pages, [name], groups)[name]
     counts, matches = count_arrays(pages)
@@ -185,12 +197,20 @@ def score_table(rows: Sequence[Row], shown: Sequence[Shown]) -> str:
         "|---|---|---|" + "--:|" * len(shown),
     ]
     for row in rows:
-        cells = [percent(row.scores[name].value, row.scores[name].interval95) for name in shown]
+        cells = [cell_text(row, name) for name in shown]
         model = row.model
         if row.long_side is not None:
             model += f", {row.long_side} px"
         lines.append(f"| {row.pages} ({row.grouping.pages}) | {model} | {row.values} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def cell_text(row: Row, name: Shown) -> str:
+    """One number of a row with its interval; nothing where the row has no such number."""
+    cell = row.scores.get(name)
+    if cell is None:
+        return ""
+    return percent(cell.value, cell.interval95)
 
 
 def difference_table(rows: Sequence[DifferenceRow], shown: Sequence[Shown]) -> str:
@@ -201,6 +221,8 @@ def difference_table(rows: Sequence[DifferenceRow], shown: Sequence[Shown]) -> s
     ]
     for row in rows:
         for name in shown:
+            if name not in row.scores:
+                continue
             cell = row.scores[name]
             lines.append(
                 f"| {row.name} - {row.minus} | {SHOWN[name]} | {100 * cell.difference:+.2f} | {points(cell.interval95)} | "

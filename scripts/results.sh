@@ -84,6 +84,7 @@ if step sweep_sroie sweep_sroie; then python benchmarks/sweep_sroie.py "$folder"
 if step learning_curve learning_curve; then python benchmarks/learning_curve.py "$data" "$folder" do=page; fi
 if step receipts_lite_box receipts_lite_box; then python benchmarks/box.py "$data" "$folder"; fi
 if step views views; then python benchmarks/views.py "$data" "$folder"; fi
+if step leaderboard leaderboard; then python benchmarks/leaderboard.py "$data" "$folder"; fi
 if step intervals intervals; then python benchmarks/intervals.py; fi
 if step serve serve; then python benchmarks/serve.py; fi
 if step stages stages; then HMEAN_DATA=$data python benchmarks/stages.py; fi

@@ -17,6 +17,7 @@ from hmean.types import PRH, Characters, Detections, Page, Score
 
 T = TypeVar("T")
 
+NOT_COUNTED = MatchCounts()
 PAGES_AT_ONCE = 8  # enough for a kernel to run long without the GIL, few enough to share among threads
 
 
@@ -30,6 +31,7 @@ class PageScore:
         iou50: matches at IoU 0.5.
         iou70: matches at IoU 0.7.
         group: that the page belongs to (a shop, a document); None: it is one of its own.
+        single: words of one character and how many are found, where ``single_characters.with_single`` has counted them.
     """
 
     name: str
@@ -37,6 +39,7 @@ class PageScore:
     iou50: MatchCounts
     iou70: MatchCounts
     group: str | None = None
+    single: MatchCounts = NOT_COUNTED
 
     @property
     def prh(self) -> PRH:

@@ -1,0 +1,30 @@
+"""OnnxTR's text detector (Apache-2.0), docTR's in ONNX Runtime, with the weights that it downloads."""
+# /// script
+# requires-python = ">=3.11"
+# dependencies = [
+#   "onnxtr==0.9.0", "onnxruntime==1.32.0", "numpy==2.4.6", "opencv-python-headless==5.0.0.93", "scipy==1.17.1",
+#   "pillow==13.0.0", "shapely==2.2.0", "pyclipper==1.4.0", "pypdfium2==5.15.2", "langdetect==1.0.9", "rapidfuzz==3.14.6",
+#   "defusedxml==0.7.1", "anyascii==0.3.3", "huggingface-hub==1.3.0", "tqdm==4.70.1", "six==1.17.0",
+# ]
+# [tool.leaderboard]
+# title = "fast_base, OnnxTR"
+# kind = "boxes"
+# input = "1024 x 1024"
+# ///
+
+from __future__ import annotations
+
+import runner
+
+
+def make(_: int) -> runner.Detector:
+    """The detector of OnnxTR's default predictor: upright words."""
+    from onnxtr.models import detection_predictor  # noqa: PLC0415 - after the threads are set
+
+    with runner.downloading():
+        predictor = detection_predictor("fast_base")
+    return runner.of_fractions(lambda image: predictor([image])[0])
+
+
+if __name__ == "__main__":
+    runner.main(make)
