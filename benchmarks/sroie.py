@@ -204,11 +204,14 @@ def _peer_map(run: Callable[[Any], Any], pages: LabelledImages, position: int, p
     return PageMap(page.name, np.round(found * 255).astype(np.uint8), view.to_page, page.width, page.height)
 
 
-def rapidocr_detector() -> Callable[[Any], Detections]:
-    """RapidOCR's detection as it comes, with a post-processing of its own."""
+def rapidocr_detector(**values: Any) -> Callable[[Any], Detections]:
+    """RapidOCR's detection, with a post-processing of its own: as it comes, or with other values of its section Det."""
     from rapidocr import RapidOCR  # noqa: PLC0415 - a peer, which tests do without
 
-    engine = RapidOCR(params={"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": THREADS})
+    params = {"Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": THREADS}
+    for name, value in values.items():
+        params[f"Det.{name}"] = value
+    engine = RapidOCR(params=params)
     detector = engine._load_det_model()  # noqa: SLF001 - called whole, it would cut out every word too
 
     def find(image: Any) -> Detections:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
 from numpy.random import Generator
 
 from hmean import geometry
+from hmean.data.paste import Paste
 from hmean.data.photometric import Photometric
 from hmean.data.views import MOST_ENLARGED, PageView, round_up_to_stride, text_heights
 from hmean.geometry import Matrix
@@ -197,6 +198,7 @@ class TrainView:
         photometric: changes of colour and sharpness.
         text_height: range of the height of a page's typical text in a crop, pixels (see ``text_share``).
         text_share: share of the crops whose scale is drawn by ``text_height``; that of the others by ``long_side``.
+        paste: words of other pages in free places.
     """
 
     long_side: tuple[int, int]
@@ -206,6 +208,7 @@ class TrainView:
     photometric: Photometric
     text_height: tuple[float, float] = (14.0, 28.0)
     text_share: float = 0.0
+    paste: Paste = field(default_factory=Paste)
 
     def sample(self, rng: Generator, page: Page) -> PageView:
         """A random view of the page."""

@@ -16,15 +16,18 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
+from hmean import geometry
 from hmean.data.augment import TrainView
 from hmean.data.pages import LabelledImages
+from hmean.data.paste import SeenWords, paste_words, source_matrix
+from hmean.data.sampler import Mixture
 from hmean.data.targets import make_targets
 from hmean.data.teacher import ReadTeacher, blend, teacher_in_view
 from hmean.data.views import PageView, letterbox
 from hmean.errors import InputError
 from hmean.geometry import Image
 from hmean.images import Decoder, Pixels, decode
-from hmean.types import Pad
+from hmean.types import Pad, Page
 
 
 class TrainDataset(Dataset[dict[str, Any]]):
@@ -43,6 +46,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
         antialias: see ``make_targets``.
         teacher: reads the map of a page that a teacher made. It is blended into ``shrink``.
         teacher_weight: share of the teacher in ``shrink``, 0..1.
+        mixture: which page a sample shows; None: each page is seen once an epoch.
     """
 
     def __init__(
@@ -57,8 +61,10 @@ class TrainDataset(Dataset[dict[str, Any]]):
         antialias: bool = False,
         teacher: ReadTeacher | None = None,
         teacher_weight: float = 0.5,
+        mixture: Mixture | None = None,
     ) -> None:
         self.pages = pages
+        self.mixture = mixture
         self.view = view
         self.seed = seed
         self.shrink_ratio = shrink_ratio
@@ -69,12 +75,16 @@ class TrainDataset(Dataset[dict[str, Any]]):
         self.teacher_weight = teacher_weight
 
     def __len__(self) -> int:
+        if self.mixture is not None:
+            return len(self.mixture)
         return len(self.pages)
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
         epoch, position = key
         rng = np.random.default_rng([self.seed, epoch, position])
-        index = position % len(self.pages)  # several views of a page have positions of their own
+        index = position % len(self)  # several views of a page have positions of their own
+        if self.mixture is not None:
+            index = self.mixture.page(epoch, index)
         try:
             return self._sample(index, rng)
         except InputError as error:
@@ -84,10 +94,14 @@ class TrainDataset(Dataset[dict[str, Any]]):
         page = self.pages.page(index)
         view = self.view.sample(rng, page)
         pixels = self.pages.pixels(index, page, view.shrink)
-        image = self.view.photometric(view.image(pixels, self.fill), rng)
+        seen = SeenWords(view.image(pixels, self.fill), view.polygons(page.polygons), page.ignored)
+        # Nothing is drawn where the probability is 0: views without pasted words are those of earlier versions.
+        if self.view.paste.p > 0 and rng.random() < self.view.paste.p:
+            seen = self._paste(seen, view, page, rng)
+        image = self.view.photometric(seen.image, rng)
         targets = make_targets(
-            view.polygons(page.polygons),
-            page.ignored,
+            seen.polygons,
+            seen.ignored,
             view.width,
             view.height,
             shrink_ratio=self.shrink_ratio,
@@ -105,6 +119,17 @@ class TrainDataset(Dataset[dict[str, Any]]):
             "band": torch.from_numpy(targets.band),
             "valid": torch.from_numpy(targets.valid),
         }
+
+    def _paste(self, seen: SeenWords, view: PageView, page: Page, rng: np.random.Generator) -> SeenWords:
+        """Words of another page in free places."""
+        index = int(rng.integers(len(self.pages)))
+        source = self.pages.page(index)
+        matrix = source_matrix(rng, view, page, source)
+        whole = PageView(matrix, source.width, source.height)
+        pixels = self.pages.pixels(index, source, whole.shrink)
+        corners = geometry.corners(page.width, page.height)
+        page_corners = geometry.transform(view.matrix, corners)
+        return paste_words(rng, seen, page_corners, pixels, source, matrix, self.view.paste.words)
 
 
 def collate_train(items: list[dict[str, Any]]) -> dict[str, Any]:

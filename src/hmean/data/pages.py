@@ -26,12 +26,16 @@ class LabelledImages:
         image_path: folder of the images.
         indices: which pages of the label set, in order. A *position* below is a place in this list.
         decode: ``hmean.images.decode``, or a cache in front of it.
+        parts: of a joined set: the number of pages of each data set that it was joined from.
+        folders: of a joined set: the folder of the images for each page of the label set.
     """
 
     labels: LabelSet
     image_path: Path
     indices: Sequence[int]
     decode: Decoder = decode
+    parts: Sequence[int] = ()
+    folders: Sequence[Path] = ()
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -47,8 +51,12 @@ class LabelledImages:
     def file(self, position: int) -> Path:
         """Path of the image: in ``image_path``, or in a folder there that is named like the label file (train, val)."""
         name = self.name(position)
-        path = self.image_path / name
-        nested = self.image_path / self.labels.source_of(self.indices[position]).stem / name
+        index = self.indices[position]
+        folder = self.image_path
+        if self.folders:
+            folder = self.folders[index]
+        path = folder / name
+        nested = folder / self.labels.source_of(index).stem / name
         if not path.exists() and nested.exists():
             return nested
         return path
@@ -105,19 +113,38 @@ def join_pages(parts: Sequence[LabelledImages]) -> LabelledImages:
     """The pages of several data sets, one set after the other.
 
     Raises:
-        InputError: if their images lie in different folders.
+        InputError: if different images have one name.
     """
     first = parts[0]
     indices: list[int] = []
+    folders: list[Path] = []
     before = 0
     for part in parts:
-        if part.image_path != first.image_path:
-            raise InputError(
-                f"{first.image_path} and {part.image_path}: pages that are used together must lie in one image_path"
-            )
         indices += [before + index for index in part.indices]
+        folders += [part.image_path] * len(part.labels.names)
         before += len(part.labels.names)
-    return replace(first, labels=JoinedLabels([part.labels for part in parts]), indices=indices)
+    joined = replace(
+        first,
+        labels=JoinedLabels([part.labels for part in parts]),
+        indices=indices,
+        parts=[len(part) for part in parts],
+        folders=folders,
+    )
+    _require_own_names(joined)
+    return joined
+
+
+def _require_own_names(pages: LabelledImages) -> None:
+    """Maps and predictions know pages by their names."""
+    folder_of: dict[str, Path] = {}
+    for position, index in enumerate(pages.indices):
+        name = pages.name(position)
+        folder = folder_of.setdefault(name, pages.folders[index])
+        if folder != pages.folders[index]:
+            raise InputError(
+                f"{name}: an image of this name is in {folder} and in {pages.folders[index]}; rename one of them: "
+                "pages that are used together are told apart by their names"
+            )
 
 
 def size_fault(file: Path, page: Page, width: int, height: int) -> str | None:

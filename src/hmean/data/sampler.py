@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,58 @@ class SampleKey(NamedTuple):
     position: int
 
 
+@dataclass(frozen=True)
+class Mixture:
+    """How often the pages of each part of a data set are seen, where that is not once an epoch.
+
+    A part with fewer samples than pages goes on in the next epoch where it stopped, so that all of its pages are seen
+    equally often.
+
+    Attributes:
+        pages: number of pages of each part; they lie one part after the other.
+        samples: of each part in one epoch.
+        seed: of the order in which a part's pages are seen.
+    """
+
+    pages: Sequence[int]
+    samples: Sequence[int]
+    seed: int
+
+    @classmethod
+    def of_shares(cls, pages: Sequence[int], shares: Sequence[float | None], seed: int) -> Mixture:
+        """Parts with a share take it of an epoch's samples; the others have one sample of each page.
+
+        Raises:
+            ValueError: if the shares leave nothing to the others, or no part is without a share.
+        """
+        taken = sum(share for share in shares if share is not None)
+        free = sum(count for count, share in zip(pages, shares, strict=True) if share is None)
+        if taken >= 1 or free == 0:
+            raise ValueError("the shares must leave something to the pages without a share")
+        total = free / (1 - taken)
+        samples = []
+        for count, share in zip(pages, shares, strict=True):
+            if share is None:
+                samples.append(count)
+            else:
+                samples.append(max(1, round(share * total)))
+        return cls(pages, samples, seed)
+
+    def __len__(self) -> int:
+        return sum(self.samples)
+
+    def page(self, epoch: int, position: int) -> int:
+        """The page that a sample shows."""
+        before = 0
+        for part, (pages, samples) in enumerate(zip(self.pages, self.samples, strict=True)):
+            if position < samples:
+                order = np.random.default_rng([self.seed, part]).permutation(pages)
+                return before + int(order[(epoch * samples + position) % pages])
+            position -= samples
+            before += pages
+        raise IndexError(position)
+
+
 class EpochSampler(Sampler[SampleKey]):
     """Keys of all samples of an epoch, shuffled by (seed, epoch) alone: there is no state to save or restore.
 
@@ -24,9 +77,9 @@ class EpochSampler(Sampler[SampleKey]):
     keys; the last ranks get some from the front a second time.
 
     Args:
-        pages: number of pages.
+        pages: number of pages, or of samples of a ``Mixture``.
         seed: of the order.
-        views_per_page: samples of each page in one epoch.
+        views_per_page: samples of each of them in one epoch.
         rank: this process.
         world: number of processes.
         epoch: the first one; ``set_epoch`` changes it.

@@ -12,8 +12,11 @@ from hmean.data.cache import PageCache
 from hmean.data.datamodule import PagesModule
 from hmean.data.dataset import TrainDataset
 from hmean.data.pages import LabelledImages
+from hmean.data.paste import Paste
 from hmean.data.photometric import Photometric
+from hmean.data.sampler import Mixture
 from hmean.data.views import views_of_each_page
+from hmean.errors import InputError
 from hmean.images import Decoder, decode
 from hmean.inference.torch_runner import eval_dataset
 from hmean.network.build import build_detector, without_pretrained
@@ -111,15 +114,16 @@ def build_data(
     decoder = _decoder(settings.dataloaders.cache)
     loaders = settings.dataloaders
     views = settings.transforms.train
+    train = _train_dataset(settings, replace(train_pages, decode=decoder), fill)
     return PagesModule(
-        _train_dataset(settings, replace(train_pages, decode=decoder), fill),
+        train,
         eval_dataset(
             [val_pages.file(position) for position in range(len(val_pages))],
             settings.transforms.seen(),
             fill,
             decoder,
         ),
-        views_per_page=views_of_each_page(len(train_pages), views.views_per_page, views.min_samples),
+        views_per_page=views_of_each_page(len(train), views.views_per_page, views.min_samples),
         train_batch=loaders.train_dataloader.batch_size,
         val_batch=loaders.val_dataloader.batch_size,
         train_workers=loaders.train_dataloader.num_workers,
@@ -137,6 +141,10 @@ def _train_dataset(settings: RecipeSettings, pages: LabelledImages, fill: tuple[
     targets = settings.models.targets
     teacher = None
     folder = _teacher_folder(settings)
+    if folder is not None and settings.transforms.train.paste > 0:
+        raise InputError(
+            "transforms.train.paste: a teacher's maps do not know pasted words; set it to 0, or remove the teacher"
+        )
     if folder is not None:
         teacher = FoundMaps(folder, [pages.name(position) for position in range(len(pages))])
     teacher_weight = settings.datasets.train_dataset.teacher_weight
@@ -152,7 +160,17 @@ def _train_dataset(settings: RecipeSettings, pages: LabelledImages, fill: tuple[
         antialias=targets.antialias,
         teacher=teacher,
         teacher_weight=teacher_weight,
+        mixture=_mixture(settings, pages),
     )
+
+
+def _mixture(settings: RecipeSettings, pages: LabelledImages) -> Mixture | None:
+    """How often each part of the training pages is seen; None where nothing is said of it."""
+    also = settings.datasets.train_dataset.also or []
+    shares = [None, *(part.share for part in also)]
+    if shares == [None] * len(shares):
+        return None
+    return Mixture.of_shares(pages.parts, shares, settings.seed)
 
 
 def build_train_view(transforms: Transforms) -> TrainView:
@@ -169,6 +187,7 @@ def build_train_view(transforms: Transforms) -> TrainView:
         text_share=train.text_share,
         augment=Augment(scale=(low_scale, high_scale), **augment),
         photometric=Photometric(**train.photometric.model_dump()),
+        paste=Paste(train.paste, train.paste_words),
     )
 
 

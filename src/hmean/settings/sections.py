@@ -124,15 +124,31 @@ class Dataset(Section):
     """Which folds of the labels; null: all pages."""
 
 
+class MoreData(Dataset):
+    """Pages that are trained on beside others."""
+
+    folds: Folds | None = None
+    """Which folds of the labels; null: all pages."""
+    share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of an epoch's samples that are of these pages; null: each page once an epoch, like the others."""
+
+
 class TrainDataset(Dataset):
     """Also further pages, the folder with the maps of a ``teacher``, and its share of the shrink map (None: 0.5)."""
 
-    also: list[Dataset] | None = None
-    """More pages to learn from, of other label files or folds; null: none."""
+    also: list[MoreData] | None = None
+    """More pages to learn from, of other label files, folders or folds, such as drawn ones; null: none."""
     teacher: str | None = None
     """Folder with maps of these pages by a better model, from which a student learns too."""
     teacher_weight: Share | None = None
     """The teacher's share of the shrink map; null: 0.5."""
+
+    @pydantic.model_validator(mode="after")
+    def _room_for_own_pages(self) -> TrainDataset:
+        shares = [part.share for part in self.also or [] if part.share is not None]
+        if sum(shares) >= 1:
+            raise ValueError(f"the shares in also must add up to less than 1, got {sum(shares):g}")
+        return self
 
 
 class TrainingDatasets(Section):
@@ -369,6 +385,11 @@ class TrainViews(Section):
     """Geometric augmentation."""
     photometric: Photometric
     """Photometric augmentation."""
+    # With defaults: configs of earlier versions do not have these.
+    paste: Share = 0.0
+    """Probability that words of another training page are put into free places of a sample, with their labels."""
+    paste_words: Count = 12
+    """Most words that are put into one sample; half of them have one or two characters, where there are such."""
 
     @pydantic.model_validator(mode="after")
     def _ordered(self) -> TrainViews:

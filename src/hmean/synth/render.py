@@ -165,7 +165,7 @@ def _light_by_a_lamp(rng: Generator, light: FloatImage) -> None:
 def _background(rng: Generator, shape: tuple[int, ...], kind: Kind) -> FloatImage:
     """What the sheet lies on (3, H, W): the lid of a scanner, or a desk."""
     if kind == "desk":
-        return _desk(rng, shape)
+        return desk(rng, shape)
     if kind == "dark":
         level = rng.uniform(8, 55)
     else:
@@ -179,7 +179,7 @@ def _background(rng: Generator, shape: tuple[int, ...], kind: Kind) -> FloatImag
     return lid
 
 
-def _desk(rng: Generator, shape: tuple[int, ...]) -> FloatImage:
+def desk(rng: Generator, shape: tuple[int, ...]) -> FloatImage:
     """A desk of wood, cloth or stone (3, H, W), with the edges of other things on it."""
     height, width = shape
     grains = (

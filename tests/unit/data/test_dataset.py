@@ -12,7 +12,9 @@ from hmean.data.dataset import (
     collate_train,
 )
 from hmean.data.pages import LabelledImages
+from hmean.data.paste import Paste
 from hmean.data.photometric import Photometric
+from hmean.data.sampler import Mixture
 from hmean.labels.formats import open_labels
 from hmean.synth.dataset import write_dataset
 
@@ -21,9 +23,9 @@ PHOTOMETRIC = Photometric(brightness=0.3, contrast=0.3, p_noise=0.3, p_blur=0.3,
 FILL = (1, 2, 3)
 
 
-def train_dataset(pages, *, crop=64, long_side=(128, 192)):
-    view = TrainView(long_side, crop, 0.8, AUGMENT, PHOTOMETRIC)
-    return TrainDataset(pages, view, seed=1, shrink_ratio=0.6, min_side=2, fill=FILL)
+def train_dataset(pages, *, crop=64, long_side=(128, 192), paste=0.0, mixture=None):
+    view = TrainView(long_side, crop, 0.8, AUGMENT, PHOTOMETRIC, paste=Paste(paste))
+    return TrainDataset(pages, view, seed=1, shrink_ratio=0.6, min_side=2, fill=FILL, mixture=mixture)
 
 
 @pytest.mark.parametrize(("crop", "side"), [(64, 64), (None, 192)])
@@ -56,6 +58,28 @@ def test_text_is_dark_where_the_map_says_text(tmp_path):
             darker.append(bool(grey[core].mean() < grey[rim].mean()))
     assert len(darker) > 15
     assert np.mean(darker) > 0.9
+
+
+def test_pasted_words_are_in_the_targets(tmp_path):
+    """Somewhere among a few whole pages there is room."""
+    write_dataset(tmp_path, train=4, seed=3, long_side=(640, 640))
+    labels = open_labels(tmp_path / "jsons" / "train.json", tmp_path / "images")
+    pages = LabelledImages(labels, tmp_path / "images", range(4))
+    plain = train_dataset(pages, crop=None, long_side=(640, 640))
+    pasted = train_dataset(pages, crop=None, long_side=(640, 640), paste=1.0)
+    more = [int(pasted[(0, i)]["shrink"].sum()) - int(plain[(0, i)]["shrink"].sum()) for i in range(4)]
+    assert min(more) >= 0
+    assert max(more) > 0
+
+
+def test_a_mixture_says_which_page_a_sample_shows(pages):
+    mixture = Mixture([2, len(pages) - 2], [2, 1], seed=3)
+    mixed = train_dataset(pages, mixture=mixture)
+    assert len(mixed) == 3
+    third = mixture.page(5, 2)
+    named = train_dataset(pages)
+    rng = np.random.default_rng([1, 5, 2])
+    assert torch.equal(mixed[(5, 2)]["image"], named._sample(third, rng)["image"])
 
 
 def test_a_training_page_that_cannot_be_read_is_an_error_of_its_batch(pages, tmp_path):

@@ -113,7 +113,16 @@ def test_images_of_a_joined_set_may_lie_in_folders_named_like_its_label_files(re
     assert joined.file(1) == tmp_path / "val" / joined.name(1)
 
 
-def test_sets_with_images_in_two_folders_are_not_joined(pages, tmp_path):
+def test_sets_may_have_their_images_in_folders_of_their_own(receipts, pages, tmp_path):
+    shutil.copytree(receipts / "images", tmp_path / "elsewhere")
+    val = LabelledImages(open_labels(receipts / "jsons/val.json", tmp_path), tmp_path / "elsewhere", [1, 0])
+    joined = join_pages([LabelledImages(pages.labels, pages.image_path, [2]), val])
+    assert joined.parts == [1, 2]
+    assert [joined.file(i) for i in range(3)] == [pages.file(2), val.file(0), val.file(1)]
+    assert joined.pixels(1, joined.page(1)).image.shape[0] == val.page(0).height
+
+
+def test_two_images_of_one_name_are_not_joined(pages, tmp_path):
     elsewhere = LabelledImages(pages.labels, tmp_path, [0])
-    with pytest.raises(InputError, match="must lie in one image_path"):
+    with pytest.raises(InputError, match=f"{pages.name(0)}: an image of this name is in .* rename one of them"):
         join_pages([pages, elsewhere])
