@@ -101,8 +101,8 @@ WHY_NOT: dict[Outcome, str] = {
     "too few groups": "too few groups of pages to tell whether it is better than its start",
 }
 WHAT_TO_DO: dict[Outcome, str] = {
-    "worse": "Then try a lower models.optimizer.lr, or a shorter training (trainer.max_epochs), and check the labels "
-    "(hmean data check)",
+    "worse": "Then check the labels (hmean data check), and try another length (trainer.max_epochs: the first steps "
+    "lose before they gain) or a lower models.optimizer.lr",
     "mixed": "If the better score is the one you need, use the fine-tuned model; else try a lower models.optimizer.lr",
     "not distinguishable": "Then try a longer training (trainer.max_epochs), more labelled pages, or more groups to "
     "validate on, which show smaller differences",
