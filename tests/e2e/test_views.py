@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from hmean.cli import main
+from hmean.data.views import text_heights
 from hmean.inference.checkpoints import Checkpoint, load_checkpoint
 from hmean.inference.exported import ExportedModel
 from hmean.inference.metadata import read_metadata
@@ -15,6 +16,7 @@ from hmean.types import TextView, View
 from support.models import write_ensemble
 from support.once import made_once
 from support.pages import TINY, count_found
+from support.studio import studio_of
 
 TEXT = ["transforms.view=text", "transforms.text_height=12", "transforms.first_look=96"]
 VIEW = View(160, "stride", TextView(12, 96))
@@ -136,3 +138,12 @@ def test_a_view_of_the_text_has_no_fixed_size(ink, scans, tmp_path, capsys):
     told = ["predict", f"checkpoint_path={ink}", f"output={tmp_path / 'out'}", str(scans / "1.png")]
     assert main([*told, "transforms.view=text", "transforms.pad=square"]) == 2
     assert "set pad=stride" in capsys.readouterr().err
+
+
+def test_the_studio_shows_maps_of_views_of_the_text(text_run):
+    studio = studio_of(text_run)
+    for page, about in zip(studio._truth, studio.about().pages, strict=True):
+        shown = studio.runs[0].scores.map(page)
+        assert shown.looks
+        in_view = np.median(text_heights(list(page.polygons))) * shown.scale
+        assert about.text_height == pytest.approx(in_view, abs=0.1)
