@@ -16,8 +16,8 @@ from hmean import __version__
 from hmean.errors import InputError
 
 PRESETS_HELP = """
-  preset=NAME       pp_ocrv6_small, receipts_lite, efficientnet_b4_lr_optimized, resnet50, quickstart, or your
-                    configs/preset/NAME.yaml
+  preset=NAME       pp_ocrv6_small, pp_ocrv6_medium, receipts_lite, efficientnet_b4_lr_optimized, resnet50, quickstart,
+                    or your configs/preset/NAME.yaml
   config=FILE       take the values of a YAML file, such as the config.yaml of a run
   key=value         any key that this command reads (docs/reference/config.md), such as {example}
 """

@@ -21,8 +21,11 @@ from hmean.errors import InputError
 TRUSTED_MODULES = (
     "hmean.network.encoder.",
     "hmean.network.lcnet.",
+    "hmean.network.lcnet_v3.",
+    "hmean.network.hgnet.",
     "hmean.network.decoder.",
     "hmean.network.rse_fpn.",
+    "hmean.network.lk_pan.",
     "hmean.network.head.",
     "hmean.network.losses.",
     "hmean.training.schedules.",

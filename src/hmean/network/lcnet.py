@@ -13,11 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
+from hmean.network.paddle_encoder import PaddleEncoder
 from hmean.network.squeeze import SqueezeExcitation
-
-# ImageNet's, in PaddleOCR's order of planes: blue, green, red.
-MEAN = (0.485, 0.456, 0.406)
-DEVIATION = (0.229, 0.224, 0.225)
 
 Size = Literal["tiny", "small", "medium"]
 Activation = Literal["gelu", "gelu_tanh", "relu"]
@@ -39,22 +36,14 @@ WIDTHS: dict[Size, Widths] = {
 BLOCKS = ((True, False), (False, True, False), (False, True, False, True, False), (False, True, False))
 
 
-class LCNetV4(nn.Module):
+class LCNetV4(PaddleEncoder):
     """PP-LCNetV4 as a text detector's encoder: four feature maps of stride 4, 8, 16 and 32.
 
     Args:
         model_name: ``pp_lcnet_v4_tiny``, ``pp_lcnet_v4_small`` or ``pp_lcnet_v4_medium``.
         activation: inside the blocks. The published networks have ``gelu`` (with the error function).
         lr_scale: the optimizer's learning rate is multiplied by this for the encoder.
-
-    Attributes:
-        channels: of each of the four feature maps.
-        mean: of the pixels that the weights were pretrained on, RGB, 0..255, (1, 3, 1, 1).
-        std: their standard deviation, likewise.
     """
-
-    mean: Tensor
-    std: Tensor
 
     def __init__(
         self,
@@ -62,8 +51,7 @@ class LCNetV4(nn.Module):
         activation: Activation = "gelu",
         lr_scale: float = 1.0,
     ) -> None:
-        super().__init__()
-        self.lr_scale = lr_scale
+        super().__init__(lr_scale)
         widths = _widths(model_name)
         self.channels = list(widths.stages)
         self.stem = Stem(widths.stem, widths.stages[0])
@@ -78,19 +66,10 @@ class LCNetV4(nn.Module):
                 layers.append(Block(width, width_after, stride, activation, squeezes=squeezes))
                 width = width_after
             self.stages.append(nn.Sequential(*layers))
-        self.register_buffer("mean", _as_rgb(MEAN), persistent=False)
-        self.register_buffer("std", _as_rgb(DEVIATION), persistent=False)
-
-    @property
-    def fill(self) -> tuple[int, int, int]:
-        """The colour that pads a view: it normalises to about 0."""
-        red, green, blue = (round(float(v)) for v in self.mean.flatten())
-        return red, green, blue
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """RGB images (N, 3, H, W) in 0..255 to features (N, C_i, H/s_i, W/s_i), s = 4, 8, 16, 32."""
-        normalised = (images.float() - self.mean) / self.std
-        features = self.stem(normalised.flip(1))  # the pretrained network reads blue first
+        features = self.stem(self.normalised(images))
         levels = []
         for stage in self.stages:
             features = stage(features)
@@ -104,12 +83,6 @@ def _widths(model_name: str) -> Widths:
         if name == size:
             return widths
     raise ValueError(f"model_name must be one of pp_lcnet_v4_{{tiny,small,medium}}, got {model_name}")
-
-
-def _as_rgb(blue_green_red: tuple[float, float, float]) -> Tensor:
-    """One value a plane, 0..1, to 0..255 in the order of RGB, in the shape of an image."""
-    blue, green, red = blue_green_red
-    return torch.tensor((red, green, blue)).view(1, 3, 1, 1) * 255
 
 
 class Stem(nn.Module):

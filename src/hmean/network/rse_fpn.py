@@ -1,4 +1,4 @@
-"""The decoder of the small PP-OCRv6 text detectors: a feature pyramid with large depthwise kernels (RSE-FPN)."""
+"""The decoder of the small PP-OCR text detectors: a feature pyramid with squeeze-and-excitation (RSE-FPN)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ class RSEFPN(nn.Module):
     Args:
         in_channels: channels of the encoder's four levels.
         inner_channels: channels of the pyramid, and of the output.
-        kernel_size: of the depthwise convolutions.
+        kernel_size: of the last convolutions.
+        depthwise: whether these are depthwise with a 1x1 behind them, as in PP-OCRv6, or full, as in PP-OCRv5.
     """
 
-    def __init__(self, in_channels: Sequence[int], inner_channels: int = 96, kernel_size: int = 7) -> None:
+    def __init__(
+        self, in_channels: Sequence[int], inner_channels: int = 96, kernel_size: int = 7, *, depthwise: bool = True
+    ) -> None:
         super().__init__()
         self.lateral = nn.ModuleList()
         self.smooth = nn.ModuleList()
         for channels in in_channels:
             self.lateral.append(Lateral(channels, inner_channels))
         for _ in in_channels:
-            self.smooth.append(Smooth(inner_channels, kernel_size))
+            if depthwise:
+                self.smooth.append(Smooth(inner_channels, kernel_size))
+            else:
+                self.smooth.append(Lateral(inner_channels, inner_channels // 4, kernel_size))
         self.channels = inner_channels
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
@@ -49,11 +55,11 @@ class RSEFPN(nn.Module):
 
 
 class Lateral(nn.Module):
-    """A 1x1 convolution and a residual squeeze-and-excitation."""
+    """A convolution and a residual squeeze-and-excitation."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int = 1) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False)
         self.squeeze = SqueezeExcitation(out_channels, slope=0.2)
 
     def forward(self, features: Tensor) -> Tensor:

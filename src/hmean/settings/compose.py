@@ -26,7 +26,7 @@ from hmean.settings.all import AllSettings
 from hmean.settings.keys import REMOVED, is_read, known_keys, pruned, with_present_keys
 from hmean.settings.overrides import START_KEY, Override, ParsedOverrides, parse_overrides
 from hmean.settings.sections import Settings
-from hmean.settings.start import start_parts
+from hmean.settings.start import PARTS, start_parts
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 # From ``run`` and ``checkpoint_path`` to the sections that the trained model's file brings.
@@ -263,8 +263,11 @@ def _composed(
 
 
 def _typed_start(parsed: ParsedOverrides, file_values: Mapping[str, Any]) -> Any:
-    """The start that the command line names, else the config file; None if neither does."""
-    typed = file_values.get("models", {}).get("pretrained")
+    """The start that the command line names, else a config file that does not say all parts; None if neither does."""
+    typed = None
+    models = file_values.get("models", {})
+    if any(part not in models for part in PARTS):
+        typed = models.get("pretrained")
     for override in parsed.values:
         if override.key == START_KEY:
             typed = override.value

@@ -576,8 +576,9 @@ class Models(Section):
     """The network and how it learns."""
 
     pretrained: str | None = None  # configs of earlier versions do not have it
-    """Weights of a whole detector to start from: the name of a published one (`pp-ocrv6-small`, `pp-ocrv6-tiny`), a
-    checkpoint, a weights file, or the ONNX file of a PP-OCRv6 detector; null: only the encoder's. Short: `from`."""
+    """Weights of a whole detector to start from: the name of a published one (`pp-ocrv6-tiny`, `-small`, `-medium`,
+    `pp-ocrv5-mobile`, `-server`), a repository of the Hugging Face hub or a folder with such a detector, a checkpoint,
+    a weights file, or the ONNX file of a PP-OCRv6 detector; null: only the encoder's. Short: `from`."""
     encoder: Encoder
     """Encoder."""
     decoder: ComponentSection

@@ -12,6 +12,7 @@ from hmean.inference.metadata import parse_metadata
 from hmean.inference.onnx_file import read_text
 from hmean.network.catalogue import CATALOGUE, by_name
 from hmean.network.fused_onnx import read_convolutions
+from hmean.network.hub import is_repository, network_of
 from hmean.plugins import Component, present_name
 from hmean.runs.carried import Carried, read_carried
 
@@ -25,20 +26,20 @@ def start_parts(source: str) -> Mapping[str, Any]:
     gives an empty mapping, and the network is then that of the preset.
 
     Raises:
-        InputError: if a model of ours cannot be read, or names code that is not hmean's own.
+        InputError: if a model of ours cannot be read, or names code that is not hmean's own; if a folder or a
+            repository of the hub holds no detector that is supported.
     """
     published = by_name(source)
     if published is not None:
         return published.components
     path = BUNDLED.get(source, Path(source))
+    if path.is_dir() or is_repository(source):
+        return network_of(source).components
     if not path.is_file():
         return {}
     if path.suffix == ".ckpt":
         return _of_ours(path, read_carried(path))
     if path.suffix == ".onnx":
-        text = read_text(path)
-        if text is not None:
-            return _of_ours(path, parse_metadata(text, path))
         return _of_onnx(path)
     return {}
 
@@ -60,12 +61,15 @@ def _of_ours(path: Path, model: Carried) -> Mapping[str, Any]:
 
 
 def _of_onnx(path: Path) -> Mapping[str, Any]:
-    """The published detector whose first convolution has as many channels."""
+    """Those of an exported model of ours, or of the published detector whose first convolution has as many channels."""
+    text = read_text(path)
+    if text is not None:
+        return _of_ours(path, parse_metadata(text, path))
     convolutions = read_convolutions(path)
     if not convolutions:
         return {}
     channels = len(convolutions[0].weight)
     for published in CATALOGUE:
-        if published.first_channels == channels:
+        if published.files and published.first_channels == channels:  # the others are not published as ONNX
             return published.components
     return {}

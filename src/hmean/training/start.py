@@ -15,12 +15,14 @@ from hmean.inference.checkpoints import Checkpoint, load_checkpoint, load_weight
 from hmean.inference.exported import ExportedModel
 from hmean.inference.onnx_file import read_text
 from hmean.inference.trained import TrainedModel
-from hmean.network.catalogue import PretrainedDetector, by_name, names
+from hmean.network.catalogue import PretrainedDetector, by_hub, by_name, names
 from hmean.network.detector import Detector
 from hmean.network.fused_onnx import read_initializers
 from hmean.network.fused_weights import load_fused
 from hmean.network.head import DBHead
+from hmean.network.hub import WEIGHTS, find_file, is_repository, network_of
 from hmean.network.pretrained import read_tensors
+from hmean.network.published_weights import is_published, load_published
 from hmean.runs.carried import PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.provenance import Provenance, StartProvenance
@@ -48,7 +50,7 @@ class Start(Protocol):
 
 
 class PublishedStart:
-    """A detector of the catalogue, from the package that carries its weights."""
+    """A detector of the catalogue, from the package that carries its weights, or from the hub."""
 
     model = None
 
@@ -58,7 +60,7 @@ class PublishedStart:
 
     def fill(self, detector: Detector) -> None:
         """See ``Start``."""
-        load_fused(detector, self.path)
+        _load_file(detector, self.path)
 
     def provenance(self) -> tuple[StartProvenance, ...]:
         """See ``Start``."""
@@ -133,28 +135,33 @@ def _with_earlier(model: TrainedModel) -> tuple[StartProvenance, ...]:
 
 
 class FileStart:
-    """A file that says nothing but weights: an ONNX file of a PP-OCRv6 detector, or tensors by name."""
+    """Weights that do not say whose they are: an ONNX file of a PP-OCRv6 detector, or tensors by name.
+
+    Args:
+        path: of the file.
+        name: what they are called in reports: by default as the file.
+        title: their name for people.
+        repository: of the hub that they are from.
+    """
 
     model = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, name: str | None = None, title: str | None = None, repository: str | None = None
+    ) -> None:
         self.path = path
+        self.name = name or path.name
+        self.title = title
+        self.repository = repository
 
     def fill(self, detector: Detector) -> None:
         """See ``Start``."""
-        if self.path.suffix == ".onnx":
-            load_fused(detector, self.path)
-            return
-        tensors = read_tensors(self.path)
-        try:
-            detector.load_state_dict(tensors)
-        except RuntimeError as error:
-            reason = str(error).splitlines()[-1].strip()
-            raise InputError(f"{self.path}: its weights do not fit the network of the config ({reason})") from error
+        _load_file(detector, self.path)
 
     def provenance(self) -> tuple[StartProvenance, ...]:
         """See ``Start``."""
-        return (StartProvenance(name=self.path.name, sha256=_sha256(self.path)),)
+        sha256 = _sha256(self.path)
+        return (StartProvenance(name=self.name, title=self.title, source=self.repository, sha256=sha256),)
 
 
 def open_start(source: str) -> Start:
@@ -167,14 +174,16 @@ def open_start(source: str) -> Start:
     if published is not None:
         path = published.find()
         if path is None:
-            raise InputError(f"models.pretrained={source}: not found; get the weights: {published.how_to_get()}")
+            path = find_file(published.hub, WEIGHTS)
         return PublishedStart(published, path)
     if source in BUNDLED:
         return ExportedStart(ExportedModel(model_path(source)))
     path = Path(source)
+    if path.is_dir() or is_repository(source):
+        return _open_snapshot(source)
     if not path.is_file():
         known = ", ".join([*names(), *BUNDLED])
-        raise InputError(f"models.pretrained={source}: not found; name a file, or one of {known}")
+        raise InputError(f"models.pretrained={source}: not found; name a file, a folder or one of {known}")
     if path.suffix == ".ckpt":
         return CheckpointStart(load_checkpoint(path))
     if path.suffix == ".onnx" and read_text(path) is not None:
@@ -185,6 +194,38 @@ def open_start(source: str) -> Start:
         f"models.pretrained={source}: is not supported; give a checkpoint (.ckpt), a weights file "
         f"({', '.join(WEIGHTS_FILES)}), an exported model or a PP-OCRv6 detector (.onnx)"
     )
+
+
+def _open_snapshot(source: str) -> Start:
+    """Weights of a folder or of a repository of the hub, whose ``config.json`` says what network they are of."""
+    path = find_file(source, WEIGHTS)
+    if not is_repository(source):
+        folder = Path(source).resolve().name
+        return FileStart(path, name=folder, title=f"{folder} ({network_of(source).title})")
+    published = by_hub(source)
+    if published is not None:
+        return PublishedStart(published, path)
+    return FileStart(path, name=source, title=f"{source} ({network_of(source).title})", repository=source)
+
+
+def _load_file(detector: Detector, path: Path) -> None:
+    """Fill a network from a file.
+
+    Raises:
+        InputError: if its weights are not those of the network.
+    """
+    if path.suffix == ".onnx":
+        load_fused(detector, path)
+        return
+    tensors = read_tensors(path)
+    if is_published(tensors):
+        load_published(detector, tensors, str(path))
+        return
+    try:
+        detector.load_state_dict(tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"{path}: its weights do not fit the network of the config ({reason})") from error
 
 
 def keep_start(path: Path, start: Start, module: DetectorModule) -> None:

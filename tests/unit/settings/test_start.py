@@ -1,8 +1,11 @@
 """``from=``: the network follows the weights that a training starts from."""
 
+import json
+
 import pytest
 
 from hmean.errors import InputError
+from hmean.network.catalogue import CATALOGUE
 from hmean.settings.compose import compose_all, read_settings
 from hmean.settings.training import TrainSettings
 
@@ -65,3 +68,81 @@ def test_a_path_may_hold_an_equals_sign():
 def test_a_start_that_is_no_text_is_a_fault():
     with pytest.raises(InputError, match=r"models\.pretrained"):
         read_settings(TrainSettings, [*NEW_RUN, "++models.pretrained.name=x"])
+
+
+def folder_with(folder, **config):
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+@pytest.mark.parametrize("published", CATALOGUE, ids=lambda published: published.name)
+def test_the_network_is_that_of_a_folders_config(tmp_path, published):
+    stem = [3, published.first_channels, 48]
+    folder = folder_with(tmp_path / "x = 가", model_type=published.model_type, backbone_config={"stem_channels": stem})
+    settings = read_settings(TrainSettings, [*NEW_RUN, f"from={folder}"])
+    for part in ("encoder", "decoder", "head"):
+        target = getattr(settings.models, part).target
+        assert target == published.components[part]["_target_"]
+    named = read_settings(TrainSettings, [*NEW_RUN, f"from={published.name}"])
+    assert settings.to_dict()["models"] | {"pretrained": ""} == named.to_dict()["models"] | {"pretrained": ""}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"model_type": "bert"}, "model_type bert.* is not supported; PP-OCRv6 tiny"),
+        ({"model_type": "pp_ocrv6_small_det", "backbone_config": {"stem_channels": [3, 99, 9]}}, "is not supported"),
+        (
+            {"model_type": "pp_ocrv6_medium_det", "interpolate_mode": "bilinear"},
+            "medium with interpolate_mode bilinear",
+        ),
+        (
+            {"model_type": "pp_ocrv5_server_det", "backbone_config": {"hidden_act": "gelu"}},
+            "server with hidden_act gelu",
+        ),
+        ({}, "is not the config of a detector"),
+        ({"model_type": "pp_ocrv6_medium_det", "backbone_config": 3}, "is not the config of a detector"),
+    ],
+)
+def test_a_folder_with_another_network_is_refused(tmp_path, config, message):
+    with pytest.raises(InputError, match=message):
+        read_settings(TrainSettings, [*NEW_RUN, f"from={folder_with(tmp_path, **config)}"])
+
+
+def test_a_folder_without_a_config_says_what_it_needs(tmp_path):
+    with pytest.raises(InputError, match=r"the folder has no config\.json; .* checkpoints/best\.ckpt"):
+        read_settings(TrainSettings, [*NEW_RUN, f"from={tmp_path}"])
+    (tmp_path / "config.json").write_text("[1")
+    with pytest.raises(InputError, match="is not the config of a detector"):
+        read_settings(TrainSettings, [*NEW_RUN, f"from={tmp_path}"])
+
+
+def test_a_repository_of_the_hub_says_its_network(tmp_path, monkeypatch):
+    folder = folder_with(tmp_path / "cache", model_type="pp_ocrv5_mobile_det")
+    asked = []
+
+    def download(repository, name):
+        asked.append((repository, name))
+        return folder / name
+
+    monkeypatch.setattr("hmean.network.hub._download", download)
+    settings = read_settings(TrainSettings, [*NEW_RUN, "from=someone/receipts"])
+    assert settings.models.encoder.target == "hmean.network.lcnet_v3.LCNetV3"
+    assert asked == [("someone/receipts", "config.json")]
+    # A run's own config says the whole network: nothing is asked for.
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps({"models": settings.to_dict()["models"]}))
+    again = read_settings(TrainSettings, [*NEW_RUN, f"config={file}"])
+    assert again.to_dict()["models"] == settings.to_dict()["models"]
+    assert len(asked) == 1
+
+
+def test_paths_are_not_looked_for_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.setattr("hmean.network.hub._download", lambda *_: pytest.fail("was asked"))
+    monkeypatch.chdir(tmp_path)
+    folder_with(tmp_path / "owner").joinpath("name").mkdir()
+    for start in ("runs/best.ckpt", "a/b/c", "../x", "/x/y", "x", "receipts-lite"):
+        read_settings(TrainSettings, [*NEW_RUN, f"from={start}"])
+    with pytest.raises(InputError, match=r"the folder has no config\.json"):
+        read_settings(TrainSettings, [*NEW_RUN, "from=owner/name"])

