@@ -39,7 +39,7 @@ FILE = {
         "${env}",
         "${interpreter}",
         "${program}",
-        "preset=quickstart",
+        "preset=receipts_lite",
         "trainer.max_epochs=4",
         "${args_no_hyphens}",
     ],

@@ -14,7 +14,7 @@ def test_a_training_has_its_own_folder_and_resumes(tmp_path):
     command = trial_command(file, {LR: 0.001}, ["dataset_base_path=data"], tmp_path / "trial_00")
     assert command[2:] == [
         "fake_train.py",
-        "preset=quickstart",
+        "preset=receipts_lite",
         "trainer.max_epochs=4",
         "seed=7",
         f"{LR}=0.001",
