@@ -16,6 +16,7 @@ from hmean.data.views import MOST_ENLARGED, PageView, round_up_to_stride, text_h
 from hmean.geometry import Matrix
 from hmean.types import Page, Points, Polygons
 
+NARROW = 0.9  # a word is narrow if its width is under this share of its height
 _BESIDE = 0.05  # share of a crop's side that may reach beyond the page: there is nothing to learn there
 
 
@@ -127,6 +128,7 @@ def training_crop(
     near_text: float,
     augment: Augment,
     text_height: tuple[float, float] | None = None,
+    near_narrow: float = 0.0,
 ) -> PageView:
     """A crop x crop window of the page, augmented.
 
@@ -144,6 +146,7 @@ def training_crop(
         near_text: probability that a random word lies in the window, at a random place; else the window lies anywhere
             on the page.
         augment: ranges of the augmentation.
+        near_narrow: of the crops with a random word, the share whose word is narrower than high, where there is one.
     """
     size: float = max(page_width, page_height)
     drawn_from: tuple[float, float] = long_side
@@ -153,7 +156,7 @@ def training_crop(
     low, high = drawn_from
     scale = min(math.exp(rng.uniform(math.log(low), math.log(high))) / size, MOST_ENLARGED)
     matrix = geometry.scaling(scale, scale) @ augment.sample(rng, page_width, page_height)
-    anchor, place = _anchor(rng, page_width, page_height, words, crop, near_text)
+    anchor, place = _anchor(rng, page_width, page_height, words, crop, near_text, near_narrow)
     corners = geometry.corners(page_width, page_height)
     mapped = geometry.transform(matrix, np.vstack([anchor, corners]))
     page_low = mapped[1:].min(axis=0)
@@ -175,15 +178,26 @@ def _anchor(
     words: Polygons,
     crop: int,
     near_text: float,
+    near_narrow: float,
 ) -> tuple[Points, Points]:
     """A point of the page (2,), and where it is to lie in the window (2,)."""
     if len(words) > 0 and rng.random() < near_text:
-        word = words[int(rng.integers(len(words)))]
+        word = words[_random_word(rng, words, near_narrow)]
         centre = word.mean(axis=0)
         anchor = geometry.clamp(centre[None], page_width, page_height)[0]
         return anchor, rng.uniform(0.1, 0.9, 2) * crop
     anchor = rng.uniform((0, 0), (page_width, page_height))
     return anchor, np.array([crop / 2, crop / 2])
+
+
+def _random_word(rng: Generator, words: Polygons, near_narrow: float) -> int:
+    """Index of a random word; with this probability of one that is narrower than high, where there is one."""
+    if near_narrow > 0 and rng.random() < near_narrow:
+        sizes = np.array([np.ptp(word, axis=0) for word in words])
+        narrow = np.flatnonzero(sizes[:, 0] < NARROW * sizes[:, 1])
+        if len(narrow) > 0:
+            return int(rng.choice(narrow))
+    return int(rng.integers(len(words)))
 
 
 @dataclass(frozen=True)
@@ -199,6 +213,7 @@ class TrainView:
         text_height: range of the height of a page's typical text in a crop, pixels (see ``text_share``).
         text_share: share of the crops whose scale is drawn by ``text_height``; that of the others by ``long_side``.
         paste: words of other pages in free places.
+        near_narrow: see ``training_crop``.
     """
 
     long_side: tuple[int, int]
@@ -209,6 +224,7 @@ class TrainView:
     text_height: tuple[float, float] = (14.0, 28.0)
     text_share: float = 0.0
     paste: Paste = field(default_factory=Paste)
+    near_narrow: float = 0.0
 
     def sample(self, rng: Generator, page: Page) -> PageView:
         """A random view of the page."""
@@ -227,4 +243,5 @@ class TrainView:
             near_text=self.near_text,
             augment=self.augment,
             text_height=text_height,
+            near_narrow=self.near_narrow,
         )

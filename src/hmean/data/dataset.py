@@ -24,6 +24,7 @@ from hmean.data.sampler import Mixture
 from hmean.data.targets import make_targets
 from hmean.data.teacher import ReadTeacher, blend, teacher_in_view
 from hmean.data.views import PageView, letterbox
+from hmean.data.word_weights import draw_word_weights
 from hmean.errors import InputError
 from hmean.geometry import Image
 from hmean.images import Decoder, Pixels, decode
@@ -34,7 +35,8 @@ class TrainDataset(Dataset[dict[str, Any]]):
     """Random views with their targets, by (epoch, position).
 
     An item holds ``image`` uint8 (3, H, W), and (H, W) each the maps of ``Targets``: ``shrink``, ``band``, ``valid``
-    uint8 and ``threshold`` float32. If its page cannot be read, it holds ``error`` alone, a message.
+    uint8 and ``threshold`` float32; with ``word_balance`` above 0 also ``weight`` float32, what each pixel counts. If
+    its page cannot be read, it holds ``error`` alone, a message.
 
     Args:
         pages: what is trained on.
@@ -44,6 +46,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
         min_side: likewise.
         fill: colour beside the page, RGB.
         antialias: see ``make_targets``.
+        word_balance: the exponent of ``word_weights.draw_word_weights``; 0: all pixels count alike.
         teacher: reads the map of a page that a teacher made. It is blended into ``shrink``.
         teacher_weight: share of the teacher in ``shrink``, 0..1.
         mixture: which page a sample shows; None: each page is seen once an epoch.
@@ -59,6 +62,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
         min_side: float,
         fill: tuple[int, int, int],
         antialias: bool = False,
+        word_balance: float = 0.0,
         teacher: ReadTeacher | None = None,
         teacher_weight: float = 0.5,
         mixture: Mixture | None = None,
@@ -71,6 +75,7 @@ class TrainDataset(Dataset[dict[str, Any]]):
         self.min_side = min_side
         self.fill = fill
         self.antialias = antialias
+        self.word_balance = word_balance
         self.teacher = teacher
         self.teacher_weight = teacher_weight
 
@@ -112,13 +117,24 @@ class TrainDataset(Dataset[dict[str, Any]]):
         if self.teacher is not None:
             taught = teacher_in_view(self.teacher(page.name), page, view)
             shrink = blend(shrink, taught, self.teacher_weight)
-        return {
+        item = {
             "image": to_tensor(image),
             "shrink": shrink,
             "threshold": torch.from_numpy(targets.threshold),
             "band": torch.from_numpy(targets.band),
             "valid": torch.from_numpy(targets.valid),
         }
+        if self.word_balance > 0:
+            weight = draw_word_weights(
+                seen.polygons,
+                seen.ignored,
+                view.width,
+                view.height,
+                exponent=self.word_balance,
+                min_side=self.min_side,
+            )
+            item["weight"] = torch.from_numpy(weight)
+        return item
 
     def _paste(self, seen: SeenWords, view: PageView, page: Page, rng: np.random.Generator) -> SeenWords:
         """Words of another page in free places."""

@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 
-def balanced_bce(logits: Tensor, target: Tensor, valid: Tensor, negative_ratio: float, min_negatives: int) -> Tensor:
+def balanced_bce(
+    logits: Tensor,
+    target: Tensor,
+    valid: Tensor,
+    negative_ratio: float,
+    min_negatives: int,
+    weight: Tensor | None = None,
+) -> Tensor:
     """Mean binary cross-entropy over all positives and the hardest negatives.
 
     Args:
@@ -26,6 +33,7 @@ def balanced_bce(logits: Tensor, target: Tensor, valid: Tensor, negative_ratio: 
         valid: 1 where a pixel counts, else 0 (N, H, W).
         negative_ratio: hard negatives for each positive.
         min_negatives: hard negatives of a batch at least, so that pages without text teach as well.
+        weight: what each positive counts beside the others (N, H, W); together they count as much as without it.
     """
     loss = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     positive = (target >= 0.5) * valid
@@ -38,7 +46,11 @@ def balanced_bce(logits: Tensor, target: Tensor, valid: Tensor, negative_ratio: 
         hard_loss = negative_loss.topk(count, sorted=False).values.sum()
     else:
         hard_loss = negative_loss.sum() * 0  # zero, but part of the graph
-    return ((loss * positive).sum() + hard_loss) / (positive.sum() + count).clamp(min=1)
+    share = positive
+    if weight is not None:
+        share = positive * weight
+        share = share * (positive.sum() / share.sum().clamp(min=1e-6))
+    return ((loss * share).sum() + hard_loss) / (positive.sum() + count).clamp(min=1)
 
 
 def masked_l1(value: Tensor, target: Tensor, mask: Tensor) -> Tensor:
@@ -49,11 +61,12 @@ def masked_l1(value: Tensor, target: Tensor, mask: Tensor) -> Tensor:
 def dice(value: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """1 - 2 |v t| / (|v| + |t|) over the whole batch, where ``mask`` is 1 (Milletari et al. 2016, without squares).
 
-    The 1 added to numerator and denominator makes it 0 for an empty map on an empty page.
+    ``mask`` may also be a weight of each pixel. The 1 added to numerator and denominator makes it 0 for an empty map on
+    an empty page.
     """
     value = value * mask
-    target = target * mask
-    return 1 - (2 * (value * target).sum() + 1) / (value.sum() + target.sum() + 1)
+    weighted = target * mask
+    return 1 - (2 * (value * target).sum() + 1) / (value.sum() + weighted.sum() + 1)
 
 
 def approximate_binary(probability: Tensor, threshold: Tensor, k: float) -> Tensor:
@@ -96,7 +109,8 @@ class DBLoss(nn.Module):
         Args:
             probability: logits of P (N, H, W).
             threshold: logits of T (N, H, W).
-            batch: the maps of ``Targets``: ``shrink`` (uint8, 0..255), ``threshold``, ``band`` and ``valid`` (N, H, W).
+            batch: the maps of ``Targets``: ``shrink`` (uint8, 0..255), ``threshold``, ``band`` and ``valid`` (N, H, W);
+                where words are balanced, also the ``weight`` of each pixel.
         """
         with torch.autocast(probability.device.type, enabled=False):
             p_logits = probability.float()
@@ -106,9 +120,15 @@ class DBLoss(nn.Module):
             valid = batch["valid"].float()
             band = batch["band"].float() * valid
 
-            cross_entropy = balanced_bce(p_logits, shrink, valid, self.negative_ratio, self.min_negatives)
+            weight = None
+            weighted_valid = valid
+            if "weight" in batch:
+                weight = batch["weight"].float()
+                weighted_valid = valid * weight
+
+            cross_entropy = balanced_bce(p_logits, shrink, valid, self.negative_ratio, self.min_negatives, weight)
             distance = masked_l1(t, batch["threshold"].float(), band)
-            overlap = dice(approximate_binary(p, t, self.k), shrink, valid)
+            overlap = dice(approximate_binary(p, t, self.k), shrink, weighted_valid)
             return {
                 "loss_probability": self.probability_weight * cross_entropy,
                 "loss_threshold": self.threshold_weight * distance,

@@ -5,8 +5,9 @@ The steps, in order (``parameters`` explains each parameter):
 1. ``thresh``: pixels above it are text, and text pixels that touch are a component.
 2. ``box_thresh`` and ``min_size`` drop components that are unlikely or thin.
 3. ``max_candidates`` keeps the best of them by score.
-4. ``unclip`` expands their rectangles, or, with ``use_polygon``, their outlines.
-5. The polygons are moved from the map onto the page, and clipped to it.
+4. ``edge_level`` moves the sides of their rectangles to where the map falls to it.
+5. ``unclip`` expands their rectangles, or, with ``use_polygon``, their outlines.
+6. The polygons are moved from the map onto the page, and clipped to it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 
 from hmean.geometry import Matrix
 from hmean.postprocess.components import HEIGHT, WIDTH, Components, Flags, Ints, MapArray, Rectangles, find_components
+from hmean.postprocess.edges import fit_sides
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.postprocess.unclip import UnclipRule, unclip_outlines, unclip_rectangles
 from hmean.types import Detections, Look, Points, Polygons
@@ -101,6 +103,9 @@ def _decode(page: PageMap, components: Components, params: PostprocessParams) ->
     rule = UnclipRule.of(params)
     if params.use_polygon:
         polygons = unclip_outlines(components.outlines, kept, rule)
+    elif params.has_fitted_sides:
+        fitted = fit_sides(page.probability, components.rectangles, kept, float(params.edge_level))
+        polygons = unclip_rectangles(fitted, np.arange(len(kept)), rule)
     else:
         polygons = unclip_rectangles(components.rectangles, kept, rule)
     placed = _place(polygons.points, polygons.offsets, page.to_page, page.page_width, page.page_height)

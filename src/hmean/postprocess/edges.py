@@ -1,8 +1,8 @@
 """Sides of rectangles between pixels: where the mean probability across a side falls to a level.
 
-The smallest rectangle around a component touches its outermost pixels: one pixel that sticks out moves a whole side, and
-sides lie at whole pixels of an upright word. Here a side lies where the map, averaged along the side, crosses the level,
-whatever ``thresh`` made the component with. A high threshold keeps neighbours apart, a lower level finds their sides.
+The smallest rectangle around a component touches its outermost pixels: one pixel that sticks out moves a whole side,
+and the sides of an upright word lie at whole pixels. Here a side lies where the map, averaged along it, crosses the
+level, whatever ``thresh`` made the component: a high threshold keeps neighbours apart, a lower level finds their sides.
 
 All kernels of this module are in this file: see ``components``.
 """
@@ -27,8 +27,7 @@ from hmean.postprocess.components import (
 )
 
 SAMPLES = 9  # places along a side, over which the map is averaged
-ALONG_FROM = -0.4  # of them the first and the last, as shares of the side from its middle: corners are round
-ALONG_TO = 0.4
+REACH = 0.4  # of them the first and the last, as a share of the side from its middle: corners are round
 STEP = 0.5  # pixels from one place across a side to the next
 FARTHEST = 1.0  # how far outwards a side may move, as a share of the rectangle's shorter side
 
@@ -58,22 +57,22 @@ def _fit(probability: MapArray, rectangles: Rectangles, which: Ints, limit: floa
     out = np.empty((len(which), rectangles.shape[1]))
     for i in range(len(which)):
         rectangle = rectangles[which[i]]
+        x = rectangle[CENTRE_X]
+        y = rectangle[CENTRE_Y]
         ux = rectangle[AXIS_X]
         uy = rectangle[AXIS_Y]
         # Half a pixel outside of the centres of the outermost pixels.
         width = rectangle[WIDTH] + 1
         height = rectangle[HEIGHT] + 1
-        centre_x = rectangle[CENTRE_X]
-        centre_y = rectangle[CENTRE_Y]
         farthest = FARTHEST * min(width, height)
-        left = _edge(probability, centre_x, centre_y, -ux, -uy, width / 2, height, farthest, limit)
-        right = _edge(probability, centre_x, centre_y, ux, uy, width / 2, height, farthest, limit)
-        top = _edge(probability, centre_x, centre_y, uy, -ux, height / 2, width, farthest, limit)
-        bottom = _edge(probability, centre_x, centre_y, -uy, ux, height / 2, width, farthest, limit)
+        left = _edge(probability, x, y, -ux, -uy, width / 2, height, farthest, limit)
+        right = _edge(probability, x, y, ux, uy, width / 2, height, farthest, limit)
+        top = _edge(probability, x, y, uy, -ux, height / 2, width, farthest, limit)
+        bottom = _edge(probability, x, y, -uy, ux, height / 2, width, farthest, limit)
         along = (right - left) / 2
         across = (bottom - top) / 2
-        out[i, CENTRE_X] = centre_x + along * ux - across * uy
-        out[i, CENTRE_Y] = centre_y + along * uy + across * ux
+        out[i, CENTRE_X] = x + along * ux - across * uy
+        out[i, CENTRE_Y] = y + along * uy + across * ux
         out[i, WIDTH] = left + right
         out[i, HEIGHT] = top + bottom
         out[i, AXIS_X] = ux
@@ -84,8 +83,8 @@ def _fit(probability: MapArray, rectangles: Rectangles, which: Ints, limit: floa
 @njit(cache=True, nogil=True)
 def _edge(
     probability: MapArray,
-    centre_x: float,
-    centre_y: float,
+    x: float,
+    y: float,
     out_x: float,
     out_y: float,
     distance: float,
@@ -97,16 +96,16 @@ def _edge(
 
     Args:
         probability: (H, W).
-        centre_x: of the rectangle.
-        centre_y: of the rectangle.
-        out_x: unit vector outwards, across the side.
+        x: of the rectangle's centre.
+        y: of the rectangle's centre.
+        out_x: of the unit vector outwards, across the side.
         out_y: likewise.
         distance: of the side now.
         length: of the side.
         farthest: how far outwards it may move.
         limit: the level, in values of the map.
     """
-    value = _mean_along(probability, centre_x, centre_y, out_x, out_y, distance, length)
+    value = _mean_along(probability, x, y, out_x, out_y, distance, length)
     step = STEP
     end = distance + farthest
     if value <= limit:
@@ -114,7 +113,7 @@ def _edge(
         end = 0.0
     here = distance
     while abs(here - end) >= STEP:
-        ahead = _mean_along(probability, centre_x, centre_y, out_x, out_y, here + step, length)
+        ahead = _mean_along(probability, x, y, out_x, out_y, here + step, length)
         if (ahead <= limit) != (value <= limit):
             return here + step * (value - limit) / (value - ahead)
         here += step
@@ -125,20 +124,18 @@ def _edge(
 @njit(cache=True, nogil=True)
 def _mean_along(
     probability: MapArray,
-    centre_x: float,
-    centre_y: float,
+    x: float,
+    y: float,
     out_x: float,
     out_y: float,
     distance: float,
     length: float,
 ) -> float:
-    """The mean of the map along a line that lies at a distance from the centre, at a right angle to ``out``."""
+    """The mean of the map along a line at a distance from the centre (x, y), at a right angle to ``out``."""
     total = 0.0
     for i in range(SAMPLES):
-        along = length * (ALONG_FROM + (ALONG_TO - ALONG_FROM) * i / (SAMPLES - 1))
-        x = centre_x + distance * out_x - along * out_y
-        y = centre_y + distance * out_y + along * out_x
-        total += _value_at(probability, x, y)
+        along = length * REACH * (2 * i / (SAMPLES - 1) - 1)
+        total += _value_at(probability, x + distance * out_x - along * out_y, y + distance * out_y + along * out_x)
     return total / SAMPLES
 
 
@@ -154,9 +151,12 @@ def _value_at(probability: MapArray, x: float, y: float) -> float:
     total = 0.0
     for down in range(2):
         for right in range(2):
-            inside = 0 <= row + down < height and 0 <= column + right < width
-            if inside:
-                weight_x = share_x if right == 1 else 1 - share_x
-                weight_y = share_y if down == 1 else 1 - share_y
+            if 0 <= row + down < height and 0 <= column + right < width:
+                weight_x = 1 - share_x
+                if right == 1:
+                    weight_x = share_x
+                weight_y = 1 - share_y
+                if down == 1:
+                    weight_y = share_y
                 total += weight_x * weight_y * probability[row + down, column + right]
     return total

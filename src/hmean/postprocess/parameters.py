@@ -183,6 +183,16 @@ class PostprocessParams:
             slider=Slider(0.01, 1, 0.01),
         ),
     ] = 0.4
+    edge_level: Annotated[
+        float,
+        Parameter(
+            "The sides of rectangles lie where the mean probability across them falls to this level, between pixels; "
+            "0: they touch the outermost pixels.",
+            minimum=0,
+            maximum=1,
+            slider=Slider(0, 0.9, 0.05),
+        ),
+    ] = 0.0
     min_size: Annotated[
         float,
         Parameter(
@@ -217,6 +227,11 @@ class PostprocessParams:
                 faults.append(fault)
         if faults:
             raise ValueError("; ".join(faults))
+
+    @property
+    def has_fitted_sides(self) -> bool:
+        """Whether sides lie at ``edge_level``: outlines have no sides, they stay as they are."""
+        return self.edge_level > 0 and not self.use_polygon
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:

@@ -51,6 +51,8 @@ class UnclipRule(NamedTuple):
         if params.unclip == "ratio":
             # No margin, as in all DBNet programs, so that values of ``unclip_ratio`` from elsewhere mean the same.
             return cls(margin=0.0, value=float(params.unclip_ratio), by_ratio=True)
+        if params.has_fitted_sides:
+            return cls(margin=0.0, value=float(params.inverse_r), by_ratio=False)
         # The edge lies half a pixel outside, on average.
         return cls(margin=0.5, value=float(params.inverse_r), by_ratio=False)
 

@@ -377,6 +377,8 @@ class TrainViews(Section):
     """Height of the page's typical text in crops, pixels: drawn log-uniformly between these."""
     near_text: Share
     """Share of the crops that hold a word on purpose."""
+    near_narrow: Share = 0.0
+    """Share of these crops whose word is narrower than high, such as a digit, where the page has one."""
     views_per_page: Count
     """Samples of each page in one epoch."""
     min_samples: Annotated[int, Field(ge=0)] = 0  # configs of earlier versions do not have it
@@ -561,6 +563,8 @@ class Targets(Section):
     """Words thinner than this are ignored, pixels of the view."""
     antialias: bool = False  # checkpoints of earlier versions do not have it
     """The shrink map says how much of a pixel is text, not whether its centre is."""
+    word_balance: Share = 0.0
+    """How far words count alike in the loss whatever their area: 0 not at all, 0.5 by its root, 1 wholly."""
 
 
 class Optimizer(ComponentSection):

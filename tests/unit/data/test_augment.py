@@ -244,3 +244,34 @@ def test_a_share_of_the_crops_follows_the_height_of_text():
     assert np.allclose(scales(0.0), 0.5)
     assert np.allclose(scales(1.0), 1.5)
     assert 0.3 < np.isclose(scales(0.5), 1.5).mean() < 0.7
+
+
+@pytest.mark.parametrize(("near_narrow", "least", "most"), [(0.0, 0.0, 0.2), (0.9, 0.8, 1.0)])
+def test_crops_look_for_narrow_words(near_narrow, least, most):
+    """Of ten words one is a digit; it lies far from the others, so a crop shows it only on purpose."""
+    lines = [plane.rect_corners(500, 100 + 20 * i, 300, 16, 0) for i in range(9)]
+    digit = plane.rect_corners(900, 1300, 8, 16, 0)
+    seen = []
+    for seed in range(200):
+        view = training_crop(
+            np.random.default_rng(seed),
+            1000,
+            1400,
+            Polygons.of([*lines, digit]),
+            crop=192,
+            long_side=(1400, 1400),
+            near_text=1.0,
+            near_narrow=near_narrow,
+            augment=Augment(),
+        )
+        centre = geometry.transform(view.matrix, np.array([[900.0, 1300]]))[0]
+        seen.append(bool(((centre >= 0) & (centre <= 192)).all()))
+    assert least <= np.mean(seen) <= most
+
+
+def test_crops_of_a_page_without_narrow_words_are_like_others():
+    words = Polygons.of([plane.rect_corners(900, 1200, 60, 20, 0)])
+    options = {"crop": 192, "long_side": (1400, 1400), "near_text": 1.0, "augment": Augment()}
+    view = training_crop(np.random.default_rng(1), 1000, 1400, words, near_narrow=1.0, **options)
+    centre = geometry.transform(view.matrix, np.array([[900.0, 1200]]))[0]
+    assert ((centre >= 0) & (centre <= 192)).all()

@@ -43,6 +43,18 @@ def test_an_item_is_a_function_of_seed_epoch_and_position(pages, crop, side):
     }
 
 
+def test_balanced_words_come_with_a_weight_of_each_pixel(pages):
+    view = TrainView((128, 192), None, 0.8, Augment(), Photometric())
+    options = {"seed": 1, "shrink_ratio": 0.6, "min_side": 2, "fill": FILL}
+    plain = TrainDataset(pages, view, **options)[(0, 0)]
+    balanced = TrainDataset(pages, view, word_balance=0.5, **options)[(0, 0)]
+    weight = balanced.pop("weight")
+    assert weight.shape == plain["shrink"].shape
+    assert weight.dtype == torch.float32
+    assert len(weight[plain["shrink"] == 255].unique()) > 3
+    assert all(torch.equal(plain[name], balanced[name]) for name in plain)
+
+
 def test_text_is_dark_where_the_map_says_text(tmp_path):
     """Targets lie on the ink: a word's core is darker than the rim around it, on nearly every view."""
     write_dataset(tmp_path, train=8, seed=3, long_side=(640, 640))

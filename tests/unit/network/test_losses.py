@@ -88,3 +88,32 @@ def test_dice_and_l1():
     assert dice(torch.zeros(4), torch.zeros(4), ones).item() == 0
     assert masked_l1(a, b, torch.tensor([0.0, 1, 0, 0])).item() == 1
     assert masked_l1(a, b, torch.zeros(4)).item() == 0
+
+
+def test_weighted_positives_by_hand():
+    """The second of 2 positives counts three times as much as the first, and both together as 2 positives."""
+    logits = torch.tensor([[[2.0, -1.0, 0.0, 1.0]]])
+    target = torch.tensor([[[1.0, 1.0, 0, 0]]])
+    weight = torch.tensor([[[1.0, 3.0, 1.0, 1.0]]])
+    softplus = lambda v: float(np.log1p(np.exp(v)))  # noqa: E731
+    expected = (0.5 * softplus(-2) + 1.5 * softplus(1) + softplus(0) + softplus(1)) / 4
+    loss = balanced_bce(logits, target, torch.ones_like(target), 1.0, 0, weight)
+    assert loss.item() == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_word_that_weighs_more_pulls_more():
+    batch = maps()
+    batch["weight"] = torch.ones(2, 32, 32)
+    t = torch.zeros(2, 32, 32)
+    plain = torch.zeros(2, 32, 32, requires_grad=True)
+    sum(DBLoss()(plain, t, batch).values()).backward()
+    same = torch.zeros(2, 32, 32, requires_grad=True)
+    sum(DBLoss()(same, t, {k: v for k, v in batch.items() if k != "weight"}).values()).backward()
+    assert torch.allclose(plain.grad, same.grad)
+
+    batch["weight"][0] = 4.0
+    weighted = torch.zeros(2, 32, 32, requires_grad=True)
+    sum(DBLoss()(weighted, t, batch).values()).backward()
+    text = batch["shrink"] == 255
+    assert weighted.grad[0][text[0]].sum() < 1.2 * plain.grad[0][text[0]].sum() < 0
+    assert weighted.grad[1][text[1]].sum() > plain.grad[1][text[1]].sum()

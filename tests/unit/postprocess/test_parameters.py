@@ -30,6 +30,7 @@ def test_every_field_is_declared():
         ("unclip", "double", "unclip must be 'ratio' or 'inverse', got 'double'"),
         ("unclip_ratio", -1, "unclip_ratio must be at least 0, got -1"),
         ("inverse_r", 0, "inverse_r must lie in (0, 1], got 0"),
+        ("edge_level", 1.5, "edge_level must lie in [0, 1], got 1.5"),
         ("min_size", float("inf"), "min_size must be a number, got inf"),
         ("max_candidates", 1.5, "max_candidates must be a whole number, got 1.5"),
         ("max_candidates", 0, "max_candidates must be at least 1, got 0"),

@@ -34,6 +34,7 @@ def test_the_order_of_the_grid_on_which_ties_depend():
         "box_thresh",
         "unclip_ratio",
         "inverse_r",
+        "edge_level",
         "min_size",
         "max_candidates",
     )

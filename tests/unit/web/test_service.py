@@ -83,7 +83,7 @@ def test_the_unclip_modes_old_name_is_read(client):
 
 
 def test_all_faults_of_the_options_are_listed(client):
-    said = post(client, picture(), thresh=1.5, box_thresh="NaN", unclip_ratio=1e9, inverse_r="x", unclip="round", min_size=-1,
+    said = post(client, picture(), thresh=1.5, box_thresh="NaN", unclip_ratio=1e9, inverse_r="x", unclip="round", edge_level=2, min_size=-1,
                 max_candidates=1.5, use_polygon=1, tresh=0.3)  # fmt: skip
     assert said.status_code == 422
     names = [
@@ -92,6 +92,7 @@ def test_all_faults_of_the_options_are_listed(client):
         "unclip",
         "unclip_ratio",
         "inverse_r",
+        "edge_level",
         "min_size",
         "max_candidates",
         "use_polygon",
