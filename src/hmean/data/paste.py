@@ -158,7 +158,8 @@ def _paste_word(
     under = image[top : top + height, left : left + width]
     under[:] = cv2.multiply(under, ink, dtype=cv2.CV_8U)
     free[top : top + height, left : left + width] = 0
-    return in_patch + np.array([left, top])
+    placed: Points = in_patch + np.array([left, top])
+    return placed
 
 
 def _ink(pixels: Pixels, matrix: Matrix, quad: Points, width: int, height: int) -> NDArray[np.float32] | None:
