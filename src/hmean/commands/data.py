@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.labels.formats import format_names, images_of, open_labels
 from hmean.progress import track
-from hmean.synth.dataset import write_dataset
+from hmean.synth.dataset import STYLES, Style, write_dataset
 from hmean.synth.fonts import font_files
 from hmean.synth.sheet import Level
 
@@ -49,6 +50,7 @@ def _add_synth(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes")
     parser.add_argument("--level", choices=["word", "line"], default="word", help="what a polygon holds")
     parser.add_argument("--long-side", type=int, nargs=2, default=(640, 1280), help="smallest and largest, pixels")
+    parser.add_argument("--styles", nargs="+", choices=STYLES, default=["receipt"], help="kinds of pages to draw")
     parser.add_argument("--fonts", type=Path, help="folder of further fonts; by default those that matplotlib ships")
     parser.add_argument("--overwrite", action="store_true", help="draw again over an earlier synthetic set")
     parser.set_defaults(run=_run_synth)
@@ -64,6 +66,7 @@ def _run_synth(options: argparse.Namespace) -> int:
         level=options.level,
         long_side=tuple(options.long_side),
         fonts=options.fonts,
+        styles=options.styles,
         overwrite=options.overwrite,
     )
     print(options.out)
@@ -81,6 +84,7 @@ def synth(
     long_side: tuple[int, int],
     fonts: Path | None,
     overwrite: bool,
+    styles: Sequence[Style] = ("receipt",),
 ) -> None:
     """Draw a data set of synthetic receipts in the layout that training reads.
 
@@ -116,6 +120,7 @@ def synth(
                 level=level,
                 long_side=long_side,
                 fonts=own_fonts,
+                styles=styles,
                 overwrite=overwrite,
                 on_page=lambda _done, _total: advance(),
             )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
 
+from hmean.data import effects
 from hmean.synth.chance import pick, smooth_noise
 from hmean.synth.fonts import Ink
 
@@ -108,3 +109,58 @@ def _pen_stroke(rng: Generator) -> Floats:
     flatness = rng.uniform(0.4, 1)
     stroke: Floats = np.stack([x, y], axis=1) * size * (1, flatness)
     return stroke
+
+
+def crumple_paper(rng: Generator, paper: Brightness) -> Brightness:
+    """Paper that was folded, or crumpled and smoothed again."""
+    height, width = paper.shape
+    count = pick(rng, (1, 2, 3, 8, 15, 25))
+    factors = effects.creases(rng, height, width, count=count, depth=rng.uniform(0.1, 0.4))
+    return np.asarray(cv2.multiply(paper, factors, dtype=cv2.CV_8U), dtype=np.uint8)
+
+
+def fade_ink(rng: Generator, ink: Ink) -> Ink:
+    """Thermal print that has bleached in places, as it does in wallets and in the sun."""
+    if rng.random() < 0.5:
+        return ink
+    height, width = ink.shape
+    left = 1 - np.float32(rng.uniform(0.2, 0.75)) * effects.smooth_field(rng, height, width)
+    return (ink * left).astype(np.uint8)
+
+
+def handwrite(rng: Generator, shape: tuple[int, ...]) -> Ink:
+    """Lines of letters that nobody can read, over everything: notes by hand have no label."""
+    ink = np.zeros(shape, dtype=np.uint8)
+    height, width = shape
+    for _ in range(pick(rng, (0, 1, 1, 2, 3))):
+        size = width * rng.uniform(0.025, 0.08)
+        slope = rng.normal(0, 0.1)
+        start = rng.uniform(0, 0.8, 2) * (width, height)
+        letters = int(rng.integers(2, 14))
+        thickness = max(1, round(size * rng.uniform(0.05, 0.1)))
+        path = _written(rng, letters) * size
+        path[:, 1] += path[:, 0] * slope
+        points = np.round(path + start).astype(np.int32)
+        pieces = np.split(points, np.sort(rng.integers(1, len(points), letters // 4)))
+        for piece in pieces:
+            cv2.polylines(ink, [piece[:-1]], False, (_PEN_INK,), thickness, cv2.LINE_AA)
+    return ink
+
+
+def _written(rng: Generator, letters: int) -> Floats:
+    """A line of writing: strokes up and down that move to the right, some of them tall or with a loop (n, 2)."""
+    knots = [(0.0, 0.0)]
+    x = 0.0
+    for _ in range(letters):
+        tall = pick(rng, (0.5, 0.5, 0.5, 1.2, -0.6))
+        for _ in range(int(rng.integers(1, 4))):
+            knots.append((x + rng.uniform(-0.15, 0.3), -tall * rng.uniform(0.7, 1.1)))
+            x += rng.uniform(0.15, 0.35)
+            knots.append((x, rng.uniform(-0.1, 0.1)))
+    along = np.arange(len(knots))
+    fine = np.linspace(0, len(knots) - 1, 8 * len(knots))
+    knot_array = np.array(knots)
+    weights = np.sinc(fine[:, None] - along) * np.exp(-(((fine[:, None] - along) / 2) ** 2))
+    weights /= weights.sum(axis=1, keepdims=True)
+    written: Floats = weights @ knot_array
+    return written

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 from PIL import Image as Pillow
@@ -21,14 +22,26 @@ from hmean.files import write_json
 from hmean.geometry import Image
 from hmean.records import Record
 from hmean.synth.chance import pick
+from hmean.synth.form import OFFICE_LETTER, print_office_page
 from hmean.synth.layout import print_receipt
-from hmean.synth.render import KINDS, photograph, place
-from hmean.synth.sheet import Level
+from hmean.synth.render import KINDS, Kind, photograph, place
+from hmean.synth.sheet import Level, Sheet
 from hmean.synth.shop import Shop
 from hmean.types import Page
 
 Seed = int | Sequence[int]
+# receipt: as they are scanned and photographed with care; photo: of crumpled receipts in bad light; scan: on a part of
+# an A4 scan; invoice and form: A4 pages of an office.
+Style = Literal["receipt", "photo", "scan", "invoice", "form"]
+STYLES: tuple[Style, ...] = get_args(Style)
 
+_KINDS_OF: dict[Style, tuple[Kind, ...]] = {
+    "receipt": KINDS,
+    "photo": ("photo",),
+    "scan": ("a4",),
+    "invoice": ("crop", "crop", "page", "dark", "photo"),
+    "form": ("crop", "crop", "page", "dark", "photo"),
+}
 PAGES_PER_SHOP = 4  # consecutive pages of a data set that share a shop, and so a ``group``
 MARKER = "synth.json"
 _JPEG_QUALITY = 90
@@ -45,6 +58,7 @@ class Drawn(Record):
     val: int = Field(description="number of validation pages")
     test: int = Field(description="number of test pages")
     fonts: list[str] = Field(description="names of the user's own fonts")
+    styles: list[Style] = Field(default=["receipt"], description="kinds of pages, each as likely")
 
 
 def draw_receipt(
@@ -54,6 +68,7 @@ def draw_receipt(
     long_side: int | None = None,
     shop: Seed | None = None,
     fonts: Sequence[Path] = (),
+    style: Style = "receipt",
 ) -> tuple[Image, Page]:
     """Draw a receipt: the same for the same arguments on the same machine.
 
@@ -63,6 +78,7 @@ def draw_receipt(
         long_side: of the picture, pixels; between 640 and 1280 if None.
         shop: seed of the shop, whose receipts share header, layout and fonts; a shop of its own if None.
         fonts: font files to print with, beside those that matplotlib ships.
+        style: kind of page; with any but ``receipt``, the seed gives another receipt.
 
     Returns:
         The picture, and its page: four points a polygon, clockwise from the top left, each with its text.
@@ -73,12 +89,23 @@ def draw_receipt(
     if shop is None:
         shop = own_shop
     invented = Shop.invent(np.random.default_rng(shop), fonts)
-    sheet = print_receipt(rng, invented)
-    kind = pick(rng, KINDS)
-    view = place(rng, sheet, invented.faces.body.size, kind, long_side or own_side)
+    sheet = _print(rng, invented, style)
+    kind = pick(rng, _KINDS_OF[style])
+    letter = invented.faces.body.size
+    if style in ("invoice", "form"):
+        letter = OFFICE_LETTER
+    view = place(rng, sheet, letter, kind, long_side or own_side)
     boxes, texts = sheet.labels(level)
     page = Page("receipt", view.width, view.height, view.polygons(boxes), texts=texts)
     return photograph(rng, sheet, invented, kind, view), page
+
+
+def _print(rng: np.random.Generator, shop: Shop, style: Style) -> Sheet:
+    if style == "invoice":
+        return print_office_page(rng, shop, "invoice")
+    if style == "form":
+        return print_office_page(rng, shop, "form")
+    return print_receipt(rng, shop)
 
 
 def write_dataset(
@@ -91,6 +118,7 @@ def write_dataset(
     level: Level = "word",
     long_side: tuple[int, int] = (640, 1280),
     fonts: Sequence[Path] = (),
+    styles: Sequence[Style] = ("receipt",),
     overwrite: bool = False,
     on_page: Callable[[int, int], None] | None = None,
 ) -> dict[str, list[Page]]:
@@ -108,6 +136,7 @@ def write_dataset(
         level: see ``draw_receipt``.
         long_side: smallest and largest long side of a picture, pixels.
         fonts: see ``draw_receipt``.
+        styles: kinds of pages; each page is of one of them, given several times it is likelier.
         overwrite: write into a folder that holds something else.
         on_page: called with the number of pages done, and of all pages, after each page.
 
@@ -127,6 +156,7 @@ def write_dataset(
         val=val,
         test=test,
         fonts=font_names,
+        styles=list(styles),
     )
     drawn.write(out / MARKER)
     (out / "images").mkdir(exist_ok=True)
@@ -137,7 +167,7 @@ def write_dataset(
     for split, size in (("train", train), ("val", val), ("test", test)):
         splits[split] = []
         for number in range(first, first + size):
-            image, page = _draw_numbered(number, seed, level, long_side, fonts)
+            image, page = _draw_numbered(number, drawn, fonts)
             splits[split].append(page)
             Pillow.fromarray(image).save(out / "images" / page.name, quality=_JPEG_QUALITY)
             done += 1
@@ -151,16 +181,18 @@ def write_dataset(
     return splits
 
 
-def _draw_numbered(
-    number: int, seed: int, level: Level, long_side: tuple[int, int], fonts: Sequence[Path]
-) -> tuple[Image, Page]:
+def _draw_numbered(number: int, drawn: Drawn, fonts: Sequence[Path]) -> tuple[Image, Page]:
     """The page of a number in a data set."""
+    seed = drawn.seed
     shop = number // PAGES_PER_SHOP
-    shortest, longest = long_side
+    shortest, longest = drawn.long_side
     rng = np.random.default_rng([seed, number, 1])
     side = int(rng.integers(shortest, longest + 1))
+    style = pick(rng, drawn.styles)
     shop_seed = [seed, shop, 2]
-    image, page = draw_receipt([seed, number], level=level, long_side=side, shop=shop_seed, fonts=fonts)
+    image, page = draw_receipt(
+        [seed, number], level=drawn.level, long_side=side, shop=shop_seed, fonts=fonts, style=style
+    )
     return image, replace(page, name=f"{number:05d}.jpg", group=f"shop-{shop:04d}")
 
 

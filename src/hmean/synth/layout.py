@@ -50,7 +50,7 @@ _MOST_ITEMS = 18
 
 def print_receipt(rng: Generator, shop: Shop) -> Sheet:
     """A receipt of a shop."""
-    printer = _Printer(rng, shop)
+    printer = Printer(rng, shop)
     printer.print_header()
     printer.print_items()
     printer.print_sums()
@@ -59,7 +59,7 @@ def print_receipt(rng: Generator, shop: Shop) -> Sheet:
     return printer.sheet
 
 
-class _Printer:
+class Printer:
     """Prints one receipt; all that differs between the receipts of a shop is drawn from ``rng``."""
 
     def __init__(self, rng: Generator, shop: Shop) -> None:
@@ -76,73 +76,73 @@ class _Printer:
         """Logo, name and address of the shop, and what the receipt is."""
         if self.shop.logo is not None:
             self.sheet.graphic(self.shop.logo)
-            self._feed(0.5)
+            self.feed(0.5)
         title = self.shop.faces.title
-        name = self._fill_in(self.shop.name)
+        name = self.fill_in(self.shop.name)
         for text in wrap(name, title, self.sheet.inner * 0.9):
             self._print_name_block(text)
             self.sheet.line(title, Cell(0.5, "middle", text), lead=1.3)
-        self._feed(0.3)
+        self.feed(0.3)
         for text in self.shop.head:
-            self._paragraph(self.shop.head_face, self._fill_in(text))
+            self.paragraph(self.shop.head_face, self.fill_in(text))
         if self.rng.random() < 0.7:
-            self._feed(0.5)
-            text = self._some(self.words.title, 1, 1)[0]
+            self.feed(0.5)
+            text = self.some(self.words.title, 1, 1)[0]
             self.sheet.line(self.shop.faces.strong, Cell(0.5, "middle", text), lead=1.4)
 
     def print_items(self) -> None:
         """When and by whom it was sold, and what."""
         rng = self.rng
         layout = self.shop.items
-        self._separate()
-        self._block(self.words.meta, 2, 5, self.body, self.shop.meta)
-        self._separate()
+        self.separate()
+        self.block(self.words.meta, 2, 5, self.body, self.shop.meta)
+        self.separate()
         if layout.heading:
             face = pick(rng, (self.shop.faces.strong, self.body))
-            columns = [self._fill_in(name) for name in self.words.columns]
+            columns = [self.fill_in(name) for name in self.words.columns]
             cells = [cell.filled(*columns) for cell in layout.heading]
             self.sheet.line(face, *cells)
-            self._separate()
+            self.separate()
         for _ in range(min(int(rng.geometric(0.16)), _MOST_ITEMS)):
             face = self.body
             if rng.random() >= 0.95:
                 face = self.shop.faces.small
-            self._block(self.words.items, 1, 1, face, *layout.rows)
+            self.block(self.words.items, 1, 1, face, *layout.rows)
 
     def print_sums(self) -> None:
         """What it cost, and how it was paid."""
         rng = self.rng
-        self._separate()
-        self._block(self.words.sums, 0, 3, self.body, self.shop.sums)
+        self.separate()
+        self.block(self.words.sums, 0, 3, self.body, self.shop.sums)
         total_face = self._choose_total_face()
-        self._block(self.words.total, 1, 1, total_face, self.shop.total)
+        self.block(self.words.total, 1, 1, total_face, self.shop.total)
         if rng.random() < 0.4:
-            self._separate()
-        self._block(self.words.pay, 1, 4, self.body, self.shop.sums)
+            self.separate()
+        self.block(self.words.pay, 1, 4, self.body, self.shop.sums)
         if rng.random() < 0.35:
-            self._separate()
-            self._block(self.words.sums, 1, 3, self.body, _TAXES)
+            self.separate()
+            self.block(self.words.sums, 1, 3, self.body, _TAXES)
 
     def print_footer(self) -> None:
         """A barcode, the slip of the card terminal, greetings and a matrix code, or some of them."""
         rng = self.rng
         faces = self.shop.faces
-        self._separate()
+        self.separate()
         if rng.random() < 0.45:
-            self._feed(0.4)
+            self.feed(0.4)
             self.sheet.graphic(_barcode(rng, self.sheet.inner))
-            self._feed(0.2)
+            self.feed(0.2)
             if rng.random() < 0.8:
-                number = self._fill_in("0" * int(rng.integers(10, 22)))
+                number = self.fill_in("0" * int(rng.integers(10, 22)))
                 self.sheet.line(self.body, Cell(0.5, "middle", number))
         if rng.random() < 0.25:  # the slip of the card terminal
-            self._block(self.words.meta, 2, 5, self.body, self.shop.meta)
-            self._separate()
-        for text in self._some(self.words.foot, 1, 5):
+            self.block(self.words.meta, 2, 5, self.body, self.shop.meta)
+            self.separate()
+        for text in self.some(self.words.foot, 1, 5):
             face = pick(rng, (self.body, self.body, faces.small, faces.strong))
-            self._paragraph(face, text)
+            self.paragraph(face, text)
         if rng.random() < 0.2:
-            self._feed(0.5)
+            self.feed(0.5)
             self.sheet.graphic(_matrix_code(rng))
 
     def feed_out(self) -> None:
@@ -172,12 +172,13 @@ class _Printer:
         like_the_title = replace(faces.title, size=self.body.size * 1.5)
         return pick(self.rng, (enlarged, faces.strong, like_the_title))
 
-    def _feed(self, ems: float) -> None:
+    def feed(self, ems: float) -> None:
+        """Leave some paper blank."""
         self.sheet.height += round(ems * self.body.size)
 
-    def _separate(self) -> None:
+    def separate(self) -> None:
         """Print a separator. It has no label, also where it is made of characters."""
-        self._feed(0.3)
+        self.feed(0.3)
         separator = self.shop.separator
         if separator in RULES:
             self.sheet.graphic(RULES[separator].ink(self.sheet.inner))
@@ -185,20 +186,21 @@ class _Printer:
             count = int(self.sheet.inner / self.body.width(separator))
             strike = self.body.strike(separator * count)
             self.sheet.graphic(strike.ink[:, : self.sheet.inner])
-        self._feed(0.3)
+        self.feed(0.3)
 
-    def _paragraph(self, face: Face, text: str) -> None:
+    def paragraph(self, face: Face, text: str) -> None:
+        """Print a text where the shop's paragraphs stand."""
         self.sheet.paragraph(face, text, self.shop.paragraphs.at, self.shop.paragraphs.align)
 
-    def _block(self, alternatives: Sequence[str], least: int, most: int, face: Face, *rows: Row) -> None:
+    def block(self, alternatives: Sequence[str], least: int, most: int, face: Face, *rows: Row) -> None:
         """Print the rows for some of the alternatives, with numbers that go with them."""
         rng = self.rng
-        for text in self._some(alternatives, least, most):
+        for text in self.some(alternatives, least, most):
             label, colon, value = text.partition(": ")
             count = pick(rng, (1, 1, 1, 1, 2, 3))
             each = np.exp(rng.normal(1.9, 1.0)) + 0.2
             end = self.shop.money.write(count * each) + pick(rng, _AFTER_A_PRICE)
-            code = self._fill_in(pick(rng, _CODES))
+            code = self.fill_in(pick(rng, _CODES))
             values = {
                 "text": text,
                 "label": label + colon.strip(),
@@ -212,13 +214,13 @@ class _Printer:
                 cells = [cell.filled(**values) for cell in row]
                 self.sheet.line(face, *cells)
 
-    def _some(self, alternatives: Sequence[str], least: int, most: int) -> list[str]:
+    def some(self, alternatives: Sequence[str], least: int, most: int) -> list[str]:
         """Different alternatives, filled in: from ``least`` to ``most`` of them, or as many as there are."""
         count = int(self.rng.integers(least, most + 1))
         order = self.rng.permutation(len(alternatives))
-        return [self._fill_in(alternatives[i]) for i in order[:count]]
+        return [self.fill_in(alternatives[i]) for i in order[:count]]
 
-    def _fill_in(self, text: str) -> str:
+    def fill_in(self, text: str) -> str:
         """A text with new digits and its names filled in, in capitals if the printer has only these."""
         moment = self.rng.integers(
             (1, 1, 2009, 7, 0), (29, 13, 2027, 24, 60)

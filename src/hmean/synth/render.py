@@ -5,6 +5,7 @@ One 3 x 3 matrix takes the sheet to the picture, so that labels are boxes on the
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Literal
 
@@ -19,12 +20,13 @@ from hmean.data.photometric import Photometric
 from hmean.data.views import PageView
 from hmean.geometry import Image
 from hmean.synth.chance import FloatImage, pick, smooth_noise
-from hmean.synth.damage import PLAIN_PAPER, crease_paper, scribble, wear_ink
+from hmean.synth.damage import PLAIN_PAPER, crease_paper, crumple_paper, fade_ink, handwrite, scribble, wear_ink
 from hmean.synth.sheet import Sheet
 from hmean.synth.shop import Colour, Shop
 
-# Scanned and cut to the print, scanned on a white or a dark lid, or photographed on a desk.
-Kind = Literal["crop", "page", "dark", "desk"]
+# Scanned and cut to the print, scanned on a white or a dark lid, or photographed on a desk; held into a camera askew,
+# crumpled and in bad light; scanned on an A4 glass of which it takes a part.
+Kind = Literal["crop", "page", "dark", "desk", "photo", "a4"]
 KINDS: tuple[Kind, ...] = (
     *("crop", "crop", "crop", "crop"),
     *("desk", "desk", "desk"),
@@ -38,9 +40,13 @@ _SPARE: dict[Kind, tuple[float, float]] = {
     "page": (0.1, 0.6),
     "dark": (0.005, 0.12),
     "desk": (0.01, 0.25),
+    "photo": (0.02, 0.5),
+    "a4": (0.0, 0.0),
 }
 _LEAST_LETTER = 7  # pixels of the picture
+_A4 = 297 / 210  # height by width
 _ON_A_DESK = Augment(rotate=5, shear=2, perspective=0.05)
+_IN_A_HAND = Augment(rotate=20, shear=4, perspective=0.1)
 _ON_A_SCANNER = Augment(rotate=1.5, shear=0.3)
 _COMMON = Photometric(
     p_noise=0.7,
@@ -59,6 +65,21 @@ _CAMERA = replace(
     p_color=0.6,
     noise=0.027,
     p_shadow=0.3,
+)
+_BAD_LIGHT = replace(
+    _CAMERA,
+    brightness=0.25,
+    contrast=0.25,
+    p_shadow=0.5,
+    light=0.6,
+    p_light=0.5,
+    dark=0.25,
+    p_dark=0.25,
+    gamma=1.8,
+    p_gamma=0.2,
+    motion=5.0,
+    p_motion=0.15,
+    blur=1.5,
 )
 _SCANNER = replace(_COMMON, brightness=0.06, contrast=0.4, p_color=0.5, noise=0.016)
 _PENS: tuple[Colour, ...] = (
@@ -91,6 +112,8 @@ def place(rng: Generator, sheet: Sheet, letter: float, kind: Kind, long_side: in
     lies = _ON_A_SCANNER
     if kind == "desk":
         lies = replace(_ON_A_DESK, rotate=pick(rng, (5, 5, 5, 15)))
+    elif kind == "photo":
+        lies = _IN_A_HAND
     base = lies.sample(rng, sheet.width, sheet.height)
     if kind == "crop":  # the scanner may cut the edge of the paper, but no text
         shown = sheet.labels("line")[0].points
@@ -99,7 +122,9 @@ def place(rng: Generator, sheet: Sheet, letter: float, kind: Kind, long_side: in
     seen = geometry.transform(base, shown)
     width, height = np.ptp(seen, axis=0)
     spare = rng.uniform(*_SPARE[kind], (2, 2)) * (width, height)  # at the left and top, at the right and bottom
-    if (height + spare[:, 1].sum()) * _LEAST_LETTER > long_side * letter:  # come closer, so that it can be read
+    if kind == "a4":
+        spare = _rest_of_a4(rng, width, height)
+    elif (height + spare[:, 1].sum()) * _LEAST_LETTER > long_side * letter:  # come closer, so that it can be read
         spare[:] = 0.02 * width
     size = spare.sum(axis=0) + np.ptp(seen, axis=0)
     scale = long_side / size.max()
@@ -107,6 +132,16 @@ def place(rng: Generator, sheet: Sheet, letter: float, kind: Kind, long_side: in
     matrix = geometry.scaling(scale, scale) @ to_origin @ base
     width, height = np.maximum(np.round(size * scale), 1).astype(int).tolist()
     return PageView(matrix, width, height)
+
+
+def _rest_of_a4(rng: Generator, width: float, height: float) -> NDArray[np.float64]:
+    """What is beside a receipt on the glass of a scanner: at the left and top, at the right and bottom (2, 2)."""
+    share = rng.uniform(0.15, 0.6)
+    glass_height = max(height, math.sqrt(width * height / share * _A4))
+    glass_width = max(width, glass_height / _A4)
+    rest = np.array([glass_width - width, glass_height - height])
+    before = rest * rng.uniform(0, 1, 2)
+    return np.stack([before, rest - before])
 
 
 def photograph(rng: Generator, sheet: Sheet, shop: Shop, kind: Kind, view: PageView) -> Image:
@@ -117,7 +152,13 @@ def photograph(rng: Generator, sheet: Sheet, shop: Shop, kind: Kind, view: PageV
     ink = sheet.ink()
     print_layer = wear_ink(rng, ink)
     paper_layer = crease_paper(rng, ink)
-    layers = np.dstack([print_layer, paper_layer, scribble(rng, ink.shape)])
+    pen_layer = scribble(rng, ink.shape)
+    if kind == "photo":
+        paper_layer = crumple_paper(rng, paper_layer)
+        print_layer = fade_ink(rng, print_layer)
+    if kind in ("photo", "a4"):
+        pen_layer = np.maximum(pen_layer, handwrite(rng, ink.shape))
+    layers = np.dstack([print_layer, paper_layer, pen_layer])
     beside = (0, PLAIN_PAPER, 0)
     warped = geometry.warp(layers, view.matrix, view.width, view.height, fill=beside)
     seen = warped.astype(np.float32)
@@ -129,7 +170,7 @@ def photograph(rng: Generator, sheet: Sheet, shop: Shop, kind: Kind, view: PageV
     cover = np.asarray(all_paper[..., 0] / np.float32(255), dtype=np.float32)
     strength *= rng.uniform(0.75, 1.0) / 255
     light = _background(rng, cover.shape, kind)
-    if kind == "desk":
+    if kind in ("desk", "photo"):
         light *= _shadow_of_the_paper(rng, cover)
     white = rng.uniform(225, 254) / PLAIN_PAPER
     pen_colour = pick(rng, _PENS)
@@ -139,9 +180,11 @@ def photograph(rng: Generator, sheet: Sheet, shop: Shop, kind: Kind, view: PageV
         paper += pen * (0.8 / 255) * (np.minimum(stroke, paper) - paper)
         plane += cover * (paper - plane)
     camera = _SCANNER
-    if kind == "desk":
+    if kind in ("desk", "photo"):
         _light_by_a_lamp(rng, light)
         camera = _CAMERA
+    if kind == "photo":
+        camera = _BAD_LIGHT
     planes = np.clip(light, 0, 255).astype(np.uint8)
     picture = cv2.merge(list(planes))
     return camera(np.asarray(picture, dtype=np.uint8), rng)
@@ -164,7 +207,7 @@ def _light_by_a_lamp(rng: Generator, light: FloatImage) -> None:
 
 def _background(rng: Generator, shape: tuple[int, ...], kind: Kind) -> FloatImage:
     """What the sheet lies on (3, H, W): the lid of a scanner, or a desk."""
-    if kind == "desk":
+    if kind in ("desk", "photo"):
         return desk(rng, shape)
     if kind == "dark":
         level = rng.uniform(8, 55)

@@ -103,6 +103,39 @@ class Sheet:
         self.marks.append(Mark(ink, box))
         self.height += height
 
+    def draw(self, ink: Ink, x: int, y: int) -> None:
+        """Print what is not text at a place, over what is there; the paper does not move on."""
+        height, width = ink.shape
+        left = int(np.clip(x, 0, max(0, self.width - width)))
+        self.marks.append(Mark(ink, Box(left, y, left + width, y + height)))
+
+    def spaced(self, face: Face, text: str, at: float, align: Align, gap: float) -> None:
+        """Print one word with a gap between its letters: a heading, which has one label."""
+        strikes = [face.strike(letter) for letter in text]
+        widths = [strike.ink.shape[1] for strike in strikes]
+        length = round(sum(widths) + gap * (len(text) - 1))
+        if length > self.inner:
+            self.line(face, Cell(at, align, text))
+            return
+        top = min(strike.dy for strike in strikes)
+        bottom = max(strike.dy + strike.ink.shape[0] for strike in strikes)
+        ink = np.zeros((bottom - top, length), dtype=np.uint8)
+        x = 0.0
+        for strike, width in zip(strikes, widths, strict=True):
+            row = strike.dy - top
+            ink[row : row + strike.ink.shape[0], round(x) : round(x) + width] = strike.ink
+            x += width + gap
+        left = round(self._pen(Cell(at, align, text)) - _share_before(align) * length)
+        left = int(np.clip(left, self.pad, self.width - self.pad - length))
+        y = self.height + round(face.size * face.tall * _BASELINE) + top
+        self.marks.append(Mark(ink, Box(left, y, left + length, y + len(ink)), text, self._cells))
+        self._cells += 1
+        self.height += round(face.size * face.tall * self.lead)
+
+    def word(self, face: Face, text: str, x: float, baseline: int) -> None:
+        """Print a text whose pen starts at a place, in printer dots; the paper does not move on."""
+        self._write(face, text, x, baseline)
+
     def line(self, face: Face, *cells: Cell, lead: float | None = None) -> None:
         """Print one line.
 

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hmean.synth.dataset import draw_receipt, write_dataset
+from hmean.synth.dataset import STYLES, draw_receipt, write_dataset
 from hmean.types import Polygons
 from support import plane
 
@@ -112,3 +112,45 @@ def test_refuses_a_folder_that_is_not_its_own(tmp_path):
     write_dataset(tmp_path, train=1, long_side=(300, 300))  # now it is: and the larger set is gone
     assert {path.name for path in (tmp_path / "images").iterdir()} == {"00000.jpg", "holiday.jpg"}
     assert (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("style", STYLES[1:])
+def test_labels_of_every_style_lie_on_the_page_where_the_print_is(style):
+    darker = 0
+    for seed in range(6):
+        image, page = draw_receipt(seed, style=style, long_side=900)
+        again, same = draw_receipt(seed, style=style, long_side=900)
+        assert np.array_equal(image, again)
+        assert page.texts == same.texts
+        low, high = page.polygons.points.min(axis=0), page.polygons.points.max(axis=0)
+        assert (low >= -1).all()
+        assert (high <= (page.width + 1, page.height + 1)).all()
+        mask = np.zeros(image.shape[:2], dtype=np.uint8)
+        for quad in page.polygons:
+            cv2.fillConvexPoly(mask, np.round(quad).astype(np.int32), 1)
+        ring = cv2.dilate(mask, np.ones((7, 7))) - mask
+        gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        darker += gray[mask > 0].mean() < gray[ring > 0].mean() - 2
+    assert darker >= 5
+
+
+def test_forms_have_single_characters_and_headings_of_one_label():
+    singles = 0
+    spaced = 0
+    for seed in range(6):
+        page = draw_receipt(seed, style="form", long_side=900)[1]
+        singles += sum(len(text) == 1 for text in page.texts)
+        for text, quad in zip(page.texts, page.polygons, strict=True):
+            width, height = np.ptp(quad, axis=0)
+            spaced += len(text) > 2 and width > 1.2 * len(text) * height
+    assert singles > 60
+    assert spaced > 0
+
+
+def test_receipts_are_those_of_before_there_were_styles(tmp_path):
+    """The same draws as ever: the first page of a data set and of one that names its style."""
+    write_dataset(tmp_path / "a", train=1, seed=7, long_side=(300, 400))
+    write_dataset(tmp_path / "b", train=1, seed=7, long_side=(300, 400), styles=["receipt"])
+    write_dataset(tmp_path / "c", train=1, seed=7, long_side=(300, 400), styles=["scan"])
+    pictures = [(tmp_path / name / "images" / "00000.jpg").read_bytes() for name in "abc"]
+    assert pictures[0] == pictures[1] != pictures[2]
