@@ -19,9 +19,18 @@ class LKPAN(nn.Module):
         in_channels: channels of the encoder's four levels.
         inner_channels: channels of the first sum, and of the output.
         biases: whether the 9x9 kernels have biases: those of PP-OCRv6 medium do, those of PP-OCRv5 server do not.
+        separable: whether each 9x9 kernel is a depthwise one with a 1x1 behind it, which takes a small part of the
+            time. PaddleOCR trains PP-OCRv6 medium so (RepLKPAN); the modules for the hub's file multiply them out.
     """
 
-    def __init__(self, in_channels: Sequence[int], inner_channels: int = 256, *, biases: bool = True) -> None:
+    def __init__(
+        self,
+        in_channels: Sequence[int],
+        inner_channels: int = 256,
+        *,
+        biases: bool = True,
+        separable: bool = False,
+    ) -> None:
         super().__init__()
         narrow = inner_channels // 4
         self.lateral = nn.ModuleList()
@@ -31,10 +40,10 @@ class LKPAN(nn.Module):
         self.intraclass = nn.ModuleList()
         for level, channels in enumerate(in_channels):
             self.lateral.append(nn.Conv2d(channels, inner_channels, 1, bias=False))
-            self.narrow.append(nn.Conv2d(inner_channels, narrow, 9, padding=4, bias=biases))
+            self.narrow.append(_large(inner_channels, narrow, biases=biases, separable=separable))
             if level > 0:
                 self.down.append(nn.Conv2d(narrow, narrow, 3, stride=2, padding=1, bias=False))
-            self.refine.append(nn.Conv2d(narrow, narrow, 9, padding=4, bias=biases))
+            self.refine.append(_large(narrow, narrow, biases=biases, separable=separable))
             self.intraclass.append(Intraclass(narrow))
         self.channels = inner_channels
 
@@ -61,6 +70,26 @@ class LKPAN(nn.Module):
             top = self.lateral[level](features[level]) + upsampled
             narrowed.insert(0, self.narrow[level](top))
         return narrowed
+
+
+class Separable(nn.Module):
+    """A depthwise 9x9 convolution and a 1x1."""
+
+    def __init__(self, in_channels: int, out_channels: int, *, biases: bool) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(in_channels, in_channels, 9, padding=4, groups=in_channels, bias=False)
+        self.pointwise = nn.Conv2d(in_channels, out_channels, 1, bias=biases)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, in_channels, H, W) to (N, out_channels, H, W)."""
+        projected: Tensor = self.pointwise(self.depthwise(features))
+        return projected
+
+
+def _large(in_channels: int, out_channels: int, *, biases: bool, separable: bool) -> nn.Module:
+    if separable:
+        return Separable(in_channels, out_channels, biases=biases)
+    return nn.Conv2d(in_channels, out_channels, 9, padding=4, bias=biases)
 
 
 class Intraclass(nn.Module):

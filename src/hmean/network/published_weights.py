@@ -17,7 +17,7 @@ from hmean.errors import InputError
 from hmean.network import hgnet, lcnet, lcnet_v3
 from hmean.network.detector import Detector
 from hmean.network.head import DBHead, RefinedDBHead
-from hmean.network.lk_pan import LKPAN, Intraclass
+from hmean.network.lk_pan import LKPAN, Intraclass, Separable
 from hmean.network.rse_fpn import RSEFPN, Lateral, Smooth
 from hmean.network.squeeze import SqueezeExcitation
 
@@ -25,6 +25,7 @@ OwnConvolution = nn.Conv2d | nn.ConvTranspose2d
 BACKBONE = "model.backbone"
 NECK = "model.neck"
 EPSILON = 1e-5  # of BatchNorm's variance: torch's default, which the published modules have
+SEPARABLE_REST = 1e-3  # share of a kernel's norm that may be lost when it is taken apart: rounding of a stored product
 _COUNTER = "num_batches_tracked"
 
 
@@ -121,6 +122,18 @@ class _Tensors:
         if module.bias is not None and weights.bias is not None:
             module.bias.copy_(weights.bias)
 
+    def fill_separable(self, module: Separable, name: str) -> None:
+        """Take a full kernel apart into the depthwise and the 1x1 one whose product it is."""
+        weights = self.plain(name)
+        depthwise, pointwise, rest = _factors(weights.kernel)
+        if rest > SEPARABLE_REST:
+            raise self._misfit(
+                f"{name} is no product of a depthwise and a 1x1 convolution: a share of {rest:.2g} is left; remove "
+                "models.decoder.separable"
+            )
+        self.fill(module.depthwise, Weights(depthwise, None), name)
+        self.fill(module.pointwise, Weights(pointwise, weights.bias), name)
+
     def check_all_used(self) -> None:
         """Refuse tensors that the network has no place for."""
         for name in self.tensors:
@@ -136,6 +149,22 @@ class _Tensors:
 
     def _misfit(self, reason: str) -> InputError:
         return InputError(f"{self.source}: does not fit the network of the config ({reason})")
+
+
+def _factors(kernel: Tensor) -> tuple[Tensor, Tensor, float]:
+    """The nearest product of a depthwise kernel (I, 1, k, k) and a 1x1 one (O, I, 1, 1), and the share that it misses.
+
+    Args:
+        kernel: (O, I, k, k).
+    """
+    out_channels, in_channels, height, width = kernel.shape
+    by_input = kernel.transpose(0, 1).reshape(in_channels, out_channels, height * width)
+    left, strengths, right = torch.linalg.svd(by_input, full_matrices=False)
+    root = strengths[:, :1].sqrt()
+    pointwise = (left[:, :, 0] * root).T.reshape(out_channels, in_channels, 1, 1)
+    depthwise = (right[:, 0] * root).reshape(in_channels, 1, height, width)
+    rest = strengths[:, 1:].norm() / strengths.norm().clamp(min=1e-30)
+    return depthwise, pointwise, float(rest)
 
 
 # --- encoders ---------------------------------------------------------------------------------------------------------
@@ -325,7 +354,10 @@ def _fill_lk_pan(decoder: LKPAN, published: _Tensors) -> None:
     for part, modules in parts.items():
         for number, module in enumerate(modules):
             name = f"{NECK}.{part}.{number}"
-            published.fill(module, published.plain(name), name)
+            if isinstance(module, Separable):
+                published.fill_separable(module, name)
+            else:
+                published.fill(module, published.plain(name), name)
     for number, intraclass in enumerate(decoder.intraclass):
         assert isinstance(intraclass, Intraclass)  # noqa: S101 - for the type checker
         _fill_intraclass(intraclass, published, f"{NECK}.intraclass_blocks.{number}")

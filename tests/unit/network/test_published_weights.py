@@ -1,5 +1,7 @@
 """Detectors of PaddleOCR as the hub has them: P of ours is that of the transformers modules, whatever the weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,32 @@ def test_a_training_step_reaches_p_and_t(name):
         assert parameter.grad is not None, parameter_name
         assert parameter.grad.isfinite().all(), parameter_name
     assert network.head.threshold[-1].weight.grad.abs().max() > 0
+
+
+def test_large_kernels_that_are_products_are_taken_apart():
+    theirs = random_published("pp-ocrv6-medium")
+    published = by_name("pp-ocrv6-medium")
+    decoder = {**published.components["decoder"], "separable": True}
+    separable = replace(published, components={**published.components, "decoder": decoder})
+    with pytest.raises(
+        InputError, match=r"is no product of a depthwise and a 1x1 .*; remove models\.decoder\.separable"
+    ):
+        load_published(network_of(separable), theirs.state_dict(), "medium")
+    with torch.no_grad():
+        for parameter in theirs.model.neck.parameters():
+            if parameter.shape[-2:] == (9, 9):
+                out_channels, in_channels = parameter.shape[:2]
+                parameter.copy_(torch.randn(out_channels, in_channels, 1, 1) * torch.randn(1, in_channels, 9, 9) / 100)
+    whole, apart = network_of(published), network_of(separable)
+    load_published(whole, theirs.state_dict(), "medium")
+    load_published(apart, theirs.state_dict(), "medium")
+    image = torch.randint(0, 256, (1, 3, 64, 64)).float()
+    with torch.inference_mode():
+        expected, _ = whole.eval()(image)
+        logits, _ = apart.eval()(image)
+    assert (logits.sigmoid() - expected.sigmoid()).abs().max() < 1e-4
+    parameters = [sum(p.numel() for p in network.decoder.parameters()) for network in (whole, apart)]
+    assert parameters[1] < parameters[0] / 5
 
 
 def test_logits_stay_finite_where_probabilities_round_to_0_and_1():
