@@ -120,6 +120,9 @@ COMMANDS = (
           boxes differ from the checkpoint's; int8 is calibrated on pages, and what it loses is reported with an
           interval (split=val|test: labelled pages)
 
+          format=rapidocr: a model that started from PP-OCRv6, for RapidOCR (Det.model_path), as <name>_rapidocr.onnx,
+          with values for RapidOCR, chosen by its own post-processing on the labelled pages of the split
+
   hmean export run=outputs/b4
   hmean export run=outputs/b4 precision=int8 output=b4_int8.onnx
   hmean tune checkpoint_path=b4_int8.onnx      evaluate, predict and tune take the file in place of a checkpoint""",

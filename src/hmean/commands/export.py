@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,17 +14,27 @@ from hmean.inference.checkpoints import Checkpoint
 from hmean.inference.export.check import SAME_IOU
 from hmean.inference.export.model import (
     CALIBRATION_PAGES,
+    CHECK_PAGES,
     SUFFIX,
     ExportOptions,
     ExportPages,
     Format,
     export_model,
 )
+from hmean.inference.export.rapidocr import (
+    describe,
+    maps_for_rapidocr,
+    notice_of,
+    rapidocr_values,
+    write_for_rapidocr,
+)
 from hmean.inference.inputs import LabelImages, expand_pages, gather
 from hmean.inference.metadata import ExportedMetadata, Precision
 from hmean.inference.opening import open_checkpoint
 from hmean.inference.trained import Execution, PageFile, page_files
 from hmean.metrics.tables import change_text
+from hmean.postprocess.parameters import PostprocessParams
+from hmean.postprocess.rapidocr import STOCK, RapidOcrView
 from hmean.runs.comparison import Difference
 from hmean.settings.build import open_dataset
 from hmean.settings.keys import with_present_keys
@@ -37,6 +48,7 @@ from hmean.settings.sections import (
     TrainedModels,
 )
 from hmean.synth.dataset import write_dataset
+from hmean.tuning.rapidocr import RapidOcrScores, choose_for_rapidocr
 
 DRAWN_PAGES = 6  # receipts that the check runs on where there are no other pages
 
@@ -88,6 +100,52 @@ class ExportResult:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class RapidOcrExport:
+    """A file for RapidOCR, and how it is used.
+
+    Attributes:
+        file: that was written.
+        view: how RapidOCR has to scale pages.
+        params: values for RapidOCR: ``thresh``, ``box_thresh``, ``unclip_ratio``.
+        scores: None: there were no labelled pages, and the values are RapidOCR's own.
+        max_difference: of P from the checkpoint's network, on the pages of the check.
+        notice: what the file says of where it comes from.
+    """
+
+    file: Path
+    view: RapidOcrView
+    params: PostprocessParams
+    scores: RapidOcrScores | None
+    max_difference: float
+    notice: str
+
+    def snippet(self) -> str:
+        """Python that makes RapidOCR use the file."""
+        lines = ["from rapidocr import RapidOCR", "", "engine = RapidOCR(params={"]
+        values = {"model_path": str(self.file), **rapidocr_values(self.view, self.params)}
+        for key, value in values.items():
+            literal = repr(value)
+            if isinstance(value, str):
+                literal = json.dumps(value, ensure_ascii=False)
+            lines.append(f'    "Det.{key}": {literal},')
+        return "\n".join([*lines, "})"])
+
+    def summary(self) -> str:
+        """What was written and measured, and the snippet."""
+        lines = [
+            f"{self.file}: {self.file.stat().st_size / 1e6:.1f} MB, for RapidOCR (Det.model_path)",
+            f"P differs from the checkpoint's by up to {self.max_difference:.2g}, with RapidOCR's normalisation",
+        ]
+        if self.scores is None:
+            lines.append(
+                "no labelled pages: the values are RapidOCR's own; set dataset_base_path=FOLDER to choose them"
+            )
+        else:
+            lines += self.scores.describe()
+        return "\n".join([*lines, self.notice, "", self.snippet()])
+
+
 def _describe_loss(statistic: str, change: Difference) -> str:
     points = f"{statistic} H {100 * change.difference:+.2f} points"
     if change.interval95 is not None:
@@ -95,7 +153,7 @@ def _describe_loss(statistic: str, change: Difference) -> str:
     return f"{points} against fp32: {change.verdict}"
 
 
-def run(settings: ExportSettings) -> ExportResult:
+def run(settings: ExportSettings) -> ExportResult | RapidOcrExport:
     """Export a checkpoint.
 
     Raises:
@@ -103,6 +161,8 @@ def run(settings: ExportSettings) -> ExportResult:
     """
     checkpoint = open_checkpoint(settings.model_file(), settings.trusted_targets)
     target = _target(settings, checkpoint)
+    if settings.format == "rapidocr":
+        return _export_for_rapidocr(settings, checkpoint, target)
     loader = settings.dataloaders.predict_dataloader
     options = ExportOptions(
         precision=settings.precision,
@@ -116,6 +176,28 @@ def run(settings: ExportSettings) -> ExportResult:
     return ExportResult(target, metadata)
 
 
+def _export_for_rapidocr(settings: ExportSettings, checkpoint: Checkpoint, target: Path) -> RapidOcrExport:
+    """Write the file, and choose RapidOCR's values on labelled pages."""
+    if settings.precision != "fp32":
+        raise InputError(f"precision={settings.precision}: not supported with format=rapidocr, which writes fp32")
+    view = RapidOcrView(settings.transforms.seen().long_side, "max")
+    notice = notice_of(checkpoint)
+    params = STOCK
+    scores = None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
+        pages = _pages(settings, checkpoint, Path(scratch))
+        made = Path(scratch) / "made.onnx"
+        difference = write_for_rapidocr(checkpoint, made, pages.check[:CHECK_PAGES], view)
+        if pages.labelled is not None:
+            maps = maps_for_rapidocr(made, pages.labelled, view)
+            truth = [pages.labelled.page(position) for position in range(len(pages.labelled))]
+            params, scores = choose_for_rapidocr(truth, lambda page: maps[page.name])
+        describe(made, notice, view, params)
+        made.replace(target)
+    return RapidOcrExport(target, view, params, scores, difference, notice)
+
+
 def _target(settings: ExportSettings, checkpoint: Checkpoint) -> Path:
     """The file to write."""
     suffix = SUFFIX[settings.format]
@@ -125,7 +207,10 @@ def _target(settings: ExportSettings, checkpoint: Checkpoint) -> Path:
         raise InputError(f"{checkpoint.path}: does not lie in a run folder; set output=FILE{suffix}")
     else:
         name = checkpoint.training["exp_name"] or "model"
-        target = checkpoint.folder / "exported" / f"{name}_{settings.precision}{suffix}"
+        kind: str = settings.precision
+        if settings.format == "rapidocr":
+            kind = "rapidocr"
+        target = checkpoint.folder / "exported" / f"{name}_{kind}{suffix}"
     if target.suffix != suffix:
         raise InputError(f"output={target}: must end in {suffix} with format={settings.format}")
     if target.exists() and not settings.overwrite:

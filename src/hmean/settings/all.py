@@ -55,8 +55,8 @@ class AllSettings(Settings):
     maps: bool
     """predict: keep the probability maps, so that other thresholds need no network;
     evaluate of an ensemble: write the mean of the members' maps, to teach a student."""
-    format: Literal["onnx", "openvino"]
-    """Format of an exported model."""
+    format: Literal["onnx", "openvino", "rapidocr"]
+    """Format of an exported model; rapidocr: a model that started from PP-OCRv6, for RapidOCR's Det.model_path."""
     precision: Literal["fp32", "fp16", "int8"]
     """Precision of an exported model."""
     trusted_targets: list[str]

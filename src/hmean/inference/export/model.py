@@ -45,8 +45,8 @@ from hmean.runs.provenance import TrainingProvenance
 from hmean.runs.scores import Scores
 from hmean.types import View
 
-Format = Literal["onnx", "openvino"]
-SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml"}
+Format = Literal["onnx", "openvino", "rapidocr"]
+SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "rapidocr": ".onnx"}
 CHECK_PAGES = 24  # that the check runs on, at most
 CALIBRATION_PAGES = 32  # that int8 takes its ranges from, at most
 
