@@ -252,6 +252,8 @@ def describe_values(params: Sequence[PostprocessParams]) -> str:
         unclip = f"ratio {one.unclip_ratio}"
         if one.unclip == "inverse":
             unclip = f"inverse {one.inverse_r}"
+        if one.edge_level > 0:
+            unclip += f", sides at {one.edge_level}"
         found[f"{one.thresh} / {one.box_thresh} / {unclip}"] = None
     return "; ".join(found)
 

@@ -130,8 +130,9 @@ export function drawHistory(use) {
 
 function summary(params) {
   const strength = params.unclip === "ratio" ? params.unclip_ratio : params.inverse_r;
+  const sides = params.edge_level > 0 ? `, edge_level ${params.edge_level}` : "";
   const outlines = params.use_polygon ? ", polygons" : "";
-  return `thresh ${params.thresh}, box_thresh ${params.box_thresh}, ${params.unclip} ${strength}${outlines}`;
+  return `thresh ${params.thresh}, box_thresh ${params.box_thresh}, ${params.unclip} ${strength}${sides}${outlines}`;
 }
 
 const INFLUENCES = [
