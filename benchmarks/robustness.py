@@ -263,11 +263,14 @@ def main() -> None:
             scores = measure(pages, damage, strength, detectors, folder)
             strengths.append(_strength(damage, strength, scores, undamaged, detectors))
             print(_line(strengths[-1]), flush=True)
+    packages = ["numpy", "onnxruntime", "opencv-python-headless"]
+    if any(detector.tested.name in PEERS for detector in detectors):
+        packages.append("rapidocr")
     record = Robustness(
         grouping=strengths[0].detectors[detectors[0].tested.name].row.grouping,
         detectors=tuple(detector.tested for detector in detectors),
         strengths=tuple(strengths),
-        environment=harness.PageProvenance.collect("numpy", "onnxruntime", "opencv-python-headless"),
+        environment=harness.PageProvenance.collect(*packages),
     )
     record.write(PAGE.with_suffix(".json"))
     write_text(FIGURE, figure(record))
@@ -322,12 +325,13 @@ def page_of(record: Robustness) -> str:
     newline = "\n"
     return f"""# Damaged pages
 
-What detectors find on {record.grouping.text()} of SROIE's validation part (shops that receipts-lite was not trained on),
-each page damaged in {len(DAMAGES)} ways at several strengths: `benchmarks/damages.py` says exactly how, and a contact sheet of them is
-what `python benchmarks/robustness.py sheet DATA FILE.png` draws. Labels move with the page. Pages are reduced to a long side of at most
-{LONG_SIDE} px first; lengths in pixels are for a page of long side 1000. Percent, CLEval with characters by transcription; in
-parentheses the difference to the same detector on undamaged pages, in points. `robustness.json` has the 95 % intervals over shops of
-both. Post-processing values are those that each detector carries, on all pages.
+What detectors find on {record.grouping.pages} pages of as many shops, from the part of SROIE that receipts-lite was not
+trained on, each damaged in {len(DAMAGES)} ways at several strengths: `benchmarks/damages.py` says exactly how, and
+`python benchmarks/robustness.py sheet DATA FILE.png` draws them. Labels move with the page. Pages are reduced to a long
+side of at most {LONG_SIDE} px first; lengths in pixels are for a page of long side 1000.
+
+Percent, CLEval with characters by transcription; in parentheses the difference to the same detector on undamaged
+pages, in points. `robustness.json` has the 95 % intervals of both. Every page has the values that a detector carries.
 
 {newline.join(told)}
 

@@ -85,6 +85,8 @@ if step learning_curve learning_curve; then python benchmarks/learning_curve.py 
 if step receipts_lite_box receipts_lite_box; then python benchmarks/box.py "$data" "$folder"; fi
 if step views views; then python benchmarks/views.py "$data" "$folder"; fi
 if step leaderboard leaderboard; then python benchmarks/leaderboard.py "$data" "$folder"; fi
+# Further models: their files (NAME=PATH) behind FOLDER; what is kept there is not measured again.
+if step robustness robustness; then python benchmarks/robustness.py "$data" "$folder"; fi
 if step intervals intervals; then python benchmarks/intervals.py; fi
 if step serve serve; then python benchmarks/serve.py; fi
 if step stages stages; then HMEAN_DATA=$data python benchmarks/stages.py; fi
