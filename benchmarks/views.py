@@ -66,11 +66,8 @@ AXES: dict[str, list[Any]] = {
 A4 = 2**0.5  # height over width
 OF_A_SHOP = 8
 TIMED_PAGES = 12  # of each set
-CHOSEN = (
-    "The values of the view (20 pixels, a first look of 480, one more look beyond a factor of 1.3) were chosen on about 50 "
-    "of the pages that the bundled model was trained on, for that model. None of the pages that it is judged on here had a "
-    "part in it."
-)
+CHOSEN = """The values of the view (20 pixels, a first look of 480, one more look beyond a factor of 1.3) were chosen on about 50 of the
+pages that the bundled model was trained on, for that model. None of the pages that it is judged on here had a part in it."""
 
 
 class ViewResult(Record):
@@ -317,10 +314,10 @@ The network is that of {record.model}. [Views](../concepts/views.md) says what a
 {table(record.sets)}
 
 {score_rows.INTERVALS}
-{sroie.CROSS_FITTED} "Own values" are macro, IoU50 and IoU70 H with those that the model carries, which may have been chosen on
-some of these pages. Megapixels are those of all looks at a
-page; "text" is the height that typical labelled words have in the last look, median over pages; CPU ms are of one processor,
-from an image in memory to boxes, median over {TIMED_PAGES} pages or so, the views in turn.
+{sroie.CROSS_FITTED}
+"Own values" are macro, IoU50 and IoU70 H with those that the model carries, which may have been chosen on some of these pages.
+Megapixels are those of all looks at a page; "text" is the height that typical labelled words have in the last look, median
+over pages; CPU ms are of one processor, from an image in memory to boxes, median over {TIMED_PAGES} pages or so, the views in turn.
 
 {groups}
 
