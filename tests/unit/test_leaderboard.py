@@ -14,6 +14,7 @@ import pytest
 
 from hmean.errors import InputError
 from hmean.postprocess.parameters import PostprocessParams
+from hmean.runs.provenance import StartProvenance, TrainingProvenance
 from hmean.types import Detections, Page, Polygons
 
 ROOT = Path(__file__).parents[2]
@@ -235,6 +236,15 @@ def test_nothing_is_chosen_on_pages_that_are_for_evaluation_only(benchmark, rece
     assert line.postprocess == [elsewhere.on_all]
 
 
+def test_a_model_that_descends_from_a_published_one_says_so(benchmark):
+    leaderboard = benchmark("leaderboard")
+    starts = (StartProvenance(name="best.ckpt", of_ours=True), StartProvenance(name="x", title="PP-OCRv6 small"))
+    training = TrainingProvenance(started_from=starts)
+    assert leaderboard.with_parent("mine", training) == "mine (from PP-OCRv6 small)"
+    assert leaderboard.with_parent("mine", TrainingProvenance()) == "mine"
+    assert leaderboard.with_parent("mine", None) == "mine"
+
+
 def test_growing_moves_each_side_by_a_share_of_area_over_perimeter(benchmark):
     leaderboard = benchmark("leaderboard")
     found = Detections(Polygons.of([box(10, 10, 40, 10), box(80, 10, 40, 10)]), np.array([0.9, 0.3], np.float32))
@@ -248,3 +258,31 @@ def test_growing_moves_each_side_by_a_share_of_area_over_perimeter(benchmark):
     corners = wider.polygons[0]
     np.testing.assert_allclose(corners.min(axis=0), [10 - distance, 10 - distance], atol=1e-4)
     np.testing.assert_allclose(corners.max(axis=0), [50 + distance, 20 + distance], atol=1e-4)
+
+
+def test_of_some_detectors_alone_the_published_page_stays_as_it_is(benchmark, receipts, tmp_path, monkeypatch, capsys):
+    leaderboard = benchmark("leaderboard")
+    wide = candidate_of(leaderboard, receipts, tmp_path, "Wide", 2.5)
+    pages = leaderboard.DataSet("some", None, receipts)
+
+    def unavailable(peer, *_):
+        if peer.name == "tesseract":
+            raise leaderboard.NotAvailableError("not here")
+        return wide
+
+    monkeypatch.setattr(leaderboard, "data_sets", lambda *_: [pages])
+    monkeypatch.setattr(leaderboard, "peer_candidate", unavailable)
+    monkeypatch.setattr(leaderboard, "own_candidates", lambda *_: [])
+    monkeypatch.setattr(leaderboard, "PAGE", tmp_path / "docs" / "leaderboard.md")
+    monkeypatch.setattr(leaderboard.readme, "write_results", lambda *_: pytest.fail("README written"))
+    monkeypatch.setattr(sys, "argv", ["leaderboard.py", "DATA", str(tmp_path), "detectors=tesseract,craft"])
+    leaderboard.main()
+    assert "skipped: not here" in capsys.readouterr().out
+    written = tmp_path / "leaderboard/leaderboard.md"
+    record = leaderboard.Leaderboard.read(written.with_suffix(".json"))
+    assert written.read_text() == leaderboard.page(record)
+    assert "- Tesseract 5, some: not here" in written.read_text()
+    assert not (tmp_path / "docs").exists()
+    monkeypatch.setattr(sys, "argv", ["leaderboard.py", "DATA", str(tmp_path), "nonsense=1"])
+    with pytest.raises(SystemExit, match="nonsense: no such option"):
+        leaderboard.main()
