@@ -67,6 +67,14 @@ def test_one_override_makes_targets_soft(trained_run, tiny, tmp_path):
     assert np.isfinite(soft)
 
 
+def test_words_that_count_alike_change_the_loss(trained_run, tiny, tmp_path):
+    options = ["models.targets.word_balance=0.5", "transforms.train.near_narrow=0.5"]
+    assert main(["train", *tiny, *options, "trainer.max_epochs=1"]) == 0
+    balanced = rows(tmp_path / "outputs" / "tiny")[0]["train/loss"]
+    assert balanced != pytest.approx(rows(trained_run)[0]["train/loss"], rel=1e-3)
+    assert np.isfinite(balanced)
+
+
 def test_a_second_run_never_overwrites_a_first(copy_of_run, receipts, capsys):
     command = ["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={copy_of_run.parent}", "exp_name=tiny"]
     before = (copy_of_run / "checkpoints/best.ckpt").read_bytes()
