@@ -67,7 +67,8 @@ def pixels_only(change: Change) -> Apply:
 
 def per_mille(image: Image, length: float) -> float:
     """A length in pixels of this image, from one of a page of long side 1000."""
-    return length * max(image.shape[:2]) / 1000
+    longest = max(image.shape[:2])
+    return length * longest / 1000
 
 
 # --- moved pages ------------------------------------------------------------------------------------------------------

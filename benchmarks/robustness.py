@@ -27,7 +27,7 @@ from damages import DAMAGES, Damage
 from harness import ROOT
 from matplotlib.figure import Figure
 from pydantic import Field
-from score_rows import DifferenceCell, Row, Side, difference_rows, score_row
+from score_rows import DifferenceCell, Row, Shown, Side, difference_rows, score_row
 
 from hmean.data.pages import LabelledImages
 from hmean.data.views import PageView
@@ -49,7 +49,7 @@ FIGURE = PAGE.with_suffix(".svg")
 SEED = 16
 PAGES = 24  # each of another shop: pages of a shop resemble each other, and intervals are over shops
 LONG_SIDE = 1280  # pixels: larger pages are reduced, so that all are damaged at about one size
-SHOWN = ("macro", "iou50")
+SHOWN: tuple[Shown, ...] = ("macro", "iou50")
 TUNED = {"unclip_ratio": 1.2, "use_dilation": False}  # of RapidOCR, chosen on SROIE's development pages
 PEERS: dict[str, dict[str, float | bool]] = {"rapidocr": {}, "rapidocr-tuned": TUNED}
 COLOURS = ("#1f6f8b", "#d1495b", "#66a182", "#edae49", "#8d6a9f", "#444444")
@@ -75,7 +75,7 @@ class Measured(Record):
     """What one detector scored at one strength of a damage."""
 
     row: Row = Field(description="scores, with intervals")
-    lost: dict[str, DifferenceCell] = Field(description="difference to its own scores on the undamaged pages")
+    lost: dict[Shown, DifferenceCell] = Field(description="difference to its own scores on the undamaged pages")
 
 
 class Strength(Record):
