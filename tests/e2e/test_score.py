@@ -59,7 +59,7 @@ def test_the_groups_of_a_label_file_are_the_units_of_the_intervals(tmp_path, cap
     record = json.loads(capsys.readouterr().out)
     assert list(record) == ["images", "cleval", "iou50", "iou70", "interval95", "grouping"]
     assert record["grouping"] == {
-        "pages": 8, "groups": 7, "unit": "group", "largest_share": 0.25, "effective": pytest.approx(64 / 10)
+        "pages": 8, "groups": 7, "unit": "group", "largest_share": 0.25, "effective": pytest.approx(64 / 10), "known": True
     }  # fmt: skip
     low, high = record["interval95"]["macro"]
     assert low < record["cleval"]["macro"]["h"] < high == 1.0

@@ -49,7 +49,7 @@ def test_a_diverging_loss_is_an_error_in_words(tiny, capsys):
     ("command", "override"),
     [
         ("train", "output=x"),
-        ("train", "tune.thresh=[0.3]"),
+        ("train", "predict.overlays=3"),
         ("lr_find", "resume=auto"),
         ("evaluate", "exp_name=x"),
         ("tune", "output=x"),

@@ -34,6 +34,7 @@ def test_minutes_are_those_of_all_epochs(tmp_path):
 @pytest.mark.parametrize(("limit", "views"), [(None, 3 * 20), (4, 3 * 8), (100, 3 * 20)])
 def test_a_training_sees_its_pages_once_an_epoch(limit, views):
     training = {
+        "models": {"pretrained": None},
         "trainer": {"max_epochs": 3, "limit_train_batches": limit},
         "transforms": {"train": {"views_per_page": 2}},
         "dataloaders": {"train_dataloader": {"batch_size": 2}},
@@ -46,4 +47,6 @@ def test_a_training_sees_its_pages_once_an_epoch(limit, views):
 
     assert page_views(model(training)) == views
     assert page_views(model({**training, "checkpoint_path": "first.ckpt"})) is None
+    assert page_views(model({**training, "models": {"pretrained": "first.ckpt"}})) is None
+    assert page_views(model({**training, "models": {"pretrained": "pp-ocrv6-small"}})) == views
     assert page_views(model(training, members=("a", "b"))) is None
