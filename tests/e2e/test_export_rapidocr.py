@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from hmean.postprocess.decoding import PageMap
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.postprocess.rapidocr import RapidOcrView, detect_each
 from hmean.runs.checkpoints import write_checkpoint
+from hmean.runs.provenance import StartProvenance
 from hmean.settings.compose import compose_all
 from support.models import carried_of
 from support.pages import TINY
@@ -82,10 +84,10 @@ def test_the_file_says_what_it_is_and_which_values_hold(checkpoint, receipts, tm
     printed = capsys.readouterr().out
     assert f'"Det.model_path": "{target}",' in printed
     assert "with RapidOCR's post-processing on 3 labelled pages" in printed
-    assert "This network was changed" in printed
+    assert "what it started from is not recorded" in printed
     model = onnx.load(target)
     entries = {entry.key: entry.value for entry in model.metadata_props}
-    assert "Apache-2.0" in entries["notice"]
+    assert "endorsed" in entries["notice"]
     values = json.loads(entries["rapidocr"])
     assert values["limit_side_len"] == 640
     assert printed.count('"Det.') == len(values) + 1
@@ -137,3 +139,13 @@ def test_half_precision_is_refused(checkpoint, tmp_path, capsys):
     assert main(["export", *arguments]) == 2
     assert "precision=fp16: not supported with format=rapidocr" in capsys.readouterr().err
     assert np.all([not path.name.startswith("a.onnx") for path in tmp_path.iterdir()])
+
+
+def test_the_notice_names_what_the_weights_descend_from():
+    start = StartProvenance(name="pp-ocrv6-tiny", title="PP-OCRv6 tiny", licence="Apache-2.0")
+    training = SimpleNamespace(started_from=(start,))
+    checkpoint = SimpleNamespace(carried=SimpleNamespace(provenance=SimpleNamespace(training=training)))
+    notice = export.notice_of(checkpoint)
+    assert "This network was changed" in notice
+    assert "PP-OCRv6 tiny, Apache-2.0" in notice
+    assert "endorsed" in notice

@@ -18,7 +18,7 @@ from hmean.inference.opening import open_model
 from hmean.inference.trained import Execution
 from hmean.runs.scores import Scores
 from hmean.settings.build import open_dataset
-from hmean.settings.models import ModelSettings, require_own_values
+from hmean.settings.models import ModelSettings, require_own_values, warn_of_start
 from hmean.settings.sections import (
     Accelerator,
     EvaluationLoaders,
@@ -70,6 +70,7 @@ def run(settings: EvaluateSettings) -> Scores | TeacherMaps:
     if settings.is_ensemble:
         return _run_ensemble(settings, pages)
     model = open_model(settings.model_file(), settings.trusted_targets)
+    warn_of_start(model.path)
     if settings.output is None:
         folder = model.require_folder() / f"evaluate_{settings.split}"
     else:

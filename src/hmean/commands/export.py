@@ -38,7 +38,7 @@ from hmean.postprocess.rapidocr import STOCK, RapidOcrView
 from hmean.runs.comparison import Difference
 from hmean.settings.build import open_dataset
 from hmean.settings.keys import with_present_keys
-from hmean.settings.models import ModelSettings
+from hmean.settings.models import ModelSettings, warn_of_start
 from hmean.settings.sections import (
     Dataset,
     EvaluationView,
@@ -160,6 +160,7 @@ def run(settings: ExportSettings) -> ExportResult | RapidOcrExport:
         InputError: if the exported network does not find what the checkpoint finds; nothing is then written.
     """
     checkpoint = open_checkpoint(settings.model_file(), settings.trusted_targets)
+    warn_of_start(checkpoint.path)
     target = _target(settings, checkpoint)
     if settings.format == "rapidocr":
         return _export_for_rapidocr(settings, checkpoint, target)

@@ -13,7 +13,7 @@ from hmean.inference.opening import open_model
 from hmean.inference.prediction import ModelPredictor, PredictOptions, Predictor, PredictResult, Shard, predict
 from hmean.inference.trained import PageFile, page_files
 from hmean.settings.build import open_dataset
-from hmean.settings.models import ModelSettings, require_own_values
+from hmean.settings.models import ModelSettings, require_own_values, warn_of_start
 from hmean.settings.sections import (
     Accelerator,
     Dataset,
@@ -117,6 +117,7 @@ def open_predictor(settings: PredictSettings) -> Predictor:
         if settings.maps:
             raise InputError(f"maps=true: {path} has several networks, whose maps are not kept; remove it")
         return open_ensemble(path, settings.trusted_targets)
+    warn_of_start(path)
     maps = None
     if settings.maps:
         maps = settings.folder() / "maps"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,14 @@ def run(settings: TrainSettings) -> TrainResult:
     train_pages = open_dataset(settings.datasets.train_dataset)
     val_pages = open_validation(settings.datasets.val_dataset, train_pages)
     require_trainable(train_pages, val_pages)
+
+    encoder = settings.models.components().encoder
+    if settings.models.pretrained is None and not encoder.accepts("pretrained"):
+        print(
+            "warning: models.pretrained=null: every weight is random at first, since this encoder has no weights of "
+            "its own; from=pp-ocrv6-small starts from a whole detector",
+            file=sys.stderr,
+        )
 
     # Build network and data.
     pl.seed_everything(settings.seed, verbose=False)

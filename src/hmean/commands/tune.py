@@ -35,7 +35,8 @@ class TuneSettings(ModelSettings):
 def run(settings: TuneSettings) -> TuneResult:
     """Search the lists of ``tune`` on the pages of a split, and write the values chosen into the model's file.
 
-    A model that a training made from a whole detector is compared with that detector first, which is printed.
+    A model that a training made from a whole detector is first compared with that detector on the validation pages,
+    which is printed.
 
     Raises:
         InputError: if the model or the pages cannot be used.
@@ -53,9 +54,10 @@ def run(settings: TuneSettings) -> TuneResult:
     options = tune_options(settings.tune)
     found = fit_model(model, split, options)
     run = RunFolder(folder)
-    if settings.score_start and model.path == run.best and run.start.exists():
+    is_fine_tuned = model.path == run.best and run.start.exists()
+    if settings.score_start and is_fine_tuned and settings.split == "val":
         start = open_model(run.start, settings.trusted_targets)
-        print(compare_with_start(start, model, split, options, found).summary(run.path))
+        print(compare_with_start(start, model, split, options).summary(run.path))
     held_out_scores = collect_scores(
         found.held_out,
         model,

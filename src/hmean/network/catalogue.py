@@ -240,6 +240,14 @@ def by_architecture(model_type: str, first_channels: int | None) -> PretrainedDe
     return None
 
 
+def by_sha256(digest: str) -> PretrainedDetector | None:
+    """The detector that a weights file is of, wherever it lies; None if none of the published files is the same."""
+    for detector in CATALOGUE:
+        if digest in [file.sha256 for file in detector.files]:
+            return detector
+    return None
+
+
 def names() -> list[str]:
     """What ``models.pretrained`` can name."""
     return [detector.name for detector in CATALOGUE]

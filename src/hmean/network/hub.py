@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,10 +30,14 @@ _BACKBONE_VALUES: dict[str, list[Any]] = {
 
 
 def is_repository(source: str) -> bool:
-    """Whether a start is to be looked for on the hub: ``owner/name``, and nothing of that name is on this machine."""
+    """Whether a start is to be looked for on the hub: ``owner/name``, and neither is a file or folder here.
+
+    Where there is a folder ``owner``, a name below it that does not exist is a typing error, not a repository.
+    """
     if source.endswith(_FILES) or _REPOSITORY.fullmatch(source) is None:
         return False
-    return not Path(source).exists()
+    owner = source.partition("/")[0]
+    return not Path(source).exists() and not Path(owner).is_dir()
 
 
 def find_file(source: str, name: str) -> Path:
@@ -102,6 +107,7 @@ def _download(repository: str, name: str) -> Path:
             known = huggingface_hub.try_to_load_from_cache(repository, name)
             if isinstance(known, str):
                 return Path(known)
+            print(f"asking huggingface.co for {name} of {repository}", file=sys.stderr, flush=True)
             return Path(huggingface_hub.hf_hub_download(repository, name))
     except (OSError, ValueError, huggingface_hub.errors.EntryNotFoundError) as error:
         raise InputError(_not_reached(repository, name, error)) from error

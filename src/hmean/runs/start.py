@@ -93,6 +93,21 @@ class StartRecord(Record):
         return f"{WHY_NOT[self.outcome]}: use {run.start}, the start with its tuned values. {WHAT_TO_DO[self.outcome]}"
 
 
+def warning_of_start(model: Path) -> str | None:
+    """What to say where the best checkpoint of a run is used although its start won; None if there is nothing to say.
+
+    Args:
+        model: the file that is used.
+    """
+    run = RunFolder(model.parent.parent)
+    if model != run.best or not run.start_record.is_file():
+        return None
+    record = StartRecord.read(run.start_record)
+    if record.winner == "trained":
+        return None
+    return f"{model}: {WHY_NOT[record.outcome]}; to use the start: checkpoint_path={run.start}"
+
+
 ONE_FINE_TUNING = "one fine-tuning: another seed may say otherwise"
 WHY_NOT: dict[Outcome, str] = {
     "worse": "worse than its start",

@@ -128,7 +128,7 @@ def _from_presets(
 ) -> SettingsT:
     parsed = parse_overrides(texts, group_folders())
     file_values = _with_long_names(_config_file(parsed), kind)
-    faults = _unread_keys(parsed.values, kind)
+    faults = _unread_keys(parsed.values, kind) + _two_starts(parsed.values)
     parsed.values = [override for override in parsed.values if is_read(override.key, AllSettings)]
     carried: dict[str, Any] = {}
     if read_carried is not None and kind.carried and not faults:
@@ -272,6 +272,16 @@ def _typed_start(parsed: ParsedOverrides, file_values: Mapping[str, Any]) -> Any
         if override.key == START_KEY:
             typed = override.value
     return typed
+
+
+def _two_starts(overrides: Sequence[Override]) -> list[str]:
+    """A fault if two starts are typed: ``from`` and ``checkpoint_path`` are one key."""
+    typed = [str(override.value) for override in overrides if override.key == START_KEY]
+    if len(set(typed)) < 2:
+        return []
+    return [
+        f"{START_KEY}: is given twice ({' and '.join(typed)}); from and checkpoint_path are the same key: remove one"
+    ]
 
 
 def _follow_start(node: DictConfig, start: Any, groups: Mapping[str, str]) -> None:

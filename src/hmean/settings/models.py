@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from hmean.inference.metadata import SUFFIXES, read_metadata
 from hmean.runs.carried import Carried
 from hmean.runs.carried import read_carried as read_checkpoint
 from hmean.runs.folder import model_of
+from hmean.runs.start import warning_of_start
 from hmean.settings.sections import Settings
 
 
@@ -39,6 +41,13 @@ class ModelSettings(Settings):
     def is_ensemble(self) -> bool:
         """Whether the model is an ``ensemble.json``."""
         return self.model_file().suffix == ".json"
+
+
+def warn_of_start(path: Path) -> None:
+    """Say on stderr if the model that is used has not beaten the detector that its training started from."""
+    warning = warning_of_start(path)
+    if warning is not None:
+        print(f"warning: {warning}", file=sys.stderr)
 
 
 def require_own_values(path: Path, settings: Settings) -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from hmean.errors import InputError
-from hmean.inference.bundled import BUNDLED, model_path
+from hmean.inference.bundled import BUNDLED, is_bundled, model_path
 from hmean.inference.checkpoints import Checkpoint, load_checkpoint, load_weights
 from hmean.inference.exported import ExportedModel
 from hmean.inference.onnx_file import read_text
 from hmean.inference.trained import TrainedModel
-from hmean.network.catalogue import PretrainedDetector, by_hub, by_name, names
+from hmean.network.catalogue import PretrainedDetector, by_hub, by_name, by_sha256, names
 from hmean.network.detector import Detector
 from hmean.network.fused_onnx import read_initializers
 from hmean.network.fused_weights import load_fused
@@ -23,6 +23,7 @@ from hmean.network.head import DBHead
 from hmean.network.hub import WEIGHTS, find_file, is_repository, network_of
 from hmean.network.pretrained import read_tensors
 from hmean.network.published_weights import is_published, load_published
+from hmean.plugins import did_you_mean
 from hmean.runs.carried import PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.provenance import Provenance, StartProvenance
@@ -109,6 +110,11 @@ class ExportedStart:
                 tensors[name] = torch.from_numpy(values.astype(np.float32))
             elif not name.startswith("head.threshold."):
                 missing.append(name)
+        if missing and is_bundled(self.model.path):
+            raise InputError(
+                f"{self.model.path.name}: the bundled model cannot be trained on, since its BatchNorm is folded into "
+                "its convolutions; start from pp-ocrv6-small"
+            )
         if missing:
             raise InputError(
                 f"{self.model.path}: holds no weights to train on ({missing[0]} and {len(missing) - 1} others are "
@@ -161,6 +167,9 @@ class FileStart:
     def provenance(self) -> tuple[StartProvenance, ...]:
         """See ``Start``."""
         sha256 = _sha256(self.path)
+        published = by_sha256(sha256)
+        if published is not None:
+            return PublishedStart(published, self.path).provenance()
         return (StartProvenance(name=self.name, title=self.title, source=self.repository, sha256=sha256),)
 
 
@@ -182,8 +191,10 @@ def open_start(source: str) -> Start:
     if path.is_dir() or is_repository(source):
         return _open_snapshot(source)
     if not path.is_file():
-        known = ", ".join([*names(), *BUNDLED])
-        raise InputError(f"models.pretrained={source}: not found; name a file, a folder or one of {known}")
+        hint = did_you_mean(source.lower(), names())
+        raise InputError(
+            f"models.pretrained={source}: not found; name a file, a folder or one of {', '.join(names())}{hint}"
+        )
     if path.suffix == ".ckpt":
         return CheckpointStart(load_checkpoint(path))
     if path.suffix == ".onnx" and read_text(path) is not None:

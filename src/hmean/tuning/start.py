@@ -1,8 +1,9 @@
 """Never worse than the start: a fine-tuned model is compared with the detector that its training started from.
 
-Both are scored on the same labelled pages with post-processing values that are tuned on these pages, by the same rule
-and cross-fitted. The start wins unless it is beaten. Its network runs over the pages once; everything else is done on
-its cached maps.
+Both are scored on the same labelled pages with post-processing values that are chosen on these pages in the same way
+and cross-fitted: what is chosen is taken, and both unclip modes are tried. (What ``hmean tune`` writes into a model has
+to be shown to gain; that rule would leave one of the two with a preset's values.) The start wins unless it is beaten.
+Its network runs over the pages once; everything else is done on cached maps.
 """
 
 from __future__ import annotations
@@ -68,11 +69,10 @@ def fit_model(model: TrainedModel, split: LabelledSplit, options: TuneOptions) -
     )
 
 
-def start_options(options: TuneOptions) -> TuneOptions:
-    """How the values of a start are tuned: whatever is chosen is taken, and both unclip modes are tried.
+def comparison_options(options: TuneOptions) -> TuneOptions:
+    """How the values of both are chosen for the comparison: what is chosen is taken, and both unclip modes are tried.
 
     A start has no values of its own for the preset's post-processing, so there is nothing that it should rather keep.
-    What it scores is cross-fitted, as ever.
     """
     lists = dict(options.lists)
     if not lists.get("unclip"):
@@ -91,7 +91,7 @@ def score_start(start: TrainedModel, split: LabelledSplit, options: TuneOptions)
     Raises:
         InputError: as ``fit_model`` does.
     """
-    found = fit_model(start, split, start_options(options))
+    found = fit_model(start, split, comparison_options(options))
     scores = _scores(start, split, found.held_out, found.decided)
     # An earlier tuning on these pages had no part in it: it is measured from the values before that.
     untouched = scores.influenced_by.model_copy(update={"tuned": 0})
@@ -108,22 +108,20 @@ def compare_with_start(
     trained: TrainedModel,
     split: LabelledSplit,
     options: TuneOptions,
-    found: Fit | None = None,
 ) -> StartRecord:
     """Score a start and the model that was trained from it, compare them, and write ``start.json`` into the run.
 
     Args:
         start: its checkpoint in the run folder.
-        trained: the fine-tuned model.
+        trained: the fine-tuned model, which keeps its values.
         split: the pages.
         options: of the tuning.
-        found: by the tuning of the fine-tuned model on these pages; None: it is tuned here, and keeps its values.
 
     Raises:
         InputError: as ``fit_model`` does.
     """
     of_start = score_start(start, split, options)
-    found = found or fit_model(trained, split, options)
+    found = fit_model(trained, split, comparison_options(options))
     differences = differences_to_start(of_start.page_scores(), found.held_out.pages)
     outcome = conclude([differences[statistic].verdict for statistic in JUDGED])
     of_trained = _scores(trained, split, found.held_out, found.decided)

@@ -11,7 +11,16 @@ from hmean.metrics.iou import MatchCounts
 from hmean.metrics.record import ScoreRecord
 from hmean.metrics.scorer import PageScore, Scorer
 from hmean.postprocess.parameters import PostprocessParams
-from hmean.runs.start import JUDGED, StartRecord, StartRow, conclude, differences_to_start, winner_of
+from hmean.runs.folder import RunFolder
+from hmean.runs.start import (
+    JUDGED,
+    StartRecord,
+    StartRow,
+    conclude,
+    differences_to_start,
+    warning_of_start,
+    winner_of,
+)
 
 GROUPS = 12
 
@@ -113,3 +122,15 @@ def test_the_start_comes_first_and_the_last_line_says_which_checkpoint_to_use():
     assert few.winner == "start"
     assert "too few groups of pages to tell" in few.summary(Path("x"))
     assert StartRecord.parse(few.to_json(), "a file") == few
+
+
+def test_a_model_that_has_not_beaten_its_start_is_used_with_a_warning(tmp_path):
+    run = RunFolder(tmp_path / "mine")
+    assert warning_of_start(run.best) is None  # it started from no detector
+    record(scored(0, 0.9, 0.7), scored(1, 0.9, 0.85)).write(run.start_record)
+    assert warning_of_start(run.best) is None
+    record(scored(1, 0.9, 0.85), scored(0, 0.9, 0.7)).write(run.start_record)
+    warning = warning_of_start(run.best)
+    assert "worse than its start; to use the start: checkpoint_path=" in warning
+    assert warning_of_start(run.start) is None
+    assert warning_of_start(tmp_path / "model.onnx") is None

@@ -146,3 +146,8 @@ def test_paths_are_not_looked_for_on_the_hub(tmp_path, monkeypatch):
         read_settings(TrainSettings, [*NEW_RUN, f"from={start}"])
     with pytest.raises(InputError, match=r"the folder has no config\.json"):
         read_settings(TrainSettings, [*NEW_RUN, "from=owner/name"])
+
+
+def test_two_starts_are_refused():
+    with pytest.raises(InputError, match=r"is given twice \(a\.ckpt and pp-ocrv6-tiny\)"):
+        read_settings(TrainSettings, [*NEW_RUN, "checkpoint_path=a.ckpt", "from=pp-ocrv6-tiny"])

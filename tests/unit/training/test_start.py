@@ -37,7 +37,7 @@ def carried() -> Carried:
 
 
 def test_what_is_neither_a_file_nor_published_is_refused_with_the_names(tmp_path):
-    with pytest.raises(InputError, match=r"not found; .* pp-ocrv6-small, pp-ocrv6-tiny, .*, receipts-lite"):
+    with pytest.raises(InputError, match=r"not found; .* pp-ocrv6-small, .*; did you mean pp-ocrv6-\w+\?"):
         open_start("pp-ocr-v6")
     other = tmp_path / "weights.txt"
     other.write_text("")
@@ -172,3 +172,26 @@ def test_a_checkpoint_that_a_training_starts_from_is_kept_as_it_is(tmp_path):
     kept = load_checkpoint(path)
     assert kept.weights_hash() == load_checkpoint(own).weights_hash()
     assert kept.pages.all().tolist() == [1, 2]
+
+
+def test_the_published_file_under_another_name_keeps_its_licence(tmp_path):
+    published = by_name("pp-ocrv6-tiny").find()
+    if published is None:
+        pytest.skip("none of the packages with PP-OCRv6 tiny is installed")
+    copied = tmp_path / "mine.onnx"
+    copied.write_bytes(published.read_bytes())
+    (record,) = open_start(str(copied)).provenance()
+    assert record.title == "PP-OCRv6 tiny"
+    assert record.licence == "Apache-2.0"
+
+
+def test_the_bundled_model_says_why_it_cannot_be_trained_on():
+    with pytest.raises(InputError, match=r"BatchNorm is folded .* start from pp-ocrv6-small"):
+        open_start("receipts-lite").fill(tiny_network())
+
+
+def test_a_mistyped_path_below_a_folder_asks_no_hub(tmp_path, monkeypatch):
+    (tmp_path / "outputs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match=r"outputs/nothere: not found"):
+        open_start("outputs/nothere")

@@ -118,13 +118,11 @@ def write_for_rapidocr(checkpoint: Checkpoint, path: Path, check: Sequence[PageF
 def notice_of(checkpoint: Checkpoint) -> str:
     """Where the weights come from, and that they were changed: what Apache-2.0 asks of a changed file."""
     training = checkpoint.carried.provenance.training
-    named = "a PP-OCR text detector (Apache-2.0, PaddlePaddle Authors)"
-    if training is not None and training.started_from:
-        named = "; before that ".join(start.describe() for start in training.started_from)
-    return (
-        f"This network was changed: it was fine-tuned with hmean, starting from {named}. Neither PaddlePaddle nor "
-        "RapidOCR has made or endorsed it."
-    )
+    endorsed = "Neither PaddlePaddle nor RapidOCR has made or endorsed it."
+    if training is None or not training.started_from:
+        return f"This network was trained with hmean; what it started from is not recorded. {endorsed}"
+    named = "; before that ".join(start.describe() for start in training.started_from)
+    return f"This network was changed: it was fine-tuned with hmean, starting from {named}. {endorsed}"
 
 
 def write_graph(detector: Detector, path: Path) -> None:
