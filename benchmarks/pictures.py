@@ -1,7 +1,8 @@
-"""Draw the pictures of the README and the guides: the studio and the report of the demo's run, on synthetic receipts.
+"""Draw the pictures of the README and the guides, of the demo's run on synthetic receipts.
 
 usage: bash scripts/demo.sh && python benchmarks/pictures.py [outputs/quickstart]
-Needs Chromium and playwright (in [dev]). Writes docs/images/studio.png and report.png.
+Writes docs/images/demo.jpg: an unseen page with what the start finds, and what the fine-tuned model finds. Then studio.png
+and report.png, which need Chromium and playwright (in [dev]).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import io
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,8 +29,9 @@ MOST = 300_000  # bytes of a picture
 
 
 def main() -> None:
-    """Draw both pictures."""
+    """Draw all pictures."""
     run = Path(sys.argv[1] if len(sys.argv) > 1 else "outputs/quickstart")
+    before_and_after(run, Path("outputs/synthetic/images/00228.jpg")).save(IMAGES / "demo.jpg", quality=85)
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         sys.exit("there is no Chromium; on Debian: apt-get install chromium")
@@ -40,6 +43,24 @@ def main() -> None:
         page.goto(write_run_report([run]).resolve().as_uri())
         save(page.screenshot(), IMAGES / "report.png")
         browser.close()
+
+
+def before_and_after(run: Path, page: Path) -> Image.Image:
+    """An unseen page beside itself: with what the start of a run finds on it, and with what was made of it finds."""
+    found = []
+    for checkpoint in (run / "checkpoints/start.ckpt", run / "checkpoints/best.ckpt"):
+        with tempfile.TemporaryDirectory() as folder:
+            command = [sys.executable, "-m", "hmean", "predict", str(page), f"checkpoint_path={checkpoint}"]
+            subprocess.run([*command, f"output={folder}/found"], check=True)
+            (overlay,) = Path(folder).glob("found/overlays/*.jpg")
+            with Image.open(overlay) as image:
+                found.append(image.convert("RGB"))
+    before, after = found
+    gap = 16
+    joined = Image.new("RGB", (before.width + gap + after.width, before.height), "white")
+    joined.paste(before, (0, 0))
+    joined.paste(after, (before.width + gap, 0))
+    return joined
 
 
 @contextmanager
