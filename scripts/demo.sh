@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The whole story in small: draw receipts, train, tune on the validation pages, score on pages nothing was chosen on,
-# use it on pages it never saw, report. About 5 minutes on 2 cores.
+# use it on pages it never saw, report. Minutes on 2 cores.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 hmean() { .venv/bin/hmean "$@"; }
@@ -10,7 +10,7 @@ data=outputs/synthetic
 # 1. 264 synthetic receipts, exact labels: 200 to train on, 24 to choose on, 40 to report on.
 [ -f "$data/jsons/test.json" ] || hmean data synth "$data" --train 200 --val 24 --test 40 --long-side 640 960
 
-# 2. A small detector (configs/preset/quickstart.yaml). Stopped half-way, the same command continues.
+# 2. A strong open detector, fine-tuned (configs/preset/quickstart.yaml). Stopped half-way, the same command continues.
 hmean train preset=quickstart exp_name=quickstart resume=auto
 
 # 3. Thresholds from the cached maps of the validation pages, into the checkpoint.

@@ -172,7 +172,8 @@ def _ink(pixels: Pixels, matrix: Matrix, quad: Points, width: int, height: int) 
     if paper.mean() < _BRIGHT:
         return None
     cv2.polylines(inside, [outline], True, (1,), math.ceil(2 * _MARGIN))
-    darkened = np.minimum(patch.astype(np.float32) / np.maximum(paper, 1).astype(np.float32), np.float32(1))
+    brightest = np.maximum(paper, 1).astype(np.float32)
+    darkened = np.minimum(patch.astype(np.float32) / brightest, np.float32(1))
     darkened[inside == 0] = 1
     if darkened.min() > _VISIBLE:
         return None

@@ -147,8 +147,10 @@ def text_view(page_width: int, page_height: int, text: TextPlace, height: float,
     """
     size = np.array([page_width, page_height])
     margin = MARGIN * text.height
-    left, top = np.clip(np.floor(text.low - margin), 0, size - 1).astype(int).tolist()
-    right, bottom = np.clip(np.ceil(text.high + margin), (left + 1, top + 1), size).astype(int).tolist()
+    low = np.floor(text.low - margin)
+    high = np.ceil(text.high + margin)
+    left, top = np.clip(low, 0, size - 1).astype(int).tolist()
+    right, bottom = np.clip(high, (left + 1, top + 1), size).astype(int).tolist()
     bound = long_side / math.sqrt((right - left) * (bottom - top))
     scale = min(height / max(text.height, 1.0), bound, MOST_ENLARGED)
     width = max(1, round((right - left) * scale))

@@ -67,10 +67,14 @@ def look_at(
         first = [first_view(page.width, page.height, view) for page in pages]
     looks = [_Looks(page, seen, view, shrink_ratio) for page, seen in zip(pages, first, strict=True)]
     while True:
-        waiting = [position for position, one in enumerate(looks) if one.next is not None]
+        waiting: list[int] = []
+        views: list[PageView] = []
+        for position, one in enumerate(looks):
+            if one.next is not None:
+                waiting.append(position)
+                views.append(one.next)
         if not waiting:
             return [one.map for one in looks]
-        views = [one.next for one in (looks[position] for position in waiting) if one.next is not None]
         started = time.perf_counter()
         maps = see(waiting, views)
         seconds = (time.perf_counter() - started) / len(waiting)

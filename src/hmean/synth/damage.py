@@ -160,7 +160,8 @@ def _written(rng: Generator, letters: int) -> Floats:
     along = np.arange(len(knots))
     fine = np.linspace(0, len(knots) - 1, 8 * len(knots))
     knot_array = np.array(knots)
-    weights = np.sinc(fine[:, None] - along) * np.exp(-(((fine[:, None] - along) / 2) ** 2))
+    steps = fine[:, None] - along
+    weights = np.sinc(steps) * np.exp(-((steps / 2) ** 2))
     weights /= weights.sum(axis=1, keepdims=True)
     written: Floats = weights @ knot_array
     return written

@@ -94,7 +94,7 @@ class CheckpointStart:
 
 
 class ExportedStart:
-    """An exported model of ours, or a bundled one: its weights are in the file under their own names."""
+    """An exported model of ours. Without BatchNorm, its weights are in the file under their own names."""
 
     def __init__(self, exported: ExportedModel) -> None:
         self.model = exported
