@@ -12,8 +12,6 @@ seeds and starts can be trained in pieces (do=train); do=page shows whatever is 
 
 from __future__ import annotations
 
-import shlex
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -26,20 +24,14 @@ import numpy as np
 import sroie
 from learning_curve_page import LearningPage, Point
 from score_rows import DifferenceRow, Side, difference_rows, score_row
+from trainings import LABELS, in_one_line, mapped, open_unseen, run_hmean, write_start
 
 from hmean.crossval.folds import is_trained
 from hmean.data.folds import Splits, fold_of
-from hmean.inference.maps import make_run_maps
-from hmean.inference.opening import open_model
 from hmean.labels.formats import open_labels
 from hmean.metrics.scorer import PageScore
 from hmean.runs.folder import RunFolder
-from hmean.settings.build import open_dataset, open_validation
-from hmean.settings.build_training import build_module
-from hmean.settings.compose import read_settings
 from hmean.settings.sections import Folds
-from hmean.settings.training import TrainSettings
-from hmean.training.start import keep_start, open_start
 
 PAGE = harness.ROOT / "docs/results/learning_curve.md"
 SIZES = (10, 25, 50, 100, 200, 396)
@@ -149,11 +141,11 @@ def train(plan: Plan) -> None:
     """Train whatever is not trained yet, the smallest sizes first."""
     write_all_splits(plan)
     if SYNTHETIC in plan.starts and not is_trained(plan.synthetic, plan.drawn_epochs):
-        run(draw_command(plan))
-        run(pretraining_command(plan))
+        run_hmean(draw_command(plan))
+        run_hmean(pretraining_command(plan))
     for training in trainings(plan):
         if not is_trained(RunFolder(plan.folder / training.name), plan.epochs, validated=False):
-            run(command(plan, training))
+            run_hmean(command(plan, training))
 
 
 def trainings(plan: Plan) -> Iterator[Training]:
@@ -162,12 +154,6 @@ def trainings(plan: Plan) -> Iterator[Training]:
         for seed in plan.seeds:
             for start in plan.starts:
                 yield Training(start, size, seed)
-
-
-def run(words: Sequence[str]) -> None:
-    """Run a command of hmean, and stop where it fails."""
-    print(shlex.join(["hmean", *words]), flush=True)
-    subprocess.run([sys.executable, "-m", "hmean", *words], check=True)
 
 
 def draw_command(plan: Plan) -> list[str]:
@@ -207,7 +193,7 @@ def command(plan: Plan, training: Training) -> list[str]:
         "train",
         *start_overrides(plan, training.start),
         f"dataset_base_path={plan.data}",
-        "datasets.train_dataset.annotation_path=${dataset_base_path}/labels.json",
+        LABELS,
         f"datasets.train_dataset.folds={{file: '{splits}', fold: {plan.fold}, split: train}}",
         "datasets.val_dataset=null",
         f"output_dir={plan.folder}",
@@ -273,7 +259,7 @@ def make_page(plan: Plan) -> LearningPage:
             points.append(point(plan, start, size, [one.seed for one in done], scored[start, size]))
             runs += [harness.read_run(plan.folder / one.name) for one in done]
         if runs:
-            compared.append(in_one_line(start, runs))
+            compared.append(in_one_line(TITLES[start], runs))
     minutes = None
     if SYNTHETIC in plan.starts and is_trained(plan.synthetic, plan.drawn_epochs):
         pretraining = harness.read_run(plan.synthetic.path)
@@ -303,12 +289,7 @@ def checkpoint_of_start(plan: Plan, start: str) -> Path | None:
     if start != PUBLISHED:
         return None
     path = plan.folder / f"{start}_0" / "checkpoints" / "start.ckpt"
-    if not path.exists():
-        settings = read_settings(TrainSettings, command(plan, Training(start, plan.sizes[0], plan.seeds[0]))[1:])
-        pages = open_dataset(settings.datasets.train_dataset)
-        module = build_module(settings, pages, open_validation(None, pages))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        keep_start(path, open_start(str(settings.models.pretrained)), module)
+    write_start(path, command(plan, Training(start, plan.sizes[0], plan.seeds[0]))[1:])
     return path
 
 
@@ -318,14 +299,10 @@ def score(plan: Plan, checkpoint: Path) -> list[PageScore]:
     Raises:
         ValueError: if the model was trained on one of them.
     """
-    model = open_model(checkpoint)
-    pages = sroie.open_pages(plan.data, plan.judges)
-    if np.isin(pages.page_keys(), model.pages.all()).any():
-        raise ValueError(f"{checkpoint}: was trained on pages that judge")
-    store = make_run_maps(model, pages)
-    mapped = sroie.MappedPages(sroie.labels_of(pages), lambda page: store.read(page.name), model.postprocess)
-    (tuned,) = sroie.tune(mapped)
-    print(f"{checkpoint}: {len(pages)} pages", flush=True)
+    model = open_unseen(checkpoint, plan.data, plan.judges)
+    pages = mapped(model, plan.data, plan.judges)
+    (tuned,) = sroie.tune(pages)
+    print(f"{checkpoint}: {len(pages.truth)} pages", flush=True)
     return tuned.cross_fitted
 
 
@@ -337,22 +314,6 @@ def point(plan: Plan, start: str, size: int, seeds: Sequence[int], runs: Sequenc
         mean = sum(minutes) / len(minutes)
     row = score_row(runs, model=TITLES[start], pages=PAGES, values=VALUES)
     return Point(start=TITLES[start], size=size, seeds=tuple(seeds), minutes=mean, row=row)
-
-
-def in_one_line(start: str, runs: Sequence[harness.ComparedRun]) -> harness.ComparedRun:
-    """All trainings of a start, with the command of one of them."""
-    commits: dict[str, None] = {}
-    for one in runs:
-        commits.update(dict.fromkeys(one.commits))
-    return harness.ComparedRun(
-        name=f"{TITLES[start]}, {len(runs)} trainings such as {runs[0].name}",
-        command=runs[0].command,
-        commits=tuple(commits),
-        dirty=any(one.dirty for one in runs),
-        seed=None,
-        epochs=sum(one.epochs for one in runs),
-        minutes=round(sum(one.minutes for one in runs), 1),
-    )
 
 
 def differences(plan: Plan, scored: dict[tuple[str, int], list[list[PageScore]]]) -> list[DifferenceRow]:
