@@ -253,6 +253,21 @@ def min_area_rect(points: NDArray[Any]) -> RotatedRect:
     return RotatedRect((float(x), float(y)), (float(width), float(height)), float(angle))
 
 
+def box_around(points: Points) -> Points:
+    """The four corners (4, 2) of the smallest axis-parallel box around points (n, 2), from its top-left on."""
+    left, top = points.min(axis=0).tolist()
+    right, bottom = points.max(axis=0).tolist()
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], dtype=np.float64)
+
+
+def quad_around(points: Points) -> Points:
+    """The four corners (4, 2) of the smallest rectangle around points (n, 2); of its box if that is all but a line."""
+    quad = np.asarray(cv2.boxPoints(min_area_rect(points)), dtype=np.float64)
+    if area(quad) < area(points):
+        return box_around(points)
+    return quad
+
+
 def clamp(points: Points, width: float, height: float) -> Points:
     """Points (n, 2) moved to the nearest place on the page."""
     return np.clip(points, 0.0, (float(width), float(height)))

@@ -25,7 +25,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "CLEval (macro and pooled), and matches at IoU 0.5 and 0.7, of a prediction file on the images of a label "
         "file; each hmean with a 95 % interval over groups of pages (shops), which UFO labels can name."
     )
-    parser.add_argument("truth", type=Path, help=f"labels: {format_names()}")
+    parser.add_argument("truth", type=Path, help=format_names())
     parser.add_argument("predictions", type=Path, help="predictions.json (UFO with scores)")
     parser.add_argument(
         "--images", type=Path, help="images of txt labels; by default images/ beside them, or the folder above them"

@@ -6,20 +6,23 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hmean.errors import InputError
-from hmean.images import SUFFIXES, image_size
+from hmean.labels.decode import decode_text, read_bytes
+from hmean.labels.image_names import ImageNames
+from hmean.labels.label_format import Keeps, LabelFormat
 from hmean.labels.label_set import LabelSet
+from hmean.labels.peek import Peek
 from hmean.labels.words import IGNORED_TEXT, Word, are_convex_quads, check_polygon, make_page
-from hmean.types import Page
+from hmean.labels.writers import FileForEachPage
+from hmean.labels.yolo import is_yolo_line
+from hmean.types import Page, Points
 
 _PREFIX = re.compile(r"^(gt|res)_")
 _QUOTED = re.compile(r'\s*"(.*)"\s*')
-_IMAGE_SUFFIXES = SUFFIXES | {".pdf"}
 _QUAD_NUMBERS = 8
 _BOX_NUMBERS = 4
 
@@ -36,20 +39,18 @@ class IcdarLabels(LabelSet):
         InputError: if there are no such files, or one has no image.
     """
 
-    format_name = "a folder of ICDAR 2013/2015 or SROIE .txt files"
-
     def __init__(self, path: Path, image_path: Path) -> None:
         self.source = path
         self.names: list[str] = []
-        self._image_path = image_path
+        self._images = ImageNames(image_path, path)
         self._files: list[Path] = []
-        names_by_stem = _image_names(image_path)
         missing = []
-        for file in sorted(path.glob("*.txt")):
-            stem = _PREFIX.sub("", file.stem)
-            name = names_by_stem.get(file.stem) or names_by_stem.get(stem)
+        for file in Peek.of(path).files(".txt"):
+            stem = file.relative_to(path).with_suffix("")
+            bare = stem.with_name(_PREFIX.sub("", stem.name))
+            name = self._images.of_stem(stem.as_posix()) or self._images.of_stem(bare.as_posix())
             if name is None:
-                missing.append(f"{file.name}: no image {stem}.* in {image_path}")
+                missing.append(f"{file.name}: no image {bare}.* in {image_path}")
                 continue
             self._files.append(file)
             self.names.append(name)
@@ -59,16 +60,6 @@ class IcdarLabels(LabelSet):
             raise InputError(f"{path}: holds no .txt label files")
         self.groups: list[str | None] = [None] * len(self.names)
 
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Any folder: it stands behind the other formats that are folders."""
-        return path.is_dir()
-
-    @classmethod
-    def open(cls, path: Path, image_path: Path) -> Self:
-        """See ``LabelSet.open``."""
-        return cls(path, image_path)
-
     def file_of(self, index: int) -> Path:
         """See ``LabelSet.file_of``."""
         return self._files[index]
@@ -77,20 +68,13 @@ class IcdarLabels(LabelSet):
         """See ``LabelSet.read_page``."""
         name = self.names[index]
         file = self._files[index]
-        width, height = image_size(self._image_path / name)
+        width, height = self._images.size(name)
         try:
-            text = file.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            faults.append(f"{file.name}: is not UTF-8 ({error})")
+            text = decode_text(read_bytes(file), file.name)
+        except InputError as error:
+            faults.append(str(error))
             text = ""
         return make_page(name, width, height, _parse_words(name, text, width, height, faults))
-
-
-def _image_names(folder: Path) -> dict[str, str]:
-    """Names of the images of a folder by their stem; labels may lie beside them."""
-    if not folder.is_dir():
-        return {}
-    return {file.stem: file.name for file in sorted(folder.iterdir()) if file.suffix.lower() in _IMAGE_SUFFIXES}
 
 
 @dataclass(frozen=True)
@@ -204,3 +188,66 @@ def _corners(lines: Sequence[_Line], *, are_quads: bool) -> NDArray[np.float64]:
         return np.array([line.numbers for line in lines], dtype=np.float64).reshape(-1, 4, 2)
     boxes = np.array([line.numbers[:_BOX_NUMBERS] for line in lines], dtype=np.float64).reshape(-1, _BOX_NUMBERS)
     return boxes[:, [[0, 1], [2, 1], [2, 3], [0, 3]]]
+
+
+# --- format -----------------------------------------------------------------------------------------------------------
+
+
+def _recognises(peek: Peek) -> bool:
+    """A folder of .txt files whose lines begin with numbers, but not with those of YOLO."""
+    if not peek.is_folder or not peek.files(".txt"):
+        return False
+    samples = peek.samples(".txt")
+    return not samples or any(_is_icdar_line(sample.lines[0]) for sample in samples)
+
+
+def _is_icdar_line(content: str) -> bool:
+    lines = _split_lines(content)
+    return bool(lines[0].numbers) and not is_yolo_line(content)
+
+
+def _open(path: Path, image_path: Path) -> LabelSet:
+    return IcdarLabels(path, image_path)
+
+
+def _holds_text(text: str) -> bool:
+    """A line ends the word, and ``###`` with spaces around it is refused."""
+    return not ("\n" in text or "\r" in text or text.strip() == IGNORED_TEXT)
+
+
+def _render(page: Page) -> bytes:
+    lines = []
+    for polygon, text in zip(page.polygons, page.texts, strict=True):
+        corners = _clear_start(polygon).flatten().tolist()
+        fields = [f"{value:.0f}" for value in corners]
+        fields.append(_quoted(text or ""))
+        lines.append(",".join(fields) + "\n")
+    return "".join(lines).encode()
+
+
+def _clear_start(quad: Points) -> Points:
+    """The corners from one on from which they cannot be taken for a box and a text of numbers."""
+    for start in range(len(quad)):
+        turned = np.roll(quad, -start, axis=0)
+        if not (turned[0] < turned[1]).all():
+            return turned
+    return quad
+
+
+def _quoted(text: str) -> str:
+    """A text as ``_Line.text`` reads it again."""
+    if '"' not in text and "\\" not in text and text == text.strip():
+        return text
+    escaped = text.replace('"', '\\"').replace("\\", "\\\\")
+    return f'"{escaped}"'
+
+
+FORMAT = LabelFormat(
+    name="icdar",
+    title="a folder of ICDAR 2013/2015 or SROIE .txt files",
+    layout="a `.txt` file for each image, with lines `x1,y1,...,x4,y4,text` or `left,top,right,bottom,text`",
+    recognises=_recognises,
+    keeps=Keeps(outline="quad", ignore="text", whole_pixels=True, holds_text=_holds_text),
+    open=_open,
+    write=FileForEachPage(".txt", _render),
+)

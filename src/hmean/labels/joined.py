@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Self
 
 from hmean.labels.label_set import LabelSet
 from hmean.types import Page
@@ -16,8 +15,6 @@ class JoinedLabels(LabelSet):
     Args:
         parts: the label sets, one or more.
     """
-
-    format_name: ClassVar[str] = "several label sets"
 
     def __init__(self, parts: Sequence[LabelSet]) -> None:
         self.source = parts[0].source
@@ -31,16 +28,6 @@ class JoinedLabels(LabelSet):
                 self._places.append((part, index))
         self.names = names
         self.groups = groups
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:  # noqa: ARG003 - is made of label sets, not read from a path
-        """No path holds it."""
-        return False
-
-    @classmethod
-    def open(cls, path: Path, image_path: Path) -> Self:
-        """No path holds it."""
-        raise NotImplementedError(f"{path}, {image_path}: joined label sets are not read from a path")
 
     def read_page(self, index: int, faults: list[str]) -> Page:
         """See ``LabelSet.read_page``."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar, Self
 
 from hmean.errors import InputError
 from hmean.types import Page
@@ -14,39 +13,18 @@ from hmean.types import Page
 class LabelSet(ABC):
     """Pages by position.
 
-    A new format is one subclass in a file of its own, and one line in ``hmean.labels.formats.FORMATS``. Names and
-    groups are held in memory. The words of a page may be read each time they are needed, which is cheaper than reading
-    its image.
+    Names and groups are held in memory. The words of a page may be read each time they are needed, which is cheaper
+    than reading its image. Most formats need no class of their own (``hmean.labels.whole_file``).
 
     Attributes:
-        format_name: the format in words, for messages.
         source: the file or folder that was opened.
         names: image file name of each page.
         groups: group of each page (a shop, a document), which folds keep together; None for a page without one.
     """
 
-    format_name: ClassVar[str]
     source: Path
     names: Sequence[str]
     groups: Sequence[str | None]
-
-    @classmethod
-    @abstractmethod
-    def recognises(cls, path: Path) -> bool:
-        """Whether the file or folder is in this format."""
-
-    @classmethod
-    @abstractmethod
-    def open(cls, path: Path, image_path: Path) -> Self:
-        """Open a file or folder that ``recognises`` accepts.
-
-        Args:
-            path: the label file, or the folder of label files.
-            image_path: folder of the images, for formats that do not say how large a page is.
-
-        Raises:
-            InputError: if it cannot be read.
-        """
 
     @abstractmethod
     def read_page(self, index: int, faults: list[str]) -> Page:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Annotated, Any, Self
+from typing import IO, Annotated, Any
 
 import msgspec
 import numpy as np
 
 from hmean.errors import InputError
 from hmean.files import write_with
+from hmean.labels.decode import decode_json, read_bytes, to_utf8
 from hmean.labels.entries import Entries
+from hmean.labels.label_format import Keeps, LabelFormat
 from hmean.labels.label_set import LabelSet
-from hmean.labels.words import IGNORED_TEXT, Word, are_sound, check_polygon, make_page
+from hmean.labels.peek import Peek
+from hmean.labels.words import IGNORED_TEXT, LONGEST_SIDE, Word, are_sound, check_polygon, check_side, make_page
+from hmean.labels.writers import OneFile
 from hmean.types import Page, Polygons
 
-_LONGEST_SIDE = 10**6  # pixels
+_TITLE = "a UFO file"
 
 
 class UfoLabels(LabelSet):
@@ -31,27 +35,15 @@ class UfoLabels(LabelSet):
         InputError: if the file is not in this format, or lists an image twice.
     """
 
-    format_name = "a UFO JSON file"
-
     def __init__(self, path: Path) -> None:
         self.source = path
         try:
             self._entries = Entries.of(path)
             self.groups: list[str | None] = [_read_group(entry) for entry in self._entries]
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _file_fault(path) from None
         self.names: list[str] = self._entries.names
         self._entries.require_single()
-
-    @classmethod
-    def recognises(cls, path: Path) -> bool:
-        """Any file: it stands behind the other formats that are one file for all pages."""
-        return path.is_file()
-
-    @classmethod
-    def open(cls, path: Path, image_path: Path) -> Self:  # noqa: ARG003 - a UFO file states the size of a page
-        """See ``LabelSet.open``."""
-        return cls(path)
 
     def read_page(self, index: int, faults: list[str]) -> Page:
         """See ``LabelSet.read_page``."""
@@ -62,7 +54,7 @@ class UfoLabels(LabelSet):
             return page
         try:
             entry = msgspec.json.decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             faults.append(f"{name}: its entry cannot be read ({error})")
             return make_page(name, 1, 1, [], words_known=False)
         return parse_page(name, entry, faults)
@@ -97,20 +89,25 @@ _ENTRY_DECODER = msgspec.json.Decoder(_UfoEntry)
 
 def _file_fault(path: Path) -> InputError:
     """Why a file cannot be opened; it is decoded whole, so that the message tells the place in it."""
+    content = read_bytes(path)
     try:
-        msgspec.json.decode(path.read_bytes().removeprefix(codecs.BOM_UTF8), type=_UfoFile)
-    except msgspec.ValidationError as error:
-        return InputError(f'{path}: is not a UFO file, {{"images": {{NAME: {{...}}}}}} ({error})')
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        return InputError(f"{path}: is not JSON ({error}); NaN and Infinity are not numbers of JSON")
+        if not content.startswith(codecs.BOM_UTF8):
+            to_utf8(content).decode()
+            if to_utf8(content) != content:
+                return InputError(f"{path}: is not UTF-8 text; save it as UTF-8")
+        decode_json(content, path, _UfoFile, _TITLE)
+    except UnicodeDecodeError as error:
+        return InputError(f"{path}: is not UTF-8 text ({error}); save it as UTF-8")
+    except InputError as error:
+        return error
     return InputError(f"{path}: is not JSON, or changed while it was read")
 
 
 def _read_group(entry: bytes) -> str | None:
     try:
         return _group_name(_GROUP_DECODER.decode(entry).group)
-    except msgspec.ValidationError:
-        return None  # not an object: reading the page will say so
+    except (msgspec.ValidationError, RecursionError):
+        return None  # reading the page will say what is wrong
 
 
 def _group_name(group: Any) -> str | None:
@@ -126,9 +123,9 @@ def _sound_page(name: str, content: bytes) -> Page | None:
     """
     try:
         entry = _ENTRY_DECODER.decode(content)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    if not (1 <= entry.img_w < _LONGEST_SIDE and 1 <= entry.img_h < _LONGEST_SIDE):
+    if not (1 <= entry.img_w < LONGEST_SIDE and 1 <= entry.img_h < LONGEST_SIDE):
         return None
     words = entry.words or {}
     polygons = Polygons.joined([word.points for word in words.values()])
@@ -157,8 +154,8 @@ def parse_page(name: str, entry: Any, faults: list[str]) -> Page:
     if _was_unreadable(entry):
         faults.append(f"{name}: has no size, because the image could not be read at prediction; remove the entry")
         return make_page(name, 1, 1, [], words_known=False)
-    width = _parse_side(name, "img_w", entry, faults)
-    height = _parse_side(name, "img_h", entry, faults)
+    width = check_side(name, "img_w", entry.get("img_w"), faults)
+    height = check_side(name, "img_h", entry.get("img_h"), faults)
     group = _group_name(entry.get("group"))
     entries = entry.get("words")
     words_known = entries is not None
@@ -180,20 +177,6 @@ def _was_unreadable(entry: dict[str, Any]) -> bool:
     if "img_w" not in entry or "img_h" not in entry:
         return False
     return entry["img_w"] is None and entry["img_h"] is None
-
-
-def _parse_side(
-    name: str,
-    key: str,
-    entry: dict[str, Any],
-    faults: list[str],
-) -> int:
-    side: Any = entry.get(key)
-    is_number = isinstance(side, int | float) and not isinstance(side, bool)
-    if is_number and 1 <= side < _LONGEST_SIDE and side == int(side):
-        return int(side)
-    faults.append(f"{name}: {key} is {side!r}, not the image's size in whole pixels")
-    return _LONGEST_SIDE  # so that the words can still be checked
 
 
 def _parse_word(
@@ -226,13 +209,38 @@ def write_ufo(path: Path, entries: Iterable[tuple[str, dict[str, Any]]]) -> None
     """
 
     def write(file: IO[bytes]) -> None:
-        file.write(b'{"images": {')
-        separator = "\n"
-        for name, entry in entries:
-            key = json.dumps(name, ensure_ascii=False)
-            value = json.dumps(entry, ensure_ascii=False, allow_nan=False)
-            file.write(f"{separator}{key}: {value}".encode())
-            separator = ",\n"
-        file.write(b"\n}}\n")
+        for piece in _render(entries):
+            file.write(piece)
 
     write_with(path, write)
+
+
+def _render(entries: Iterable[tuple[str, dict[str, Any]]]) -> Iterator[bytes]:
+    yield b'{"images": {'
+    separator = "\n"
+    for name, entry in entries:
+        key = json.dumps(name, ensure_ascii=False)
+        value = json.dumps(entry, ensure_ascii=False, allow_nan=False)
+        yield f"{separator}{key}: {value}".encode()
+        separator = ",\n"
+    yield b"\n}}\n"
+
+
+def _recognises(peek: Peek) -> bool:
+    images = peek.keys.get("images")
+    return isinstance(images, dict)
+
+
+def _open(path: Path, image_path: Path) -> LabelSet:  # noqa: ARG001 - a UFO file states the size of a page
+    return UfoLabels(path)
+
+
+FORMAT = LabelFormat(
+    name="ufo",
+    title=_TITLE,
+    layout='a JSON file `{"images": {NAME: {"img_w", "img_h", "words": {...}}}}`, as `predictions.json` is too',
+    recognises=_recognises,
+    keeps=Keeps(groups=True, unlabelled=True),
+    open=_open,
+    write=OneFile(".json", lambda pages: _render((page.name, page.to_ufo()) for page in pages)),
+)

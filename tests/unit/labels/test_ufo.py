@@ -190,17 +190,17 @@ def test_a_page_without_a_fault_is_the_same_by_the_short_way(tmp_path):
         ('{"images": {"a": {}}', "not JSON"),
         ('{"images": {"a": {"img_w": NaN}}}', "not JSON.*NaN"),
         ('{"images": {}} x', "not JSON.*trailing"),
-        ('{"images": []}', "not a UFO file.*Expected `object`"),
-        ("[]", "not a UFO file.*Expected `object`"),
-        ("{}", "not a UFO file.*missing required field `images`"),
-        ('{"images": {"a": {}, "a": {}}}', "1 images are listed twice"),
+        ('{"images": []}', "looks like a UFO file, but images is wrong.*expected `object`"),
+        ("[]", "looks like a UFO file, but the whole file is wrong.*expected `object`"),
+        ("{}", "looks like a UFO file, but has no images"),
+        ('{"images": {"a": {}, "a": {}}}', "images are listed twice"),
     ],
 )
 def test_files_that_are_not_ufo(tmp_path, text, message):
     path = tmp_path / "labels.json"
     path.write_text(text)
     with pytest.raises(InputError, match=message):
-        open_labels(path, tmp_path)
+        UfoLabels(path)
 
 
 def test_a_file_that_changed_or_is_not_utf8_names_the_page(tmp_path):
