@@ -21,6 +21,7 @@ from score_rows import (
     DEFAULT_SHOWN,
     DifferenceRow,
     Row,
+    Shown,
     Side,
     difference_rows,
     difference_table,
@@ -30,6 +31,7 @@ from score_rows import (
 
 from hmean.files import write_text
 from hmean.metrics.scorer import score_pages
+from hmean.metrics.single_characters import with_single
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.records import Record
 from hmean.runs.scores import Scores
@@ -37,6 +39,8 @@ from hmean.runs.scores import Scores
 PAGES = "SROIE development"
 RAPIDOCR = "RapidOCR as it comes"
 CHOSEN = "cross-fitted"
+FIRST = "the first bundled model (EfficientNet-Lite0)"
+FIRST_PAGES = "SROIE validation"
 
 
 @dataclass(frozen=True)
@@ -48,12 +52,16 @@ class Recipe:
         folders: of its cross-validations, without the seed.
         page: name of the page's file.
         peer: what the peer is to it.
+        shown: numbers of each row.
+        beside_first: whether the first bundled model stands beside it, on the pages that that one has not seen.
     """
 
     preset: str
     folders: str
     page: str
     peer: str
+    shown: tuple[Shown, ...] = DEFAULT_SHOWN
+    beside_first: bool = False
 
     @property
     def path(self) -> Path:
@@ -74,6 +82,8 @@ RECIPES = (
         "fine_tuned_sroie",
         f"{sroie.PEER} is no\nrival here but the parent: these models start from its weights. What it was trained on is "
         "not known to us; it may include receipts of\nthis set.",
+        (*DEFAULT_SHOWN, "single"),
+        beside_first=True,
     ),
 )
 
@@ -96,6 +106,8 @@ class CrossvalPage(Record):
     rows: tuple[Row, ...] = Field(description="scores")
     differences: tuple[DifferenceRow, ...] = Field(description="the preset minus the peer")
     folds: tuple[tuple[float, ...], ...] = Field(description="macro H of each fold's pages, for each seed")
+    first_rows: tuple[Row, ...] = Field(default=(), description="beside the first bundled model: scores")
+    first_differences: tuple[DifferenceRow, ...] = Field(default=(), description="likewise, differences to it")
 
 
 def main() -> None:
@@ -107,8 +119,10 @@ def main() -> None:
     crossvals = [folder / f"{recipe.folders}{seed}" for seed in seeds]
     ours = f"{recipe.preset}, out of fold"
 
+    shown = recipe.shown
     preset_runs = []
     tuned_runs = []
+    all_pages = []
     chosen: list[PostprocessParams] = []
     preset = PostprocessParams()
     names: list[str] = []
@@ -118,6 +132,7 @@ def main() -> None:
         preset = pages.postprocess
         names = pages.names
         relabelled = pages.relabelled
+        all_pages.append(pages)
         (tuned,) = sroie.tune(pages)
         preset_runs.append(pages.score_with(preset))
         tuned_runs.append(tuned.cross_fitted)
@@ -129,16 +144,19 @@ def main() -> None:
     (peer_tuned,) = sroie.tune(peer)
     peer_defaults = peer.score_with(peer.postprocess)
     found = sroie.rapidocr_found(same_pages, folder / "rapidocr_sroie.json")
-    rapidocr = [page for (page,) in score_pages(peer.truth, [found[name] for name in peer.names], sroie.CHARACTERS)]
+    detections = [found[name] for name in peer.names]
+    rapidocr = [page for (page,) in score_pages(peer.truth, detections, sroie.CHARACTERS)]
+    rapidocr = with_single(rapidocr, peer.truth, detections)
 
     rows = [
-        score_row(preset_runs, model=ours, pages=PAGES, values="the preset's", postprocess=[preset]),
-        score_row(tuned_runs, model=ours, pages=PAGES, values=CHOSEN, postprocess=chosen),
-        score_row([rapidocr], model=RAPIDOCR, pages=PAGES, values="its defaults"),
+        score_row(preset_runs, model=ours, pages=PAGES, values="the preset's", postprocess=[preset],
+                  shown=shown),
+        score_row(tuned_runs, model=ours, pages=PAGES, values=CHOSEN, postprocess=chosen, shown=shown),
+        score_row([rapidocr], model=RAPIDOCR, pages=PAGES, values="its defaults", shown=shown),
         score_row([peer_defaults], model=sroie.PEER, pages=PAGES, values="its defaults, our post-processing",
-                  postprocess=[peer.postprocess]),
+                  postprocess=[peer.postprocess], shown=shown),
         score_row([peer_tuned.cross_fitted], model=sroie.PEER, pages=PAGES, values=CHOSEN,
-                  postprocess=peer_tuned.chosen_by_folds),
+                  postprocess=peer_tuned.chosen_by_folds, shown=shown),
     ]  # fmt: skip
     pairs = [
         (Side(f"{recipe.preset}, the preset's", preset_runs), Side(RAPIDOCR, [rapidocr])),
@@ -148,6 +166,10 @@ def main() -> None:
             Side(f"{sroie.PEER}, {CHOSEN}", [peer_tuned.cross_fitted]),
         ),
     ]
+    first_rows: list[Row] = []
+    first_differences: list[DifferenceRow] = []
+    if recipe.beside_first:
+        first_rows, first_differences = beside_first(data, folder, ours, all_pages, shown)
     record = CrossvalPage(
         recipe=recipe.preset,
         environment=harness.PageProvenance.collect(
@@ -161,12 +183,43 @@ def main() -> None:
         seeds=tuple(seeds),
         relabelled=relabelled,
         rows=tuple(rows),
-        differences=tuple(difference_rows(pairs, same_trainings=False)),
+        differences=tuple(difference_rows(pairs, same_trainings=False, shown=shown)),
+        first_rows=tuple(first_rows),
+        first_differences=tuple(first_differences),
         folds=tuple(_of_folds(crossval) for crossval in crossvals),
     )
     record.write(recipe.path.with_suffix(".json"))
     write_text(recipe.path, page(record))
     print(page(record))
+
+
+def beside_first(
+    data: Path, folder: Path, ours: str, of_seeds: Sequence[sroie.MappedPages], shown: Sequence[Shown]
+) -> tuple[list[Row], list[DifferenceRow]]:
+    """The recipe and the first bundled model on the pages of shops that neither was trained on; both are tuned on these."""
+    pages = sroie.open_pages(data / "sroie", sroie.VALIDATION)
+    file = sroie.first_bundled(folder)
+    (first,) = sroie.tune(sroie.bundled_maps(pages, folder / "first_bundled_maps", file=file))
+    runs = []
+    chosen: list[PostprocessParams] = []
+    names = [page.name for page in first.cross_fitted]
+    for seed in of_seeds:
+        (tuned,) = sroie.tune(seed.only(names))
+        runs.append(tuned.cross_fitted)
+        chosen += tuned.chosen_by_folds
+    rows = [
+        score_row(runs, model=ours, pages=FIRST_PAGES, values=CHOSEN, postprocess=chosen, shown=shown),
+        score_row(
+            [first.cross_fitted],
+            model=FIRST,
+            pages=FIRST_PAGES,
+            values=CHOSEN,
+            postprocess=first.chosen_by_folds,
+            shown=shown,
+        ),
+    ]
+    pair = (Side(f"{ours}, {CHOSEN}", runs), Side(f"{FIRST}, {CHOSEN}", [first.cross_fitted]))
+    return rows, difference_rows([pair], same_trainings=False, shown=shown)
 
 
 def _of_folds(crossval: Path) -> tuple[float, ...]:
@@ -177,7 +230,7 @@ def _of_folds(crossval: Path) -> tuple[float, ...]:
 def page(record: CrossvalPage) -> str:
     """The page."""
     recipe = recipe_of(record.recipe)
-    shown = DEFAULT_SHOWN
+    shown = recipe.shown
     seeds = f"one seed ({record.seeds[0]}): another seed may say otherwise"
     if len(record.seeds) > 1:
         seeds = f"{len(record.seeds)} seeds ({', '.join(map(str, record.seeds))}), of which each number is the mean"
@@ -201,7 +254,7 @@ Differences, paired by page, intervals over shops and seeds; the verdict is that
 {difference_table(record.differences, shown)}
 
 {values(record.rows)}
-
+{of_first(record, shown)}
 Macro H of each fold, the preset's values ({"; ".join(folds)}): other folds are other shops.
 
 **Which pages had a part in what.** Weights: none of the page's own shop.{sroie.describe_relabelled(record.relabelled)} Epoch: none; the last epoch of a fixed number is
@@ -210,6 +263,23 @@ were trained on them. The recipe itself (encoder, sizes, augmentation, shrink ra
 SROIE's development pages, these ones: on new receipts it may do a little worse than here. {recipe.peer}
 
 {record.environment.footer()}
+"""
+
+
+def of_first(record: CrossvalPage, shown: Sequence[Shown]) -> str:
+    """The paragraphs about the first bundled model; nothing where there are none."""
+    if not record.first_rows:
+        return ""
+    return f"""
+## Beside the first bundled model
+
+On the pages of the fifth of the shops that it was not trained on either, the values of both cross-fitted on these pages alone:
+
+{score_table(record.first_rows, shown)}
+
+{score_rows.describe_groups(record.first_rows)}
+
+{difference_table(record.first_differences, shown)}
 """
 
 

@@ -6,20 +6,24 @@ in one way on all pages: ``tune``.
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import harness
 import numpy as np
 
 from hmean.data.pages import LabelledImages
 from hmean.data.views import letterbox
+from hmean.files import write_with
 from hmean.inference.bundled import BUNDLED
 from hmean.inference.maps import make_maps, make_run_maps
 from hmean.inference.opening import open_model
 from hmean.metrics.scorer import PageScore
-from hmean.postprocess.decoding import PageMap
+from hmean.metrics.single_characters import with_single
+from hmean.postprocess.decoding import PageMap, detect
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.folder import RunFolder
 from hmean.runs.maps import MapStore
@@ -27,15 +31,18 @@ from hmean.runs.predictions import read_predictions, write_predictions
 from hmean.settings.build import open_dataset
 from hmean.settings.sections import Dataset, Folds
 from hmean.tuning.choose import choose
-from hmean.tuning.crossfit import crossfit_settings
+from hmean.tuning.crossfit import crossfit_settings, deal
 from hmean.tuning.grid import make_grid
 from hmean.tuning.scores import SettingScores, score_settings
 from hmean.types import Detections, Page, Polygons, Statistic
 
 SEEDS = (42, 1, 2)  # of the trainings of scripts/results.sh
 THREADS = 2
+FOLDS = 5  # of the pages, in cross-fitting
 CHARACTERS = "transcription"
 VALIDATION = Folds(k=5, seed=42, fold=0, split="val")  # SROIE's shops that the bundled model was not trained on
+BEFORE = "e26ff964"  # the last commit with the first bundled model: EfficientNet-Lite0, from ImageNet's weights
+BUNDLED_FILE = "src/hmean/weights/receipts_lite.onnx"
 
 # What values are chosen for, and among which, wherever a results page chooses any.
 OBJECTIVE: dict[Statistic, float] = {"macro": 3.0, "iou70": 1.0}
@@ -89,7 +96,19 @@ class MappedPages:
 
     def score_with(self, params: PostprocessParams) -> list[PageScore]:
         """Each page with these values."""
-        return self.page_scores(self.score([params]))
+        return self.counting_single(self.page_scores(self.score([params])), [params] * len(self.truth))
+
+    def counting_single(self, scores: Sequence[PageScore], of_page: Sequence[PostprocessParams]) -> list[PageScore]:
+        """The scores of all pages with what is found of words of one character, each page with values of its own."""
+        found = []
+        for page, params in zip(self.truth, of_page, strict=True):
+            found.append(detect(self.read(page), params))
+        return with_single(scores, self.truth, found)
+
+    def only(self, names: Sequence[str]) -> MappedPages:
+        """Those of the pages that have one of these names."""
+        wanted = set(names)
+        return replace(self, truth=[page for page in self.truth if page.name in wanted])
 
     def page_scores(self, scores: SettingScores) -> list[PageScore]:
         """Each page at the first setting."""
@@ -158,14 +177,35 @@ def _preset_of(training: Mapping[str, Any]) -> PostprocessParams:
     return PostprocessParams.from_dict(training["models"]["head"]["postprocess"])
 
 
-def bundled_maps(pages: LabelledImages, folder: Path, long_side: int | None = None) -> MappedPages:
-    """Pages with the maps of the bundled model, kept in a folder."""
-    model = open_model(BUNDLED["receipts-lite"])
+def first_bundled(folder: Path) -> Path:
+    """The file of the first bundled model, taken from the history of the repository into a folder."""
+    file = folder / "receipts_lite_first.onnx"
+    if not file.exists():
+        command = ["git", "show", f"{BEFORE}:{BUNDLED_FILE}"]
+        shown = subprocess.run(command, cwd=harness.ROOT, check=True, capture_output=True)
+        write_with(file, lambda opened: opened.write(shown.stdout))
+    return file
+
+
+def bundled_maps(
+    pages: LabelledImages, folder: Path, long_side: int | None = None, file: Path = BUNDLED["receipts-lite"]
+) -> MappedPages:
+    """Pages with the maps of the bundled model, or of another exported one, kept in a folder."""
+    model = open_model(file)
     view = model.view
     if long_side is not None:
         view = type(view)(long_side, view.pad)
-    store = make_maps(model, pages, folder, view=view)
-    return MappedPages(labels_of(pages), lambda page: store.read(page.name), model.postprocess)
+    return _mapped(pages, make_maps(model, pages, folder, view=view), model.postprocess)
+
+
+def run_maps(pages: LabelledImages, run: Path) -> MappedPages:
+    """Pages with the maps of a training's model, kept in its folder."""
+    model = open_model(RunFolder(run).best)
+    return _mapped(pages, make_run_maps(model, pages), _preset_of(model.training))
+
+
+def _mapped(pages: LabelledImages, store: MapStore, postprocess: PostprocessParams) -> MappedPages:
+    return MappedPages(labels_of(pages), lambda page: store.read(page.name), postprocess)
 
 
 # --- the peer ---------------------------------------------------------------------------------------------------------
@@ -181,7 +221,7 @@ def peer_maps(pages: LabelledImages, folder: Path) -> MappedPages:
         run = _peer_network()
         for position in missing:
             store.add(_peer_map(run, pages, position, truth[position]))
-    return MappedPages(truth, lambda page: store.read(page.name), PEER_DEFAULTS)
+    return _mapped(pages, store, PEER_DEFAULTS)
 
 
 def _peer_network() -> Callable[[Any], Any]:
@@ -274,14 +314,23 @@ def tune(pages: MappedPages, objectives: Sequence[Mapping[Statistic, float]] = (
             return choose(some, objective)
 
         chosen = pick(scores).chosen
-        crossed = crossfit_settings(scores, pages.names, pages.groups, 5, pick)
+        crossed = crossfit_settings(scores, pages.names, pages.groups, FOLDS, pick)
         if crossed is None:
             raise ValueError("cross-fitting needs pages of two groups or more")
+        cross_fitted = pages.page_scores(crossed.scores)
         tuned = Tuned(
             chosen=scores.settings[chosen],
             in_sample=pages.page_scores(scores.of_settings(chosen)),
-            cross_fitted=pages.page_scores(crossed.scores),
+            cross_fitted=pages.counting_single(cross_fitted, _values_of_pages(pages, crossed.chosen)),
             chosen_by_folds=list(dict.fromkeys(crossed.chosen)),
         )
         found.append(tuned)
     return found
+
+
+def _values_of_pages(pages: MappedPages, chosen_by_fold: Sequence[PostprocessParams]) -> list[PostprocessParams]:
+    """The values that were chosen without the fold of each page; folds are those of ``tune``."""
+    fold = deal(pages.names, pages.groups, FOLDS)
+    assert fold is not None
+    position = {number: index for index, number in enumerate(np.unique(fold).tolist())}
+    return [chosen_by_fold[position[number]] for number in fold.tolist()]
