@@ -1,9 +1,8 @@
 """A preset on all pages of SROIE's development part, out of fold, with several seeds, beside a peer on the same pages.
 
-usage: python benchmarks/crossval_sroie.py DATA FOLDER [recipe=receipts_lite] [seeds=42,1,2]
+usage: python benchmarks/crossval_sroie.py DATA FOLDER [recipe=receipts_lite|receipts-lite] [seeds=42,1,2]
 
-FOLDER has the cross-validations that scripts/results.sh trains (sroie_folds_seed42, ... of receipts_lite, sroie_pp_seed42, ...
-of pp_ocrv6_small), and keeps the peer's maps. Writes docs/results/crossval_sroie.{json,md} or fine_tuned_sroie.{json,md}.
+FOLDER has the trainings of scripts/results.sh (of the preset receipts_lite, or of the bundled model's recipe), and keeps the peer's maps. Writes docs/results/crossval_sroie.{json,md} or fine_tuned_sroie.{json,md}.
 """
 
 from __future__ import annotations
@@ -48,15 +47,15 @@ class Recipe:
     """What was trained, and what its page says of it.
 
     Attributes:
-        preset: its name.
-        folders: of its cross-validations, without the seed.
+        name: of the preset, or of the bundled model.
+        folders: of its cross-validations, without the seed; empty: trainings of ``scripts/train_box_model.sh``.
         page: name of the page's file.
         peer: what the peer is to it.
         shown: numbers of each row.
         beside_first: whether the first bundled model stands beside it, on the pages that that one has not seen.
     """
 
-    preset: str
+    name: str
     folders: str
     page: str
     peer: str
@@ -68,6 +67,18 @@ class Recipe:
         """The page."""
         return harness.ROOT / f"docs/results/{self.page}.md"
 
+    def runs(self, folder: Path, seed: int) -> list[sroie.FoldRun]:
+        """The trainings with one seed."""
+        if self.folders == "":
+            return sroie.shipped_runs(folder, seed)
+        return sroie.crossval_runs(folder / f"{self.folders}{seed}")
+
+    def describe_runs(self, folder: Path, seed: int) -> list[harness.ComparedRun]:
+        """What they have recorded of themselves."""
+        if self.folders == "":
+            return [harness.read_run(one.run) for one in self.runs(folder, seed)]
+        return [harness.read_crossval(folder / f"{self.folders}{seed}")]
+
 
 RECIPES = (
     Recipe(
@@ -77,8 +88,8 @@ RECIPES = (
         "What the peer was trained on is not\nknown to us; it may include receipts of this set.",
     ),
     Recipe(
-        "pp_ocrv6_small",
-        "sroie_pp_seed",
+        "receipts-lite",
+        "",
         "fine_tuned_sroie",
         f"{sroie.PEER} is no\nrival here but the parent: these models start from its weights. What it was trained on is "
         "not known to us; it may include receipts of\nthis set.",
@@ -88,18 +99,18 @@ RECIPES = (
 )
 
 
-def recipe_of(preset: str) -> Recipe:
-    """The recipe of a preset."""
+def recipe_of(name: str) -> Recipe:
+    """The recipe of a name."""
     for recipe in RECIPES:
-        if recipe.preset == preset:
+        if recipe.name == name:
             return recipe
-    raise SystemExit(f"recipe={preset}: not found; there are {', '.join(recipe.preset for recipe in RECIPES)}")
+    raise SystemExit(f"recipe={name}: not found; there are {', '.join(recipe.name for recipe in RECIPES)}")
 
 
 class CrossvalPage(Record):
     """The content of ``crossval_sroie.json`` and ``fine_tuned_sroie.json``."""
 
-    recipe: str = Field(default="receipts_lite", description="preset that was trained")
+    recipe: str = Field(default="receipts_lite", description="preset, or bundled model, that was trained")
     environment: harness.PageProvenance = Field(description="what the page was made with")
     seeds: tuple[int, ...] = Field(description="of the trainings")
     relabelled: int = Field(default=0, description="pages whose labels were others when the models were trained")
@@ -116,8 +127,7 @@ def main() -> None:
     options = dict(word.split("=", 1) for word in sys.argv[3:])
     recipe = recipe_of(options.get("recipe", "receipts_lite"))
     seeds = [int(seed) for seed in options.get("seeds", ",".join(map(str, sroie.SEEDS))).split(",")]
-    crossvals = [folder / f"{recipe.folders}{seed}" for seed in seeds]
-    ours = f"{recipe.preset}, out of fold"
+    ours = f"{recipe.name}, out of fold"
 
     shown = recipe.shown
     preset_runs = []
@@ -127,8 +137,10 @@ def main() -> None:
     preset = PostprocessParams()
     names: list[str] = []
     relabelled = 0
-    for crossval in crossvals:
-        pages = sroie.out_of_fold(data / "sroie", crossval)
+    trained: list[harness.ComparedRun] = []
+    for seed in seeds:
+        pages = sroie.out_of_fold(data / "sroie", recipe.runs(folder, seed))
+        trained += recipe.describe_runs(folder, seed)
         preset = pages.postprocess
         names = pages.names
         relabelled = pages.relabelled
@@ -137,7 +149,7 @@ def main() -> None:
         preset_runs.append(pages.score_with(preset))
         tuned_runs.append(tuned.cross_fitted)
         chosen += tuned.chosen_by_folds
-        print(f"{crossval.name}: {len(pages.truth)} pages", flush=True)
+        print(f"seed {seed}: {len(pages.truth)} pages", flush=True)
 
     same_pages = sroie.named(sroie.open_pages(data / "sroie"), names)
     peer = sroie.peer_maps(same_pages, folder / "peer_maps")
@@ -159,10 +171,10 @@ def main() -> None:
                   postprocess=peer_tuned.chosen_by_folds, shown=shown),
     ]  # fmt: skip
     pairs = [
-        (Side(f"{recipe.preset}, the preset's", preset_runs), Side(RAPIDOCR, [rapidocr])),
-        (Side(f"{recipe.preset}, the preset's", preset_runs), Side(f"{sroie.PEER}, its defaults", [peer_defaults])),
+        (Side(f"{recipe.name}, the preset's", preset_runs), Side(RAPIDOCR, [rapidocr])),
+        (Side(f"{recipe.name}, the preset's", preset_runs), Side(f"{sroie.PEER}, its defaults", [peer_defaults])),
         (
-            Side(f"{recipe.preset}, {CHOSEN}", tuned_runs),
+            Side(f"{recipe.name}, {CHOSEN}", tuned_runs),
             Side(f"{sroie.PEER}, {CHOSEN}", [peer_tuned.cross_fitted]),
         ),
     ]
@@ -171,14 +183,14 @@ def main() -> None:
     if recipe.beside_first:
         first_rows, first_differences = beside_first(data, folder, ours, all_pages, shown)
     record = CrossvalPage(
-        recipe=recipe.preset,
+        recipe=recipe.name,
         environment=harness.PageProvenance.collect(
             "torch",
             "numpy",
             "onnxruntime",
             "opencv-python-headless",
             "rapidocr",
-            runs=[harness.read_crossval(crossval) for crossval in crossvals],
+            runs=trained,
         ),
         seeds=tuple(seeds),
         relabelled=relabelled,
@@ -186,7 +198,7 @@ def main() -> None:
         differences=tuple(difference_rows(pairs, same_trainings=False, shown=shown)),
         first_rows=tuple(first_rows),
         first_differences=tuple(first_differences),
-        folds=tuple(_of_folds(crossval) for crossval in crossvals),
+        folds=tuple(_of_folds(recipe.runs(folder, seed)) for seed in seeds),
     )
     record.write(recipe.path.with_suffix(".json"))
     write_text(recipe.path, page(record))
@@ -222,9 +234,9 @@ def beside_first(
     return rows, difference_rows([pair], same_trainings=False, shown=shown)
 
 
-def _of_folds(crossval: Path) -> tuple[float, ...]:
+def _of_folds(runs: Sequence[sroie.FoldRun]) -> tuple[float, ...]:
     """Macro H of each fold's own pages, as its training scored them."""
-    return tuple(Scores.read(path).hmean("macro") for path in sorted(crossval.glob("fold_*/scores.json")))
+    return tuple(Scores.read(one.run / "scores.json").hmean("macro") for one in runs)
 
 
 def page(record: CrossvalPage) -> str:
@@ -237,10 +249,10 @@ def page(record: CrossvalPage) -> str:
     folds = []
     for seed, of_folds in zip(record.seeds, record.folds, strict=True):
         folds.append(f"seed {seed}: {', '.join(f'{100 * value:.2f}' for value in of_folds)}")
-    return f"""# {recipe.preset} on SROIE, out of fold
+    return f"""# {recipe.name} on SROIE, out of fold
 
 Every labelled page of SROIE's development part, scored by a model that was trained without the page's shop (five folds by
-shop), and a peer on the same pages. {recipe.preset} was trained with {seeds};
+shop), and a peer on the same pages. {recipe.name} was trained with {seeds};
 {short(record)}. Percent. {score_rows.INTERVALS}
 {sroie.CROSS_FITTED} "Over shops": the mean over shops of the mean over their pages, so that a shop with many receipts counts as
 much as any other.
@@ -285,13 +297,9 @@ On the pages of the fifth of the shops that it was not trained on either, the va
 
 def short(record: CrossvalPage) -> str:
     """How long each training was."""
-    trainings = 0
-    epochs = 0
-    minutes = 0.0
-    for run, of_folds in zip(record.environment.runs, record.folds, strict=False):
-        trainings += len(of_folds)
-        epochs += run.epochs
-        minutes += run.minutes
+    trainings = sum(len(of_folds) for of_folds in record.folds)
+    epochs = sum(run.epochs for run in record.environment.runs)
+    minutes = sum(run.minutes for run in record.environment.runs)
     if trainings == 0:
         return "how long is not recorded"
     return f"each training is a short one, {epochs / trainings:g} epochs in {minutes / trainings:.0f} minutes"

@@ -262,7 +262,7 @@ def own_candidate(title: str, model: TrainedModel, pages: DataSet, folder: Path)
 
 def folds_candidate(crossval: Path, pages: DataSet, folder: Path) -> Candidate:
     """What the models of a cross-validation find out of fold."""
-    maps = sroie.out_of_fold(pages.images.image_path.parent, crossval)
+    maps = sroie.out_of_fold(pages.images.image_path.parent, sroie.crossval_runs(crossval))
     found = {page.name: detect(maps.read(page), maps.postprocess) for page in maps.truth}
     place = folder / "found" / crossval.name / pages.name
     return Candidate(

@@ -133,12 +133,38 @@ def labels_of(pages: LabelledImages) -> list[Page]:
     return [pages.page(position) for position in range(len(pages))]
 
 
-def out_of_fold(data: Path, crossval: Path) -> MappedPages:
-    """All pages of a cross-validation's folds, each with the map of the model that was trained without it.
+@dataclass(frozen=True)
+class FoldRun:
+    """A training, and the pages of the fold that it was trained without."""
+
+    run: Path
+    pages: Folds
+
+
+def crossval_runs(crossval: Path) -> list[FoldRun]:
+    """The trainings of a cross-validation: a folder that ``hmean crossval`` made."""
+    found = []
+    for folder in sorted(crossval.glob("fold_*/")):
+        number = int(folder.name.removeprefix("fold_"))
+        found.append(FoldRun(folder, Folds(file=str(crossval / "splits.json"), fold=number, split="val")))
+    return found
+
+
+def shipped_runs(folder: Path, seed: int) -> list[FoldRun]:
+    """The trainings of the bundled model's recipe with one seed, one for each fold: ``scripts/train_box_model.sh``."""
+    found = []
+    for number in range(FOLDS):
+        pages = Folds(k=FOLDS, seed=42, fold=number, split="val")
+        found.append(FoldRun(folder / f"receipts_lite_fold{number}_seed{seed}", pages))
+    return found
+
+
+def out_of_fold(data: Path, runs: Sequence[FoldRun]) -> MappedPages:
+    """All pages of the folds, each with the map of the model that was trained without it.
 
     Args:
         data: the data set.
-        crossval: folder that ``hmean crossval`` made.
+        runs: one for each fold.
 
     Raises:
         ValueError: if a model was trained on a page of its fold.
@@ -146,13 +172,12 @@ def out_of_fold(data: Path, crossval: Path) -> MappedPages:
     stores: dict[str, MapStore] = {}
     postprocess = PostprocessParams()
     relabelled = 0
-    for folder in sorted(crossval.glob("fold_*/")):
-        number = int(folder.name.removeprefix("fold_"))
-        pages = open_pages(data, Folds(file=str(crossval / "splits.json"), fold=number, split="val"))
-        model = open_model(RunFolder(folder).best)
+    for one in runs:
+        pages = open_pages(data, one.pages)
+        model = open_model(RunFolder(one.run).best)
         keys = pages.page_keys()
         if np.isin(keys, model.pages.train).any():
-            raise ValueError(f"{folder}: was trained on pages that it is to be scored on")
+            raise ValueError(f"{one.run}: was trained on pages that it is to be scored on")
         relabelled += int(np.isin(keys, model.pages.val, invert=True).sum())
         store = make_run_maps(model, pages)
         postprocess = _preset_of(model.training)

@@ -87,7 +87,7 @@ def main() -> None:
     seeds = [int(seed) for seed in options.get("seeds", ",".join(map(str, sroie.SEEDS))).split(",")]
     crossvals = [folder / f"sroie_folds_seed{seed}" for seed in seeds]
 
-    maps = [sroie.out_of_fold(data / "sroie", crossval) for crossval in crossvals]
+    maps = [sroie.out_of_fold(data / "sroie", sroie.crossval_runs(crossval)) for crossval in crossvals]
     objectives = [sroie.OBJECTIVE, *({alone: 1.0} for alone in ALONE)]
     tuned = [sroie.tune(pages, objectives) for pages in maps]
     chosen = [of_objectives[0] for of_objectives in tuned]
