@@ -17,7 +17,9 @@ class Detector(nn.Module):
 
     Args:
         encoder: images (N, 3, H, W) to four feature maps of stride 4, 8, 16 and 32. Beside ``forward`` it has
-            ``channels`` (of each map), ``fill`` (the colour that pads a page) and ``lr_scale`` (``Encoder``).
+            ``channels`` (of each map), ``fill`` (the colour that pads a page) and ``lr_scale`` (``Encoder``). With an
+            ``lr_scale`` of 0 it is frozen: its weights have no gradients, and BatchNorm and dropout in it stay in
+            evaluation mode.
         decoder: the four feature maps to one of stride 4 with ``channels`` channels.
         head: that map to a pair of logits, each (N, H, W): of P, and of T, which is None outside of training.
     """
@@ -27,6 +29,16 @@ class Detector(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.head = head
+        self.encoder_is_frozen = encoder.lr_scale == 0
+        if self.encoder_is_frozen:
+            encoder.requires_grad_(requires_grad=False)
+
+    def train(self, mode: bool = True) -> Detector:
+        """Training mode, with a frozen encoder left in evaluation mode."""
+        super().train(mode)
+        if self.encoder_is_frozen:
+            self.encoder.train(mode=False)
+        return self
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor | None]:
         """Images (N, 3, H, W), 0..255, H and W multiples of 32, to logits of P and, in training, of T: (N, H, W)."""

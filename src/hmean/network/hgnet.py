@@ -36,7 +36,7 @@ class HGNetV2(PaddleEncoder):
 
     Args:
         model_name: ``pp_hgnet_v2_b4``.
-        lr_scale: the optimizer's learning rate is multiplied by this for the encoder.
+        lr_scale: the optimizer's learning rate is multiplied by this for the encoder; 0 freezes it.
     """
 
     def __init__(self, model_name: Literal["pp_hgnet_v2_b4"] = "pp_hgnet_v2_b4", lr_scale: float = 1.0) -> None:

@@ -42,7 +42,7 @@ class LCNetV4(PaddleEncoder):
     Args:
         model_name: ``pp_lcnet_v4_tiny``, ``pp_lcnet_v4_small`` or ``pp_lcnet_v4_medium``.
         activation: inside the blocks. The published networks have ``gelu`` (with the error function).
-        lr_scale: the optimizer's learning rate is multiplied by this for the encoder.
+        lr_scale: the optimizer's learning rate is multiplied by this for the encoder; 0 freezes it.
     """
 
     def __init__(

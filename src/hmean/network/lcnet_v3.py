@@ -49,7 +49,7 @@ class LCNetV3(PaddleEncoder):
 
     Args:
         model_name: ``pp_lcnet_v3_075``.
-        lr_scale: the optimizer's learning rate is multiplied by this for the encoder.
+        lr_scale: the optimizer's learning rate is multiplied by this for the encoder; 0 freezes it.
     """
 
     def __init__(self, model_name: Literal["pp_lcnet_v3_075"] = "pp_lcnet_v3_075", lr_scale: float = 1.0) -> None:

@@ -16,7 +16,7 @@ class PaddleEncoder(nn.Module):
     """The base of PaddleOCR's encoders.
 
     Args:
-        lr_scale: the optimizer's learning rate is multiplied by this for the encoder.
+        lr_scale: the optimizer's learning rate is multiplied by this for the encoder; 0 freezes it.
 
     Attributes:
         channels: of each of the four feature maps.

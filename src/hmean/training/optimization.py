@@ -22,7 +22,7 @@ class Optimization:
         optimizer: takes ``params``.
         scheduler: takes ``optimizer``; one that also takes ``total_steps`` moves with every optimizer step, others
             with every epoch.
-        lr: learning rate of decoder and head; the encoder's is multiplied by its ``lr_scale``.
+        lr: learning rate of decoder and head; the encoder's is multiplied by its ``lr_scale``, and 0 freezes it.
     """
 
     optimizer: Component
@@ -30,21 +30,25 @@ class Optimization:
     lr: float
 
     def configure(self, detector: Detector, total_steps: int) -> OptimizerLRSchedulerConfig:
-        """Build both, with two parameter groups: the encoder, then decoder and head.
+        """Build both, with two parameter groups: the encoder unless it is frozen, then decoder and head.
 
         Args:
             detector: the network.
             total_steps: optimizer steps of the whole run.
         """
-        encoder = {
-            "params": list(detector.encoder.parameters()),
-            "lr": self.lr * detector.encoder.lr_scale,
-        }
+        groups = []
+        if not detector.encoder_is_frozen:
+            encoder = {
+                "params": list(detector.encoder.parameters()),
+                "lr": self.lr * detector.encoder.lr_scale,
+            }
+            groups.append(encoder)
         others = {
             "params": [*detector.decoder.parameters(), *detector.head.parameters()],
             "lr": self.lr,
         }
-        optimizer = self._build_optimizer([encoder, others])
+        groups.append(others)
+        optimizer = self._build_optimizer(groups)
         return {"optimizer": optimizer, "lr_scheduler": self._build_schedule(optimizer, total_steps)}
 
     def check(self) -> None:

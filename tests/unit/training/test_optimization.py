@@ -31,6 +31,19 @@ def test_the_encoder_has_a_learning_rate_of_its_own():
     assert configured["lr_scheduler"]["interval"] == "epoch"
 
 
+def test_a_frozen_encoder_does_not_learn():
+    detector = tiny_detector(lr_scale=0.0).train()
+    (others,) = Optimization(ADAM, COSINE, lr=0.01).configure(detector, total_steps=10)["optimizer"].param_groups
+    trained = {id(weight) for weight in others["params"]}
+    assert trained == {id(weight) for weight in (*detector.decoder.parameters(), *detector.head.parameters())}
+    before = {name: tensor.clone() for name, tensor in detector.encoder.state_dict().items()}
+    probability, _ = detector(torch.rand(2, 3, 64, 64) * 255)
+    probability.sum().backward()
+    assert all(weight.grad is None for weight in detector.encoder.parameters())
+    for name, tensor in detector.encoder.state_dict().items():
+        assert torch.equal(tensor, before[name]), name  # statistics of BatchNorm among them
+
+
 def test_a_schedule_that_knows_the_steps_moves_with_each():
     configured = Optimization(ADAM, WARMUP, lr=0.01).configure(tiny_detector(1.0), total_steps=10)
     assert configured["lr_scheduler"]["interval"] == "step"
