@@ -215,8 +215,8 @@ def _run_probe(campaign: Campaign, recipe: Recipe, probe: RunFolder, lock: int) 
 def _hours(recipe: Recipe, probe: RunFolder) -> float:
     """Of a whole training, from its probe."""
     rows = read_epochs(probe.metrics)
-    views = recipe.count_pages("train") * recipe.views_per_page
-    batches = max(1, views // recipe.batch_size)
+    samples = recipe.samples_of_epoch(recipe.count_pages("train"))
+    batches = max(1, samples // recipe.batch_size)
     step = rows[1].seconds / min(PROBE_BATCHES, batches)
     validation = max(0.0, rows[2].seconds - rows[1].seconds)
     validations = math.ceil(recipe.epochs / recipe.epochs_between_validations)

@@ -24,7 +24,7 @@ class Recipe:
         base: whether it trains one model of the pages of all folds, too.
         epochs: of a training.
         epochs_between_validations: 1 validates after every epoch.
-        views_per_page: samples of each training page in one epoch.
+        samples_of_epoch: training samples of one epoch, of so many pages.
         batch_size: of a training.
     """
 
@@ -37,7 +37,7 @@ class Recipe:
     base: bool
     epochs: int
     epochs_between_validations: int
-    views_per_page: int
+    samples_of_epoch: Callable[[int], int]
     batch_size: int
 
 

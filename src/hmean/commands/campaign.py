@@ -16,6 +16,7 @@ from hmean.campaign.recipe import Recipe, SplitName
 from hmean.campaign.results import runs_of
 from hmean.campaign.run import reset_phase, run_phase
 from hmean.campaign.state import Campaign
+from hmean.data.views import samples_of_epoch
 from hmean.errors import InputError
 from hmean.locks import locked
 from hmean.plugins import check_components
@@ -142,6 +143,11 @@ def read_recipe(args: Sequence[str]) -> Recipe:
     def count_pages(split: SplitName) -> int:
         return len(open_dataset(everything.datasets.of_split(split)))
 
+    views = everything.transforms.train
+
+    def count_samples(pages: int) -> int:
+        return samples_of_epoch(pages, views.views_per_page, views.min_samples)
+
     return Recipe(
         values=everything.to_dict(),
         labels=Path(source.annotation_path),
@@ -152,6 +158,6 @@ def read_recipe(args: Sequence[str]) -> Recipe:
         base=everything.crossval.base,
         epochs=everything.trainer.max_epochs,
         epochs_between_validations=everything.trainer.check_val_every_n_epoch,
-        views_per_page=everything.transforms.train.views_per_page,
+        samples_of_epoch=count_samples,
         batch_size=everything.dataloaders.train_dataloader.batch_size,
     )

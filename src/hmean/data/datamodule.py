@@ -26,7 +26,7 @@ class PagesModule(pl.LightningDataModule):
     Args:
         train: training data set.
         val: whole pages.
-        views_per_page: samples of each page in one epoch.
+        samples: of one epoch.
         train_batch: batch size of training, on each device.
         val_batch: batch size of validation.
         train_workers: loader processes of training.
@@ -40,7 +40,7 @@ class PagesModule(pl.LightningDataModule):
         train: TrainDataset,
         val: EvalDataset,
         *,
-        views_per_page: int,
+        samples: int,
         train_batch: int,
         val_batch: int,
         train_workers: int,
@@ -50,7 +50,7 @@ class PagesModule(pl.LightningDataModule):
         super().__init__()
         self.train = train
         self.val = val
-        self.views_per_page = views_per_page
+        self.samples = samples
         self.train_batch = train_batch
         self.val_batch = val_batch
         self.train_workers = train_workers
@@ -63,7 +63,7 @@ class PagesModule(pl.LightningDataModule):
         sampler = EpochSampler(
             len(self.train),
             seed=self.train.seed,
-            views_per_page=self.views_per_page,
+            samples=self.samples,
             rank=rank,
             world=world,
             epoch=self.first_epoch,
@@ -79,7 +79,7 @@ class PagesModule(pl.LightningDataModule):
 
     def train_batches(self, world: int) -> int:
         """Batches of one epoch on each of ``world`` devices, without starting a loader."""
-        samples = math.ceil(len(self.train) * self.views_per_page / world)
+        samples = math.ceil(self.samples / world)
         return max(1, samples // self.train_batch)
 
     def val_dataloader(self) -> DataLoader[Any]:

@@ -73,13 +73,16 @@ class Mixture:
 class EpochSampler(Sampler[SampleKey]):
     """Keys of all samples of an epoch, shuffled by (seed, epoch) alone: there is no state to save or restore.
 
+    A sample at ``position`` is of page ``position % pages``. Where the samples of an epoch are not a multiple of the
+    pages, an epoch goes on at the page where the one before has stopped, so that all are seen equally often.
+
     The epoch travels with each key, so loader processes may live on between epochs. All ranks get the same number of
     keys; the last ranks get some from the front a second time.
 
     Args:
         pages: number of pages, or of samples of a ``Mixture``.
         seed: of the order.
-        views_per_page: samples of each of them in one epoch.
+        samples: of one epoch; None: each page once.
         rank: this process.
         world: number of processes.
         epoch: the first one; ``set_epoch`` changes it.
@@ -90,12 +93,13 @@ class EpochSampler(Sampler[SampleKey]):
         pages: int,
         *,
         seed: int,
-        views_per_page: int = 1,
+        samples: int | None = None,
         rank: int = 0,
         world: int = 1,
         epoch: int = 0,
     ) -> None:
-        self.samples = pages * views_per_page
+        self.pages = pages
+        self.samples = pages if samples is None else samples
         self.seed = seed
         self.rank = rank
         self.world = world
@@ -109,7 +113,8 @@ class EpochSampler(Sampler[SampleKey]):
         return math.ceil(self.samples / self.world)
 
     def __iter__(self) -> Iterator[SampleKey]:
-        order = np.random.default_rng([self.seed, self.epoch]).permutation(self.samples)
+        first = self.epoch * self.samples % self.pages
+        order = first + np.random.default_rng([self.seed, self.epoch]).permutation(self.samples)
         for_all_ranks = np.resize(order, len(self) * self.world)  # repeats from the front
         for position in for_all_ranks[self.rank :: self.world]:
             yield SampleKey(self.epoch, int(position))

@@ -175,9 +175,8 @@ def round_up_to_stride(side: int) -> int:
     return -(-side // STRIDE) * STRIDE
 
 
-def views_of_each_page(pages: int, views_per_page: int, min_samples: int) -> int:
-    """Samples of each page in one epoch: ``views_per_page``, or more where the epoch would have too few samples."""
+def samples_of_epoch(pages: int, views_per_page: int, min_samples: int) -> int:
+    """Training samples of one epoch: ``views_per_page`` of each page, and no fewer than ``min_samples``."""
     if pages == 0:
-        return views_per_page
-    needed = -(-min_samples // pages)  # rounded up
-    return max(views_per_page, needed)
+        return 0
+    return max(pages * views_per_page, min_samples)

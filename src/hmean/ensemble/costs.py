@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from hmean.data.pages import LabelledImages
-from hmean.data.views import views_of_each_page
+from hmean.data.views import samples_of_epoch
 from hmean.ensemble.members import Ensemble
 from hmean.ensemble.scoring import Chosen
 from hmean.inference.trained import Accelerator, TrainedModel, page_files
@@ -89,7 +89,7 @@ def page_views(model: TrainedModel) -> int | None:
     trainer = training["trainer"]
     views = training["transforms"]["train"]
     pages = len(model.pages.train)
-    samples = pages * views_of_each_page(pages, int(views["views_per_page"]), int(views.get("min_samples", 0)))
+    samples = samples_of_epoch(pages, int(views["views_per_page"]), int(views.get("min_samples", 0)))
     limit = trainer.get("limit_train_batches")
     if limit is not None:
         samples = min(samples, limit * training["dataloaders"]["train_dataloader"]["batch_size"])

@@ -15,7 +15,7 @@ from hmean.data.pages import LabelledImages
 from hmean.data.paste import Paste
 from hmean.data.photometric import Photometric
 from hmean.data.sampler import Mixture
-from hmean.data.views import views_of_each_page
+from hmean.data.views import samples_of_epoch
 from hmean.errors import InputError
 from hmean.images import Decoder, decode
 from hmean.inference.torch_runner import eval_dataset
@@ -123,7 +123,7 @@ def build_data(
             fill,
             decoder,
         ),
-        views_per_page=views_of_each_page(len(train), views.views_per_page, views.min_samples),
+        samples=samples_of_epoch(len(train), views.views_per_page, views.min_samples),
         train_batch=loaders.train_dataloader.batch_size,
         val_batch=loaders.val_dataloader.batch_size,
         train_workers=loaders.train_dataloader.num_workers,

@@ -382,7 +382,7 @@ class TrainViews(Section):
     views_per_page: Count
     """Samples of each page in one epoch."""
     min_samples: Annotated[int, Field(ge=0)] = 0  # configs of earlier versions do not have it
-    """Samples of one epoch at least: of few pages, each is taken more often."""
+    """Samples of one epoch at least: of fewer pages, some or all are taken more often, and in the end equally often."""
     augment: Augment
     """Geometric augmentation."""
     photometric: Photometric

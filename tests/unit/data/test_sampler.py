@@ -6,11 +6,22 @@ from hmean.data.sampler import EpochSampler, Mixture
 
 
 def test_every_sample_comes_once_and_ranks_share_them():
-    whole = list(EpochSampler(10, seed=3, views_per_page=2))
+    whole = list(EpochSampler(10, seed=3, samples=20))
     assert sorted(p for _, p in whole) == list(range(20))
     shares = [list(EpochSampler(11, seed=3, rank=r, world=3)) for r in range(3)]
     assert len({len(s) for s in shares}) == 1
     assert {p for share in shares for _, p in share} == set(range(11))
+
+
+def test_an_epoch_goes_on_at_the_page_where_the_one_before_has_stopped():
+    sampler = EpochSampler(10, seed=3, samples=14)
+    seen = []
+    for epoch in range(5):
+        sampler.set_epoch(epoch)
+        keys = list(sampler)
+        assert len(keys) == len({position for _, position in keys}) == 14
+        seen += [position % 10 for _, position in keys]
+    assert [seen.count(page) for page in range(10)] == [7] * 10
 
 
 def test_an_epoch_has_an_order_of_its_own():

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmean import geometry
-from hmean.data.views import PageView, letterbox, views_of_each_page
+from hmean.data.views import PageView, letterbox, samples_of_epoch
 from hmean.images import Pixels
 
 
@@ -31,8 +31,8 @@ def test_letterbox_sizes(width, height, long_side):
 
 
 def test_few_pages_are_taken_more_often():
-    assert views_of_each_page(pages=400, views_per_page=1, min_samples=400) == 1
-    assert views_of_each_page(pages=10, views_per_page=1, min_samples=400) == 40
-    assert views_of_each_page(pages=7, views_per_page=1, min_samples=400) == 58  # rounded up
-    assert views_of_each_page(pages=10, views_per_page=50, min_samples=400) == 50
-    assert views_of_each_page(pages=0, views_per_page=2, min_samples=400) == 2
+    assert samples_of_epoch(pages=400, views_per_page=1, min_samples=400) == 400
+    assert samples_of_epoch(pages=10, views_per_page=1, min_samples=400) == 400
+    assert samples_of_epoch(pages=7, views_per_page=1, min_samples=400) == 400
+    assert samples_of_epoch(pages=10, views_per_page=50, min_samples=400) == 500
+    assert samples_of_epoch(pages=0, views_per_page=2, min_samples=400) == 0
