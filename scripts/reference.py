@@ -5,7 +5,6 @@ usage: python scripts/reference.py
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import types
 import typing
@@ -177,8 +176,7 @@ def _settings_class(command: Command) -> type[pydantic.BaseModel] | None:
     """The settings record of a command that reads presets."""
     if command.settings is None or command.example is None:
         return None
-    module = importlib.import_module(command.module)
-    kind = getattr(module, command.settings)
+    kind = command.settings_class()
     if not kind.reads_presets:
         return None
     return typing.cast("type[pydantic.BaseModel]", kind)

@@ -31,7 +31,9 @@ class Command:
         name: as it is typed.
         summary: one sentence for the overview.
         help: what it reads and writes, with examples.
-        settings: name of the settings record in its module; None: it takes ordinary options (``add_options``).
+        settings: name of its settings record; None: it takes ordinary options (``add_options``).
+        settings_module: where that is; None: in the module of the command. A record outside of a module that takes
+            seconds to import lets a wrong key be told at once.
         example: an override that it reads; None: it reads no preset.
         inputs: the words that it takes beside ``key=value``, as its help names them.
         packages: that it cannot start without, as they are imported.
@@ -42,6 +44,7 @@ class Command:
     summary: str
     help: str = ""
     settings: str | None = None
+    settings_module: str | None = None
     example: str | None = None
     inputs: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
@@ -51,6 +54,11 @@ class Command:
     def module(self) -> str:
         """The module of the command."""
         return f"hmean.commands.{self.name}"
+
+    def settings_class(self) -> Any:
+        """Its settings record."""
+        module: Any = importlib.import_module(self.settings_module or self.module)
+        return getattr(module, str(self.settings))
 
 
 TRAINING = ("torch", "lightning", "timm")
@@ -71,6 +79,7 @@ COMMANDS = (
   hmean train from=outputs/b4/checkpoints/best.ckpt exp_name=b4_more   start from weights of your own
   hmean train ... logger=tensorboard                                   also csv, wandb, mlflow""",
         settings="TrainSettings",
+        settings_module="hmean.settings.training",
         example="models.optimizer.lr=0.0004",
         packages=TRAINING,
     ),
@@ -127,6 +136,7 @@ COMMANDS = (
   hmean export run=outputs/b4 precision=int8 output=b4_int8.onnx
   hmean tune checkpoint_path=b4_int8.onnx      evaluate, predict and tune take the file in place of a checkpoint""",
         settings="ExportSettings",
+        settings_module="hmean.settings.export",
         inputs=("[IMAGE ...]",),
         example="precision=int8",
         packages=(*TRAINING, "onnx"),
@@ -182,6 +192,7 @@ COMMANDS = (
 
   hmean lr_find preset=receipts_lite dataset_base_path=data""",
         settings="LrFindSettings",
+        settings_module="hmean.settings.training",
         example="models.optimizer.weight_decay=0.01",
         packages=TRAINING,
     ),
@@ -380,10 +391,13 @@ def _run_command(command: Command, arguments: Sequence[str]) -> int:
     from hmean.settings.models import read_carried  # noqa: PLC0415
     from hmean.settings.overrides import split_arguments  # noqa: PLC0415
 
-    module: Any = importlib.import_module(command.module)
-    kind = getattr(module, str(command.settings))
+    kind = command.settings_class()
     typed = split_arguments(["dry_run=true" if word == "--dry-run" else word for word in arguments])
     settings = read_settings(kind, typed.overrides, inputs=typed.inputs, read_carried=read_carried)
+    settings.check_early()
+    if command.settings_module is not None:
+        print(f"loading {', '.join(command.packages)}", file=sys.stderr, flush=True)
+    module: Any = importlib.import_module(command.module)
     result = module.run(settings)
     summary = result.summary()
     if summary:

@@ -19,6 +19,8 @@ Characters = Literal["transcription", "aspect"]
 Statistic = Literal["macro", "pooled", "iou50", "iou70"]  # the scores that an hmean is computed for
 TrackerName = Literal["csv", "tensorboard", "wandb", "mlflow"]  # of a training's metrics
 Pad = Literal["square", "stride"]
+ExportFormat = Literal["onnx", "openvino", "rapidocr"]
+Precision = Literal["fp32", "fp16", "int8"]  # of exported weights
 
 
 @dataclass(frozen=True)

@@ -72,3 +72,27 @@ def test_values_of_programs_are_literal():
     settings = read_settings(PredictSettings, overrides_of(values), inputs=["a"])
     assert (settings.output, settings.exp_name) == ("${oc.env:HOME}", "receipts_lite")
     assert (settings.predict.csv, settings.predict.shard) == (False, "2/3")
+
+
+@pytest.mark.parametrize("command", ["train", "lr_find", "export"])
+def test_a_wrong_key_is_told_before_the_packages_of_training_are_imported(command, tmp_path):
+    code = (
+        "import sys\nfrom hmean.cli import main\n"
+        f"code = main([{command!r}, 'foo.bar=1'])\n"
+        "assert not {'torch', 'lightning', 'timm'} & set(sys.modules)\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "foo.bar: unknown key" in done.stderr
+
+
+def test_a_training_without_labels_is_refused_before_its_packages_are_imported(tmp_path):
+    code = (
+        "import sys\nfrom hmean.cli import main\n"
+        "code = main(['train', 'exp_name=first', 'dataset_base_path=nowhere'])\n"
+        "assert not {'torch', 'lightning', 'timm'} & set(sys.modules)\nsys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "nowhere/jsons/train.json: not found" in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,6 @@ from hmean.inference.export.model import (
     SUFFIX,
     ExportOptions,
     ExportPages,
-    Format,
     export_model,
 )
 from hmean.inference.export.rapidocr import (
@@ -29,7 +28,7 @@ from hmean.inference.export.rapidocr import (
     write_for_rapidocr,
 )
 from hmean.inference.inputs import LabelImages, expand_pages, gather
-from hmean.inference.metadata import ExportedMetadata, Precision
+from hmean.inference.metadata import ExportedMetadata
 from hmean.inference.opening import open_checkpoint
 from hmean.inference.trained import Execution, PageFile, page_files
 from hmean.metrics.tables import change_text
@@ -37,36 +36,17 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.postprocess.rapidocr import STOCK, RapidOcrView
 from hmean.runs.comparison import Difference
 from hmean.settings.build import open_dataset
+from hmean.settings.export import ExportSettings
 from hmean.settings.keys import with_present_keys
-from hmean.settings.models import ModelSettings, warn_of_start
+from hmean.settings.models import warn_of_start
 from hmean.settings.sections import (
     Dataset,
-    EvaluationView,
-    LabelledDatasets,
-    PredictLoaders,
     SplitName,
-    TrainedModels,
 )
 from hmean.synth.dataset import write_dataset
 from hmean.tuning.rapidocr import RapidOcrScores, choose_for_rapidocr
 
 DRAWN_PAGES = 6  # receipts that the check runs on where there are no other pages
-
-
-class ExportSettings(ModelSettings):
-    """Settings of ``hmean export``."""
-
-    inputs: tuple[str, ...] = ()
-    format: Format = "onnx"
-    precision: Precision = "fp32"
-    split: SplitName
-    output: str | None
-    overwrite: bool
-    dataset_base_path: str
-    datasets: LabelledDatasets
-    transforms: EvaluationView
-    dataloaders: PredictLoaders
-    models: TrainedModels
 
 
 @dataclass(frozen=True)

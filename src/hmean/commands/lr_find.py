@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import lightning.pytorch as pl
 
@@ -14,17 +13,10 @@ from hmean.reports.figures import draw_learning_rates
 from hmean.runs.folder import RunFolder
 from hmean.settings.build import open_dataset, open_validation
 from hmean.settings.build_training import build_data, build_module, trainer_options
-from hmean.settings.training import RecipeSettings
+from hmean.settings.training import LrFindSettings
 from hmean.training.learning_rates import LearningRates
 from hmean.training.lr_finder import find_learning_rates
 from hmean.training.pages import require_trainable
-
-
-class LrFindSettings(RecipeSettings):
-    """Settings of ``hmean lr_find``."""
-
-    # Its name in earlier versions.
-    shorthands: ClassVar[dict[str, str]] = {"checkpoint_path": "models.pretrained"}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import pydantic
 from pydantic import AliasChoices, Field
@@ -24,11 +24,10 @@ from hmean.runs.carried import Carried
 from hmean.runs.comparison import Difference
 from hmean.runs.manifest import GitState
 from hmean.runs.provenance import Provenance, TrainingProvenance, describe_git, describe_versions
-from hmean.types import Pad, Statistic, TextView, View
+from hmean.types import Pad, Precision, Statistic, TextView, View
 
 METADATA_FORMAT = 1
 SUFFIXES = (".onnx", ".xml")
-Precision = Literal["fp32", "fp16", "int8"]
 AGAIN = "export the model again: hmean export run=FOLDER"
 
 

@@ -66,6 +66,13 @@ class Settings(Section):
         """Plain values, for YAML, JSON and checkpoints; ``config=FILE`` reads them."""
         return self.model_dump(by_alias=True, mode="json")
 
+    def check_early(self) -> None:
+        """Refuse what can be refused before the packages of the command are imported, which takes seconds.
+
+        Raises:
+            InputError: if something that is named is not there.
+        """
+
 
 class OptionSettings(Settings):
     """Settings of a command that reads no preset: every value has a default, and numbers may be typed as text."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
 
 from hmean.errors import InputError
+from hmean.labels.formats import open_labels
 from hmean.settings.sections import (
     LabelledDatasets,
     Models,
@@ -43,6 +45,13 @@ class RecipeSettings(Settings):
     """The network and how it learns."""
     trainer: Trainer
     """How long a training runs, and on what."""
+
+    def check_early(self) -> None:
+        """See ``Settings.check_early``: the name of the run and the label files."""
+        self.run_name()
+        for dataset in (self.datasets.train_dataset, self.datasets.val_dataset):
+            if dataset is not None and not Path(dataset.annotation_path).exists():
+                open_labels(Path(dataset.annotation_path), Path(dataset.image_path))  # says what is wrong
 
     def run_name(self) -> str:
         """Name of the run folder.
@@ -89,3 +98,10 @@ class TrainSettings(RecipeSettings):
         if self.logger == "none":
             return None
         return self.logger
+
+
+class LrFindSettings(RecipeSettings):
+    """Settings of ``hmean lr_find``."""
+
+    # Its name in earlier versions.
+    shorthands: ClassVar[dict[str, str]] = {"checkpoint_path": "models.pretrained"}

@@ -11,7 +11,7 @@ import numpy as np
 
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.inference.metadata import Check, Loss, Precision
+from hmean.inference.metadata import Check, Loss
 from hmean.inference.trained import Execution, PageFile, Runner, Unreadable, page_files
 from hmean.metrics.iou import match_counts
 from hmean.metrics.scorer import PageScore, Scorer, choose_characters
@@ -20,7 +20,7 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.progress import track
 from hmean.runs.comparison import compare
 from hmean.runs.sides import Result
-from hmean.types import Page
+from hmean.types import Page, Precision
 
 SAME_IOU = 0.9  # from which two boxes count as the same
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hmean.inference.metadata import Precision
+from hmean.types import Precision
 
 SMALL = 16  # numbers of a tensor, up to which it stays in single precision: sizes and constants
 

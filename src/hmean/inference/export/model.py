@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,6 @@ from hmean.inference.metadata import (
     ExportedProvenance,
     ExportedScores,
     ExportProvenance,
-    Precision,
     Preprocess,
     network_hash,
     write_metadata,
@@ -43,10 +41,9 @@ from hmean.runs.manifest import Manifest, git_state, package_versions
 from hmean.runs.metrics import read_epochs
 from hmean.runs.provenance import TrainingProvenance
 from hmean.runs.scores import Scores
-from hmean.types import View
+from hmean.types import ExportFormat, Precision, View
 
-Format = Literal["onnx", "openvino", "rapidocr"]
-SUFFIX: dict[Format, str] = {"onnx": ".onnx", "openvino": ".xml", "rapidocr": ".onnx"}
+SUFFIX: dict[ExportFormat, str] = {"onnx": ".onnx", "openvino": ".xml", "rapidocr": ".onnx"}
 CHECK_PAGES = 24  # that the check runs on, at most
 CALIBRATION_PAGES = 32  # that int8 takes its ranges from, at most
 
