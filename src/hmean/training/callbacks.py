@@ -1,4 +1,4 @@
-"""What a training does besides learning: checkpoints, one row of metrics an epoch, one line an epoch for the log."""
+"""What a training does besides learning: checkpoints, one row of metrics an epoch, progress on the screen."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Callback, EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.plugins import TorchCheckpointIO
 
 from hmean.runs.checkpoints import save_content
 from hmean.runs.folder import RunFolder
 from hmean.runs.metrics import EpochRow, append_epoch
-
-PRINTED = ("train/loss", "val/hmean", "val/iou50_hmean")
+from hmean.training.progress import TrainingProgress
 
 
 def build_callbacks(folder: RunFolder, ema_decay: float | None, *, validates: bool = True) -> list[Callback]:
@@ -38,11 +37,7 @@ def build_callbacks(folder: RunFolder, ema_decay: float | None, *, validates: bo
         folder.last.parent, filename="last", save_on_train_epoch_end=True, enable_version_counter=False
     )
     callbacks: list[Callback] = [best, last, EpochRows(folder)]
-    # Not Lightning's RichProgressBar: its refreshing thread and OpenMP's wait for each other on few cores.
-    if sys.stderr.isatty():
-        callbacks.append(TQDMProgressBar())
-    else:
-        callbacks.append(EpochLines())
+    callbacks.append(TrainingProgress(terminal=sys.stderr.isatty()))
     if ema_decay is not None:
         callbacks.append(EMAWeightAveraging(decay=ema_decay))
     return callbacks
@@ -79,20 +74,6 @@ class EpochRows(Callback):
             seconds=round(time.monotonic() - self._started, 2),
         )
         append_epoch(self.folder.metrics, row)
-
-
-class EpochLines(Callback):
-    """Prints one line an epoch, so that a log stays readable without a progress bar."""
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
-        """Print the numbers of the epoch."""
-        if not trainer.is_global_zero:
-            return
-        numbers = []
-        for name, value in trainer.callback_metrics.items():
-            if name in PRINTED:
-                numbers.append(f"{name} {float(value):.4f}")
-        print(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs} {' '.join(numbers)}")
 
 
 class WholeCheckpoints(TorchCheckpointIO):

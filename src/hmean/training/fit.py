@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,7 +92,7 @@ def build_trainer(
         use_distributed_sampler=False,  # the samplers know their rank
         enable_model_summary=False,
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-        enable_progress_bar=sys.stderr.isatty(),
+        enable_progress_bar=False,  # training.progress shows it
         log_every_n_steps=10,
         default_root_dir=folder.path,
     )
