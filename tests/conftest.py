@@ -139,3 +139,9 @@ def scans(tmp_path) -> Path:
     drawn_page(2).save(folder / "more" / "book.tif", save_all=True, append_images=[drawn_page(3), drawn_page(4)])
     drawn_page(5).save(folder / "more" / "one.tif")
     return folder
+
+
+@pytest.fixture(scope="session")
+def mutations() -> int:
+    """How many damaged files a test of damage tries: HMEAN_MUTATIONS, or few enough for every day."""
+    return int(os.environ.get("HMEAN_MUTATIONS", "60"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -66,7 +66,7 @@ def decode_text(content: bytes, source: object) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def decode_json(content: bytes, source: object, kind: type[T] | Any = Any, title: str = "") -> T:
+def decode_json(content: bytes, source: object, kind: type[T], title: str = "") -> T:
     """A JSON value of a type that msgspec knows.
 
     Args:
@@ -79,7 +79,7 @@ def decode_json(content: bytes, source: object, kind: type[T] | Any = Any, title
         InputError: if it is no JSON, or not of this type; the message says where.
     """
     try:
-        value: T = msgspec.json.decode(to_utf8(content), type=kind)
+        return msgspec.json.decode(to_utf8(content), type=kind)
     except msgspec.ValidationError as error:
         raise InputError(f"{source}: {describe_mismatch(str(error), title)}") from None
     except UnicodeDecodeError as error:
@@ -88,7 +88,6 @@ def decode_json(content: bytes, source: object, kind: type[T] | Any = Any, title
         raise InputError(f"{source}: is not JSON ({error}); NaN and Infinity are not numbers of JSON") from None
     except RecursionError:
         raise InputError(f"{source}: is nested too deeply for a label file") from None
-    return value
 
 
 def describe_mismatch(message: str, title: str) -> str:

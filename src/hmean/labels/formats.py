@@ -7,7 +7,22 @@ from pathlib import Path
 
 from hmean.errors import InputError
 from hmean.files import atomic, atomic_folder
-from hmean.labels import icdar, ufo, yolo
+from hmean.labels import (
+    coco,
+    contest_csv,
+    cord,
+    doctr,
+    funsd,
+    icdar,
+    jsonl,
+    label_studio,
+    labelme,
+    paddle,
+    ufo,
+    via,
+    wildreceipt,
+    yolo,
+)
 from hmean.labels.image_names import ImageNames
 from hmean.labels.joined import JoinedLabels
 from hmean.labels.label_format import LabelFormat, Lost, Writer, fitted
@@ -20,9 +35,21 @@ from hmean.types import Page
 # Labels belong to the first format that recognises them; a test asks that no other one does.
 FORMATS: tuple[LabelFormat, ...] = (
     ufo.FORMAT,
+    jsonl.FORMAT,
     icdar.FORMAT,
+    coco.FORMAT,
+    label_studio.FORMAT,
+    labelme.FORMAT,
+    via.FORMAT,
+    paddle.FORMAT,
+    doctr.FORMAT,
+    cord.FORMAT,
+    wildreceipt.FORMAT,
+    funsd.FORMAT,
+    funsd.XFUND_FORMAT,
     yolo.FORMAT,
     yolo.BOX_FORMAT,
+    contest_csv.FORMAT,
 )
 
 _BIGGER_GLANCE = 1 << 24  # bytes, for a file whose first key holds much

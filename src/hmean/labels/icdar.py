@@ -16,7 +16,7 @@ from hmean.labels.image_names import ImageNames
 from hmean.labels.label_format import Keeps, LabelFormat
 from hmean.labels.label_set import LabelSet
 from hmean.labels.peek import Peek
-from hmean.labels.words import IGNORED_TEXT, Word, are_convex_quads, check_polygon, make_page
+from hmean.labels.words import IGNORED_TEXT, Word, are_convex_quads, check_polygon, make_page, shown
 from hmean.labels.writers import FileForEachPage
 from hmean.labels.yolo import is_yolo_line
 from hmean.types import Page, Points
@@ -141,7 +141,7 @@ def _parse_words(name: str, text: str, width: int, height: int, faults: list[str
         if fault is None:
             read.append(line)
         else:
-            faults.append(f"{name}: line {line.number}: {line.content.strip()!r} {fault}")
+            faults.append(f"{name}: line {line.number}: {shown(line.content.strip())} {fault}")
     numbers = _BOX_NUMBERS
     if are_quads:
         numbers = _QUAD_NUMBERS
@@ -154,7 +154,7 @@ def _parse_words(name: str, text: str, width: int, height: int, faults: list[str
             continue
         text = line.text(numbers)
         if text.strip() == IGNORED_TEXT != text:
-            faults.append(f"{where}: the text is {text!r}; remove the spaces, as only {IGNORED_TEXT!r} is ignored")
+            faults.append(f"{where}: the text is {shown(text)}; remove the spaces, as only {IGNORED_TEXT!r} is ignored")
             continue
         words.append(Word(f"{line.number:04d}", corners[k], text or None, text == IGNORED_TEXT))
     return words

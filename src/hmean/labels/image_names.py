@@ -46,6 +46,10 @@ class ImageNames:
                 return name
         return "/".join(parts)
 
+    def exists(self, name: str) -> bool:
+        """Whether there is an image of this name."""
+        return ".." not in PurePosixPath(name).parts and _exists(self.path_of(name))
+
     def of_stem(self, stem: str) -> str | None:
         """The name of an image without its suffix, such as ``a`` or ``shop/a``; None if there is none."""
         return self._by_stem.get(stem)

@@ -24,6 +24,12 @@ from hmean.types import Page
 
 T = TypeVar("T")
 
+TEXT_KEYS = ("transcription", "text", "caption", "utf8_string", "word", "value")
+IGNORE_KEYS = ("ignore", "illegible", "illegibility", "difficult", "dontcare", "unreadable")
+_LARGEST = 1e15  # of a coordinate that is computed with
+
+_LONGEST_NAME = 4096  # characters; no file system has longer paths
+
 # Of a coordinate: pixels, or a share of the page's width or height.
 Unit = Literal["pixel", "page"]
 
@@ -95,14 +101,13 @@ class LabelFile:
         """
         return decode_text(self.content(), self.path)
 
-    def json(self, kind: type[T] | Any = Any) -> T:
+    def json(self, kind: type[T]) -> T:
         """The file as one JSON value of a type that msgspec knows.
 
         Raises:
             InputError: if it is no JSON, or not of this type.
         """
-        value: T = decode_json(self.content(), self.path, kind, self.title)
-        return value
+        return decode_json(self.content(), self.path, kind, self.title)
 
     def lines(self) -> Iterator[tuple[int, str]]:
         """Number, counted from 1, and content of each line that is not blank."""
@@ -120,6 +125,13 @@ class LabelFile:
         if name is None:
             raise InputError(f"{self.path}: no image {self.key}.* in {self.images.folder}")
         return name
+
+    def image(self, written: str) -> str:
+        """The name of an image whose path is written in the file, from the file's own folder or another place."""
+        nearby = Path(self.key).parent / written
+        if self.images.exists(nearby.as_posix()):
+            return nearby.as_posix()
+        return self.images.name_of(written)
 
     def fault(self, message: str) -> InputError:
         """The error of a file that looks like its format but for a fault, such as "image 17 has no file_name"."""
@@ -155,6 +167,7 @@ class WholeFileLabels(LabelSet):
         for file in files:
             try:
                 for page in read(LabelFile(file, images, title, _key(source, file))):
+                    _check_name(file, page.name)
                     self.names.append(page.name)
                     self.groups.append(_group_name(page.group))
                     self._file_of.append(len(self._files))
@@ -194,6 +207,13 @@ def _key(source: Path, file: Path) -> str:
     if file == source:
         return file.stem
     return file.relative_to(source).with_suffix("").as_posix()
+
+
+def _check_name(file: Path, name: str) -> None:
+    if not name:
+        raise InputError(f"{file}: names an image with an empty text")
+    if len(name) > _LONGEST_NAME:
+        raise InputError(f"{file}: names an image with {len(name):,} characters: {shown(name)}")
 
 
 def _encode(page: RawPage) -> bytes:
@@ -277,7 +297,8 @@ def _check_word(
 def _to_pixels(points: Any, size: tuple[int, int]) -> Any:
     """Points as shares of the page in pixels; whatever is no such points stays as it is."""
     try:
-        return np.asarray(points, dtype=np.float64) * size
+        with np.errstate(over="ignore", invalid="ignore"):  # the check of the polygon refuses such points
+            return np.asarray(points, dtype=np.float64) * size
     except (TypeError, ValueError, OverflowError):
         return points
 
@@ -296,9 +317,6 @@ def numbers(value: Any, count: int) -> list[float] | None:
     return found
 
 
-_LARGEST = 1e15
-
-
 def box_word(value: Any, key: str, text: Any = None, *, ignore: bool = False) -> RawWord:
     """A word whose place is [left, top, right, bottom]; ``key`` is its name in the file, for the message."""
     found = numbers(value, 4)
@@ -306,6 +324,30 @@ def box_word(value: Any, key: str, text: Any = None, *, ignore: bool = False) ->
         return RawWord(None, fault=f"{key} is {shown(value)}, not [left, top, right, bottom]")
     left, top, right, bottom = found
     return RawWord([[left, top], [right, top], [right, bottom], [left, bottom]], text, ignore)
+
+
+def is_true(value: Any) -> bool:
+    """Whether the value of a flag stands for yes, in whatever way a tool writes it."""
+    if isinstance(value, str):
+        return value.strip().lower() in ("true", "yes", "1")
+    return value is True or value == 1
+
+
+def first_text(values: Any, keys: Iterable[str]) -> Any:
+    """What an object has at the first of these keys that it has at all; None if it has none of them."""
+    if not isinstance(values, dict):
+        return None
+    for key in keys:
+        if values.get(key) not in (None, ""):
+            return values[key]
+    return None
+
+
+def is_ignored(flags: Any) -> bool:
+    """Whether an object of flags marks an ignore region, under any of the usual names."""
+    if not isinstance(flags, dict):
+        return False
+    return any(is_true(flags.get(key)) for key in IGNORE_KEYS)
 
 
 def pairs(value: Any) -> Any:
