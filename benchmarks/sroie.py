@@ -32,7 +32,7 @@ from hmean.settings.build import open_dataset
 from hmean.settings.sections import Dataset, Folds
 from hmean.tuning.choose import choose
 from hmean.tuning.crossfit import crossfit_settings, deal
-from hmean.tuning.grid import make_grid
+from hmean.tuning.grid import Axes, make_grid
 from hmean.tuning.scores import SettingScores, score_settings
 from hmean.types import Detections, Page, Polygons, Statistic
 
@@ -324,14 +324,16 @@ class Tuned:
     chosen_by_folds: list[PostprocessParams]
 
 
-def grid_of(pages: MappedPages) -> list[PostprocessParams]:
-    """The settings that are tried: every combination of ``AXES``, the values of what made the maps first."""
-    return make_grid(pages.postprocess, AXES)
+def grid_of(pages: MappedPages, axes: Axes = AXES) -> list[PostprocessParams]:
+    """The settings that are tried: every combination of ``axes``, the values of what made the maps first."""
+    return make_grid(pages.postprocess, axes)
 
 
-def tune(pages: MappedPages, objectives: Sequence[Mapping[Statistic, float]] = (OBJECTIVE,)) -> list[Tuned]:
+def tune(
+    pages: MappedPages, objectives: Sequence[Mapping[Statistic, float]] = (OBJECTIVE,), axes: Axes = AXES
+) -> list[Tuned]:
     """Choose among ``grid_of``, once for each objective."""
-    scores = pages.score(grid_of(pages))
+    scores = pages.score(grid_of(pages, axes))
     found = []
     for objective in objectives:
 

@@ -68,6 +68,12 @@ if step train_learning_curve learning_curve trainings; then
   python benchmarks/learning_curve.py "$data" "$folder" do=train
 fi
 
+# What each part of the recipe is worth: its variants on one fold, three seeds. What the learning curve has trained is taken over.
+# In pieces: python benchmarks/ablation.py DATA FOLDER do=train variants=base,rough seeds=42 ...
+if step train_ablation ablation trainings; then
+  python benchmarks/ablation.py "$data" "$folder" do=train
+fi
+
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 if step crossval_sroie crossval_sroie; then python benchmarks/crossval_sroie.py "$data" "$folder"; fi
@@ -78,6 +84,7 @@ if step tuning_sroie tuning_sroie; then python benchmarks/tuning_sroie.py "$data
 if step ensemble_sroie ensemble_sroie; then python benchmarks/ensemble_sroie.py "$data" "$folder"; fi
 if step sweep_sroie sweep_sroie; then python benchmarks/sweep_sroie.py "$folder"; fi
 if step learning_curve learning_curve; then python benchmarks/learning_curve.py "$data" "$folder" do=page; fi
+if step ablation ablation; then python benchmarks/ablation.py "$data" "$folder" do=page; fi
 # It needs train_fine_tuned; a model in eight bits is added behind FOLDER.
 if step receipts_lite_box receipts_lite_box; then python benchmarks/box.py "$data" "$folder"; fi
 if step views views; then python benchmarks/views.py "$data" "$folder"; fi

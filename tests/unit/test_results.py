@@ -374,6 +374,7 @@ PAGES = {
     "receipts_lite_box": ("box", "Card"),
     "leaderboard": ("leaderboard", "Leaderboard"),
     "learning_curve": ("learning_curve_page", "LearningPage"),
+    "ablation": ("ablation_page", "AblationPage"),
 }
 
 

@@ -16,6 +16,7 @@ NEED_TORCH = {
     "metrics/test_cleval_official.py",
     "network",
     "runs/test_carried.py",
+    "test_ablation.py",
     "test_learning_curve.py",
     "training",
     "web/test_studio.py",
