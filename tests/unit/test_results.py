@@ -157,6 +157,7 @@ def results_script(tmp_path, monkeypatch):
     """Runs a copy of the script where hmean and python only write down how they were called, or print a cost."""
     (tmp_path / "scripts").mkdir()
     shutil.copy(ROOT / "scripts/results.sh", tmp_path / "scripts")
+    shutil.copy(ROOT / "scripts/train_box_model.sh", tmp_path / "scripts")
     for name in ("hmean", "python"):
         program = tmp_path / "bin" / name
         program.parent.mkdir(exist_ok=True)
