@@ -6,6 +6,7 @@ usage: python scripts/reference.py
 from __future__ import annotations
 
 import inspect
+import textwrap
 import types
 import typing
 from collections.abc import Iterator
@@ -23,6 +24,8 @@ from hmean.data.folds import Splits
 from hmean.ensemble.records import EnsembleRecord
 from hmean.inference.metadata import ExportedMetadata
 from hmean.inference.prediction import PredictionManifest
+from hmean.labels.formats import FORMATS
+from hmean.labels.label_format import LabelFormat
 from hmean.metrics.breakdown import Breakdown
 from hmean.postprocess.parameters import PARAMETERS, Parameter
 from hmean.records import Record
@@ -55,6 +58,7 @@ def pages() -> dict[str, str]:
         "commands.md": commands_page(),
         "config.md": config_page(),
         "files.md": files_page(),
+        "formats.md": formats_page(),
     }
 
 
@@ -256,6 +260,78 @@ def _range(low: float | None, high: float | None, *, above_minimum: bool = False
     if above_minimum:
         return f"above {low:g}, at most {high:g}"
     return f"{low:g} to {high:g}"
+
+
+# --- label formats ----------------------------------------------------------------------------------------------------
+
+_FORMATS_HEAD = """\
+# Label formats
+
+This page is written by `scripts/reference.py` from the table of formats in the code, and tests write and read every
+format with all that it can hold.
+
+Wherever labels are named (`annotation_path`, `hmean data check`, `hmean score`), a file or folder in any of these
+formats will do, a folder of several label files, or in `annotation_path` a list of them:
+`annotation_path=[a.json,b.txt]`. The format is found by looking at the data; names and suffixes say nothing. Files
+are UTF-8, or UTF-16 and UTF-32 with a byte order mark. What looks like a format but has a fault is refused with the
+place of the fault.
+
+`hmean data convert LABELS OUT format=NAME` writes labels in another format. It says in numbers what that cannot
+hold: outlines become the smallest rectangle or upright box around the word, an ignore region becomes the text `###`
+or, in a format without texts, a word like any other, groups are left out, and so are pages without labels where
+they could not be told from pages without text. Words are numbered anew, except in UFO and JSON lines.
+
+Paths of images may have been written on another machine: the longest end of the path that is a file in the folder
+of the images counts. A word with the text `###` is an ignore region in every format. Coordinates are pixels of the
+upright image (turned by its EXIF tag).
+
+| Name | Read | Written | Outlines | Texts | Ignore regions | Groups | Pages without labels | Numbers |
+|---|---|---|---|---|---|---|---|---|"""
+
+_OUTLINES = {"polygon": "polygons", "quad": "four corners", "box": "boxes"}
+_IGNORE_MARKS = {"flag": "yes", "text": "without their text", "none": "no"}
+
+
+def formats_page() -> str:
+    """The page of the label formats."""
+    lines = [_FORMATS_HEAD]
+    lines += [_format_row(label_format) for label_format in FORMATS]
+    for label_format in FORMATS:
+        title = label_format.title[0].upper() + label_format.title[1:]
+        lines += ["", f"## {label_format.name}", "", _wrapped(f"{title}: {label_format.layout}.")]
+        if label_format.notes:
+            lines += ["", _wrapped(label_format.notes)]
+    lines.append("")
+    return "\n".join(lines)
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
+
+
+def _format_row(label_format: LabelFormat) -> str:
+    keeps = label_format.keeps
+    numbers = "decimal"
+    if keeps.whole_pixels:
+        numbers = "whole pixels"
+    cells = [
+        f"[{label_format.name}](#{label_format.name})",
+        "yes",
+        _yes_or_no(value=label_format.write is not None),
+        _OUTLINES[keeps.outline],
+        _yes_or_no(value=keeps.texts),
+        _IGNORE_MARKS[keeps.ignore],
+        _yes_or_no(value=keeps.groups),
+        _yes_or_no(value=keeps.unlabelled),
+        numbers,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _yes_or_no(*, value: bool) -> str:
+    if value:
+        return "yes"
+    return "no"
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -294,7 +294,7 @@ COMMANDS = (
     ),
     Command("score", "Score a prediction file against a label file."),
     Command("compare", "Compare results on the same pages, of one training or several a side, with paired intervals."),
-    Command("data", "Draw synthetic receipts, check a data set, deal it to folds."),
+    Command("data", "Draw synthetic receipts, check a data set, deal it to folds, convert labels."),
 )
 
 

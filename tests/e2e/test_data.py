@@ -99,3 +99,37 @@ def test_data_check_and_synth(tmp_path, receipts, capsys):
     assert main(["data", "synth", str(tmp_path / "mine"), "--train", "1"]) == 2
     assert main(["data", "synth", str(out), "--train", "-1", "--long-side", "9", "5"]) == 2
     assert "--long-side" in capsys.readouterr().err
+
+
+def test_convert_says_what_a_format_cannot_hold(receipts, tmp_path, capsys):
+    train, val = receipts / "jsons/train.json", receipts / "jsons/val.json"
+    out = tmp_path / "coco.json"
+    assert (
+        main(["data", "convert", str(train), str(val), str(out), "format=coco", "--images", str(receipts / "images")])
+        == 0
+    )
+    captured = capsys.readouterr()
+    assert captured.out == f"{out}\n"
+    assert captured.err.startswith("9 pages, ")
+    assert "cannot hold" not in captured.err
+    both = Dataset(image_path=str(receipts / "images"), annotation_path=[str(train), str(val)], folds=None)
+    one = both.model_copy(update={"annotation_path": str(out)})
+    assert open_dataset(both).fingerprint() == open_dataset(one).fingerprint()
+    assert main(["data", "convert", str(out), str(out), "format=coco"]) == 2
+    assert "exists already" in capsys.readouterr().err
+    yolo = tmp_path / "yolo"
+    assert main(["data", "convert", str(out), str(yolo), "format=yolo"]) == 0
+    assert "words lost their texts" in capsys.readouterr().err
+    assert len(list(yolo.rglob("*.txt"))) == 9
+    assert main(["data", "convert", str(out), str(tmp_path / "x"), "format=word"]) == 2
+    assert "format=word: is not one of coco, cord" in capsys.readouterr().err
+
+
+def test_nothing_is_converted_if_labels_have_faults(receipts, tmp_path, capsys):
+    labels = json.loads((receipts / "jsons/train.json").read_text())
+    first = next(iter(labels["images"].values()))
+    first["words"]["bad"] = {"points": [[1, 1], [2, 2]]}
+    (tmp_path / "labels.json").write_text(json.dumps(labels))
+    assert main(["data", "convert", str(tmp_path / "labels.json"), str(tmp_path / "out.json"), "format=coco"]) == 2
+    assert "word bad: has 2 points" in capsys.readouterr().err
+    assert not (tmp_path / "out.json").exists()

@@ -5,7 +5,7 @@ A phase reads the results of the phases before it from the disk; its own are ski
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,7 @@ def _ensemble(campaign: Campaign, name: str, phase: EnsemblePhase) -> PhaseComma
     changes = {
         "output": str(campaign.folder / name),
         "split": "val",
-        "datasets.val_dataset.annotation_path": str(recipe.labels),
+        "datasets.val_dataset.annotation_path": _path_or_list(recipe.labels),
         "datasets.val_dataset.image_path": str(recipe.images),
         "datasets.val_dataset.folds": held_out,
     }
@@ -221,3 +221,10 @@ def _choose(campaign: Campaign, name: str, phase: ChoicePhase) -> PhaseResult:
         grouping=grouping,
         against=against,
     )
+
+
+def _path_or_list(paths: Sequence[Path]) -> str | list[str]:
+    """As ``annotation_path`` takes it."""
+    if len(paths) == 1:
+        return str(paths[0])
+    return [str(path) for path in paths]

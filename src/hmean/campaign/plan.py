@@ -101,7 +101,7 @@ def make_plan(campaign: Campaign, lock: int) -> str:
 
 def _has_pages(campaign: Campaign) -> bool:
     labels = campaign.read_recipe(campaign.file.args).labels
-    return labels.exists() or not campaign.of_kind("data")
+    return all(path.exists() for path in labels) or not campaign.of_kind("data")
 
 
 def _past_line(campaign: Campaign, name: str) -> str:

@@ -16,7 +16,7 @@ class Recipe:
 
     Attributes:
         values: all settings, plain and by section; ``config=FILE`` of any command takes them.
-        labels: labels of the training pages.
+        labels: label files or folders of the training pages.
         images: folder of their images.
         count_pages: number of pages of a split.
         folds: of a cross-validation.
@@ -29,7 +29,7 @@ class Recipe:
     """
 
     values: Mapping[str, Any]
-    labels: Path
+    labels: Sequence[Path]
     images: Path
     count_pages: Callable[[SplitName], int]
     folds: int

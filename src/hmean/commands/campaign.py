@@ -150,7 +150,7 @@ def read_recipe(args: Sequence[str]) -> Recipe:
 
     return Recipe(
         values=everything.to_dict(),
-        labels=Path(source.annotation_path),
+        labels=source.label_paths,
         images=Path(source.image_path),
         count_pages=count_pages,
         folds=everything.crossval.k,

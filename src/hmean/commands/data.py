@@ -1,4 +1,4 @@
-"""``hmean data``: draw synthetic receipts, check a data set, deal its pages to folds."""
+"""``hmean data``: draw synthetic receipts, check a data set, deal its pages to folds, convert its labels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hmean.data.check import check_pages
 from hmean.data.folds import HOLDOUT, write_splits
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
-from hmean.labels.formats import format_names, images_of, open_labels
+from hmean.labels.convert import Converted, convert_labels
+from hmean.labels.formats import FORMATS, format_names, format_of_name, images_of, open_labels
 from hmean.progress import track
 from hmean.synth.dataset import STYLES, Style, write_dataset
 from hmean.synth.fonts import font_files
@@ -25,11 +26,12 @@ _LONGEST_SIDE = 4096
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``hmean data synth``, ``check`` and ``split``."""
+    """Declare the options of ``hmean data synth``, ``check``, ``split`` and ``convert``."""
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_synth(commands)
     _add_check(commands)
     _add_split(commands)
+    _add_convert(commands)
 
 
 def _add_command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
@@ -249,3 +251,63 @@ def split(
     folds = write_splits(out, open_labels(labels, images_of(labels)), k=k, holdout=holdout, seed=seed)
     pages_of_fold = [int((folds == fold).sum()) for fold in range(k)]
     return SplitResult(pages_of_fold, int((folds == HOLDOUT).sum()))
+
+
+# --- convert ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ConvertResult:
+    """What was written, and what the format could not hold."""
+
+    out: Path
+    converted: Converted
+    losses: list[str]
+
+    def summary(self) -> str:
+        """A line of numbers, and one for each kind of loss."""
+        lines = [f"{self.converted.pages} pages, {self.converted.words} words"]
+        lines += [f"this format cannot hold everything: {loss}" for loss in self.losses]
+        return "\n".join(lines)
+
+
+def _add_convert(commands: Any) -> None:
+    names = ", ".join(found.name for found in FORMATS if found.write is not None)
+    parser = _add_command(commands, "convert", "write labels in another format; says what that cannot hold")
+    parser.add_argument("labels", type=Path, nargs="+", help=_LABELS_HELP)
+    parser.add_argument("out", type=Path, help="file or folder to write")
+    parser.add_argument("format", metavar="format=NAME", help=f"its format: {names}")
+    parser.add_argument("--images", type=Path, help="folder of the images; by default in, beside or above the labels")
+    parser.add_argument("--overwrite", action="store_true", help="write over earlier labels")
+    parser.set_defaults(run=_run_convert)
+
+
+def _run_convert(options: argparse.Namespace) -> int:
+    result = convert(
+        options.labels,
+        options.out,
+        format_name=options.format.removeprefix("format="),
+        images=options.images,
+        overwrite=options.overwrite,
+    )
+    print(result.out)
+    print(result.summary(), file=sys.stderr)
+    return 0
+
+
+def convert(
+    labels: Sequence[Path],
+    out: Path,
+    *,
+    format_name: str,
+    images: Path | None,
+    overwrite: bool,
+) -> ConvertResult:
+    """Write labels of any formats in another one.
+
+    Raises:
+        InputError: if there is no such format, labels have faults, or ``out`` exists or cannot be written.
+    """
+    label_format = format_of_name(format_name)
+    converted = convert_labels(labels, out, label_format, images or images_of(labels[0]), overwrite=overwrite)
+    return ConvertResult(out, converted, converted.lost.sentences(label_format.keeps))

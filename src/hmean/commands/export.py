@@ -228,7 +228,7 @@ def _dataset(settings: ExportSettings, checkpoint: Checkpoint, split: SplitName)
 
 
 def _open_existing(dataset: Dataset) -> LabelledImages | None:
-    if not Path(dataset.annotation_path).exists():
+    if not all(path.exists() for path in dataset.label_paths):
         return None
     return open_dataset(dataset)
 

@@ -182,4 +182,12 @@ FORMAT = LabelFormat(
     keeps=Keeps(groups=True),
     read=_read,
     write=OneFile(".json", _render),
+    notes=(
+        "The text is `transcription`, `text`, `caption` or `utf8_string` of an annotation or of its "
+        "`attributes`. Words with `iscrowd`, or with an attribute such as `ignore` or `illegible`, are ignore "
+        "regions. Several polygons of one annotation are parts of one word: their convex hull is taken. Masks "
+        "(RLE) are refused, but of `iscrowd` the box is taken. All categories are text. A file without "
+        "`annotations` lists pages without labels. Written: the text as `transcription`, ignore regions as "
+        "`iscrowd`, the group as `group` of the image."
+    ),
 )

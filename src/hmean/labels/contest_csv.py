@@ -75,4 +75,5 @@ FORMAT = LabelFormat(
     keeps=Keeps(texts=False, ignore="none", whole_pixels=True),
     read=_read,
     write=OneFile(".csv", _render),
+    notes=("Page sizes are those of the images. `hmean predict` writes it, the best text polygons first."),
 )

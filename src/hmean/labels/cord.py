@@ -104,4 +104,5 @@ FORMAT = LabelFormat(
     read=_read,
     write=FileForEachPage(".json", _render),
     one_page_a_file=True,
+    notes=("The image has the name of the file. Ignore regions are written as `dontcare`."),
 )

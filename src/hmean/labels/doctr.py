@@ -61,4 +61,5 @@ FORMAT = LabelFormat(
     keeps=Keeps(outline="quad", texts=False, ignore="none"),
     read=_read,
     write=OneFile(".json", _render),
+    notes=("Page sizes are those of the images, because `img_dimensions` is written in both orders."),
 )

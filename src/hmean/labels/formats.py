@@ -27,7 +27,7 @@ from hmean.labels.image_names import ImageNames
 from hmean.labels.joined import JoinedLabels
 from hmean.labels.label_format import LabelFormat, Lost, Writer, fitted
 from hmean.labels.label_set import LabelSet
-from hmean.labels.peek import Peek, first_object
+from hmean.labels.peek import IMAGE_SUFFIXES, Peek, first_object
 from hmean.labels.whole_file import WholeFileLabels, require_single
 from hmean.labels.words import shown
 from hmean.types import Page
@@ -152,6 +152,19 @@ def _label_files(folder: Peek) -> list[Path]:
     return [folder.path / name for name in folder.names if Path(name).suffix.lower() in _SUFFIXES]
 
 
+def open_label_sets(paths: Sequence[Path], image_path: Path) -> LabelSet:
+    """Open several label files and folders as one label set.
+
+    Args:
+        paths: one or more, as ``open_labels`` takes them.
+        image_path: folder of the images of all of them.
+
+    Raises:
+        InputError: as ``open_labels``, or if an image is in two of them.
+    """
+    return join_labels([open_labels(path, image_path) for path in paths])
+
+
 def join_labels(parts: Sequence[LabelSet]) -> LabelSet:
     """Several label sets as one.
 
@@ -169,7 +182,9 @@ def join_labels(parts: Sequence[LabelSet]) -> LabelSet:
 
 
 def images_of(path: Path) -> Path:
-    """Where the images of a label set are unless the user says so: in ``images/`` beside it, or right beside it."""
+    """Where the images of a label set are unless the user says so: in its folder, or beside it, best in ``images/``."""
+    if path.is_dir() and any(file.suffix.lower() in IMAGE_SUFFIXES for file in path.iterdir()):
+        return path
     beside = path.parent / "images"
     if beside.is_dir():
         return beside

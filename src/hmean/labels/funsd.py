@@ -117,6 +117,9 @@ FORMAT = LabelFormat(
     read=_read,
     write=FileForEachPage(".json", _render),
     one_page_a_file=True,
+    notes=(
+        "The image has the name of the file, and its size. Words are read, not entries. Written: each word is an entry."
+    ),
 )
 
 XFUND_FORMAT = LabelFormat(
@@ -127,4 +130,5 @@ XFUND_FORMAT = LabelFormat(
     keeps=_KEEPS,
     read=_read_xfund,
     write=OneFile(".json", _render_xfund),
+    notes=("Words are read, except in Chinese and Japanese, where they are single characters: there the entries are."),
 )

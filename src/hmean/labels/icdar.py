@@ -250,4 +250,8 @@ FORMAT = LabelFormat(
     keeps=Keeps(outline="quad", ignore="text", whole_pixels=True, holds_text=_holds_text),
     open=_open,
     write=FileForEachPage(".txt", _render),
+    notes=(
+        "[Data](data.md) describes it. Written are ICDAR 2015 lines in whole pixels; texts that could be "
+        "misread are put in quotes."
+    ),
 )

@@ -80,4 +80,5 @@ FORMAT = LabelFormat(
     keeps=Keeps(groups=True, unlabelled=True),
     read=_read,
     write=OneFile(".jsonl", _render),
+    notes=("The words are as in UFO. Journals of a prediction (`journal/*.jsonl`) are read, too."),
 )

@@ -67,13 +67,15 @@ class Lost:
     groups: int = 0
     unlabelled: int = 0
 
-    def sentences(self) -> list[str]:
-        """One for each kind of loss."""
+    def sentences(self, keeps: Keeps) -> list[str]:
+        """One for each kind of loss, in a format that keeps this."""
+        outlines = {"polygon": "polygon", "quad": "rectangle", "box": "upright box"}
         found = []
         for field in fields(self):
             count = getattr(self, field.name)
             if count:
-                found.append(f"{count:,} {_LOSSES[field.name]}")
+                loss = _LOSSES[field.name].format(outline=outlines[keeps.outline])
+                found.append(f"{count:,} {loss}")
         return found
 
 
@@ -118,6 +120,7 @@ class LabelFormat:
         one_page_a_file: whether a folder of such files is one label set.
         suffix: of the files of such a folder.
         companions: names of files that lie beside the labels and hold none.
+        notes: how it is read and written where that is not plain, for the reference page.
     """
 
     name: str
@@ -131,6 +134,7 @@ class LabelFormat:
     one_page_a_file: bool = False
     suffix: str = ".json"
     companions: frozenset[str] = frozenset()
+    notes: str = ""
 
 
 # --- what a format can hold -------------------------------------------------------------------------------------------

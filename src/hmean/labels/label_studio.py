@@ -253,4 +253,13 @@ FORMAT = LabelFormat(
     keeps=Keeps(groups=True, unlabelled=True),
     read=_read,
     write=OneFile(".json", _render),
+    notes=(
+        "Read are polygons and rectangles, also turned ones, with the text area of the same id; the last "
+        "annotation of a task that was not cancelled counts, and predictions do not. A label Ignore (or "
+        "Illegible, Difficult) marks an ignore region. The image is found from an upload "
+        "(`/data/upload/1/0a1b2c3d-a.jpg`), from local files (`/data/local-files/?d=a.jpg`) or by the end of "
+        'a URL. Written are tasks with annotations for a labelling config with `PolygonLabels name="label"` '
+        '(Text, Ignore), `TextArea name="transcription" perRegion="true"` and `Image name="image" '
+        'value="$image"`, whose images are local files.'
+    ),
 )

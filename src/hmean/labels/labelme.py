@@ -106,4 +106,10 @@ FORMAT = LabelFormat(
     read=_read,
     write=FileForEachPage(".json", _render),
     one_page_a_file=True,
+    notes=(
+        "The text is the `description` of a shape; without one, its `label`, unless that only says what the "
+        "shape is (text, word, line, region). The flag `ignore` (or `difficult`, `illegible`) marks an ignore "
+        "region. Circles, points and lines are faults. Written: the text as `description`, ignore regions by "
+        "the flag `ignore`."
+    ),
 )

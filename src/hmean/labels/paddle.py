@@ -66,4 +66,8 @@ FORMAT = LabelFormat(
     read=_read,
     write=OneFile(".txt", _render),
     companions=frozenset({"fileState.txt", "rec_gt.txt", "rec_gt_train.txt", "rec_gt_val.txt"}),
+    notes=(
+        "The texts `###` and `*` and the flag `difficult` mark ignore regions. PPOCRLabel leaves "
+        "`fileState.txt` and `rec_gt.txt` in the same folder; they are not read."
+    ),
 )

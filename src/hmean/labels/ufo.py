@@ -243,4 +243,8 @@ FORMAT = LabelFormat(
     keeps=Keeps(groups=True, unlabelled=True),
     open=_open,
     write=OneFile(".json", lambda pages: _render((page.name, page.to_ufo()) for page in pages)),
+    notes=(
+        "[Data](data.md) describes it. It is what hmean itself writes; `predictions.json` has a `score` for "
+        "each word besides."
+    ),
 )

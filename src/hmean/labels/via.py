@@ -141,4 +141,9 @@ FORMAT = LabelFormat(
     keeps=Keeps(groups=True),
     read=_read,
     write=OneFile(".json", _render),
+    notes=(
+        "The text is an attribute `transcription`, `text`, `caption`, `word`, `value`, `label` or `name` of a "
+        "region, and the attribute `ignore` (or `illegible`, `difficult`) marks an ignore region. Page sizes "
+        "are those of the images. Written is a project of VIA 2."
+    ),
 )

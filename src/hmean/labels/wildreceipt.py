@@ -74,4 +74,8 @@ FORMAT = LabelFormat(
     keeps=Keeps(outline="quad", ignore="text"),
     read=_read,
     write=OneFile(".txt", _render),
+    notes=(
+        "Lines with `bbox` and `segmentation`, as older versions of MMOCR have them, are read, too. Written: "
+        "every word has the class 25 (others)."
+    ),
 )

@@ -101,6 +101,10 @@ FORMAT = LabelFormat(
     one_page_a_file=True,
     suffix=".txt",
     companions=_COMPANIONS,
+    notes=(
+        "The image has the name of the file, and its size. Boxes, polygons and a confidence behind the "
+        "numbers are read as well. Every class is text; written is the class 0. `classes.txt` is not read."
+    ),
 )
 
 BOX_FORMAT = LabelFormat(
@@ -114,4 +118,5 @@ BOX_FORMAT = LabelFormat(
     one_page_a_file=True,
     suffix=".txt",
     companions=_COMPANIONS,
+    notes=("Read as `yolo-obb`."),
 )

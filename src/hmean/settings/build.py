@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hmean.data.folds import HOLDOUT, fold_of, read_splits
 from hmean.data.pages import LabelledImages, join_pages
 from hmean.errors import InputError
-from hmean.labels.formats import open_labels
+from hmean.labels.formats import open_label_sets
 from hmean.labels.label_set import LabelSet
 from hmean.settings.sections import Dataset, Folds, TrainDataset, Tune
 from hmean.tuning.choose import Floors
@@ -27,7 +27,7 @@ def open_dataset(dataset: Dataset) -> LabelledImages:
     if isinstance(dataset, TrainDataset) and dataset.also:
         own = dataset.model_copy(update={"also": None})
         return join_pages([open_dataset(part) for part in (own, *dataset.also)])
-    labels = open_labels(Path(dataset.annotation_path), Path(dataset.image_path))
+    labels = open_label_sets(dataset.label_paths, Path(dataset.image_path))
     indices = np.arange(len(labels.names))
     which = ""
     if dataset.folds is not None:

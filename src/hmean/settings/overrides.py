@@ -19,6 +19,7 @@ PATH_KEYS = frozenset({
     "annotation_path", "checkpoint_path", "config", "dataset_base_path", "file", "folder", "image_path", "model",
     "output", "output_dir", "run", "teacher",
 })  # fmt: skip
+LABELS_KEY = "annotation_path"
 START_KEY = "models.pretrained"  # likewise; the encoder's key of the same last name takes true and false, too
 
 
@@ -147,7 +148,7 @@ def parse_overrides(texts: Sequence[str | Override], group_folders: Sequence[Pat
                 found.values.append(text)
             continue
         key, _, typed = text.partition("=")
-        if present_key(key) == START_KEY or key.rpartition(".")[2] in PATH_KEYS:
+        if present_key(key) == START_KEY or _is_path(key, typed):
             found.values.append(Override(present_key(key), text, _path_value(typed)))
             continue
         try:
@@ -169,6 +170,14 @@ def parse_overrides(texts: Sequence[str | Override], group_folders: Sequence[Pat
     if faults:
         raise InputError.listing("These arguments cannot be read:", faults)
     return found
+
+
+def _is_path(key: str, typed: str) -> bool:
+    """Whether a value is one path; labels may be a list of several, in Hydra's grammar."""
+    name = key.rpartition(".")[2]
+    if name == LABELS_KEY and typed.startswith("[") and typed.endswith("]"):
+        return False
+    return name in PATH_KEYS
 
 
 def _path_value(typed: str) -> str | None:

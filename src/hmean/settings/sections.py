@@ -6,6 +6,7 @@ Each command's settings record, in its own file, names the sections that it read
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import pydantic
@@ -120,15 +121,26 @@ class Folds(Section):
         return self
 
 
+LabelPaths = str | Annotated[list[str], Field(min_length=1)]
+
+
 class Dataset(Section):
     """Labels, the folder of their images, and which folds of them; None: all pages."""
 
     image_path: str
     """Folder of the images."""
-    annotation_path: str
-    """Label file or folder (docs/reference/data.md)."""
+    annotation_path: LabelPaths
+    """Label file or folder in any format (docs/reference/formats.md), or a list of several."""
     folds: Folds | None
     """Which folds of the labels; null: all pages."""
+
+    @property
+    def label_paths(self) -> tuple[Path, ...]:
+        """Where the labels are."""
+        paths = self.annotation_path
+        if isinstance(paths, str):
+            paths = [paths]
+        return tuple(Path(path) for path in paths)
 
 
 class MoreData(Dataset):

@@ -50,8 +50,11 @@ class RecipeSettings(Settings):
         """See ``Settings.check_early``: the name of the run and the label files."""
         self.run_name()
         for dataset in (self.datasets.train_dataset, self.datasets.val_dataset):
-            if dataset is not None and not Path(dataset.annotation_path).exists():
-                open_labels(Path(dataset.annotation_path), Path(dataset.image_path))  # says what is wrong
+            if dataset is None:
+                continue
+            for path in dataset.label_paths:
+                if not path.exists():
+                    open_labels(path, Path(dataset.image_path))  # says what is wrong
 
     def run_name(self) -> str:
         """Name of the run folder.

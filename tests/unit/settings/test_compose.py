@@ -363,3 +363,13 @@ def test_options_have_defaults_and_numbers_may_be_typed_as_text():
     assert options == Options(inputs=("here",), port=80, name=None, others=("a.b=c,d",))
     with pytest.raises(InputError, match="port: "):
         read_settings(Options, ["port=many"])
+
+
+def test_labels_may_be_a_list_of_files():
+    key = "datasets.train_dataset.annotation_path"
+    config = compose_all([f"{key}=['${{dataset_base_path}}/a.json',b]", "dataset_base_path=data"])
+    assert [str(path) for path in config.datasets.train_dataset.label_paths] == ["data/a.json", "b"]
+    with pytest.raises(InputError, match="annotation_path"):
+        compose_all([f"{key}=[]"])
+    config = compose_all([f"{key}=[one.json"])
+    assert config.datasets.train_dataset.annotation_path == "[one.json"
