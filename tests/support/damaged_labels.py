@@ -20,8 +20,11 @@ _TEXTS = (
 
 def damaged(content: bytes, generator: random.Random) -> bytes:
     """The content of a file with one to three faults."""
+    damages = _DAMAGES
+    if content.lstrip().startswith(b"<"):
+        damages += _DAMAGES_OF_XML
     for _ in range(generator.randint(1, 3)):
-        content = generator.choice(_DAMAGES)(content, generator)
+        content = generator.choice(damages)(content, generator)
     return content
 
 
@@ -72,6 +75,31 @@ def _nest(content: bytes, generator: random.Random) -> bytes:
     return content[: match.start()] + b"[" * depth + match.group() + b"]" * depth + content[match.end() :]
 
 
+def _nest_elements(content: bytes, generator: random.Random) -> bytes:
+    """Elements in each other, closed or not, before one of the tags."""
+    places = [match.start() for match in re.finditer(rb"<", content)] or [0]
+    at = generator.choice(places)
+    depth = generator.choice([40, 300, 100_000])
+    closed = generator.choice([0, depth])
+    return content[:at] + b"<b>" * depth + b"</b>" * closed + content[at:]
+
+
+def _declare(content: bytes, generator: random.Random) -> bytes:
+    """Entities that grow when they are read, or hold a file, in a text or an attribute."""
+    grow = b"".join(b'<!ENTITY e%d "%s">' % (k + 1, b"&e%d;" % k * 10) for k in range(1, 20))
+    dtd = generator.choice(
+        [
+            b'<!DOCTYPE x [<!ENTITY e1 "ha">' + grow + b"]>",
+            b'<!DOCTYPE x [<!ENTITY e20 "&e20;">]>',
+            b'<!DOCTYPE x [<!ENTITY e20 SYSTEM "file:///etc/passwd">]>',
+            b'<!DOCTYPE x SYSTEM "http://127.0.0.1:9/x.dtd">',
+        ]
+    )
+    head, mark, rest = content.partition(b"?>")
+    place = generator.choice([*re.finditer(rb"(?<=[>\"'])[^<>\"'=]+(?=[<\"'])", rest)] or [re.search(rb"$", rest)])
+    return head + mark + dtd + rest[: place.start()] + b"&e20;" + rest[place.end() :]
+
+
 def _encode(content: bytes, generator: random.Random) -> bytes:
     text = content.decode(errors="replace")
     encoding = generator.choice(["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig", "latin-1"])
@@ -102,4 +130,10 @@ _DAMAGES = (
     _encode,
     _end_lines,
     _swap_lines,
+)
+_DAMAGES_OF_XML = (
+    _nest_elements,
+    _nest_elements,
+    _declare,
+    _declare,
 )

@@ -8,16 +8,20 @@ from pathlib import Path
 from hmean.errors import InputError
 from hmean.files import atomic, atomic_folder
 from hmean.labels import (
+    alto,
     coco,
     contest_csv,
     cord,
+    cvat,
     doctr,
     funsd,
+    hocr,
     icdar,
     jsonl,
     label_studio,
     labelme,
     paddle,
+    page_xml,
     ufo,
     via,
     wildreceipt,
@@ -30,6 +34,7 @@ from hmean.labels.label_set import LabelSet
 from hmean.labels.peek import IMAGE_SUFFIXES, Peek, first_object
 from hmean.labels.whole_file import WholeFileLabels, require_single
 from hmean.labels.words import shown
+from hmean.labels.xml_files import root_name
 from hmean.types import Page
 
 # Labels belong to the first format that recognises them; a test asks that no other one does.
@@ -50,10 +55,14 @@ FORMATS: tuple[LabelFormat, ...] = (
     yolo.FORMAT,
     yolo.BOX_FORMAT,
     contest_csv.FORMAT,
+    cvat.FORMAT,
+    page_xml.FORMAT,
+    alto.FORMAT,
+    hocr.FORMAT,
 )
 
 _BIGGER_GLANCE = 1 << 24  # bytes, for a file whose first key holds much
-_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".txt", ".csv", ".tsv"})
+_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".txt", ".csv", ".tsv", ".xml", *hocr.SUFFIXES})
 
 
 def format_names() -> str:
@@ -199,6 +208,12 @@ def _describe(peek: Peek) -> str:
 def _look_of(peek: Peek) -> str:
     if not peek.start:
         return "is empty"
+    if root_name(peek):
+        return f"is XML, but in no format that is known: its outermost element is {shown(root_name(peek))}"
+    return _look_of_json(peek) or _look_of_text(peek)
+
+
+def _look_of_json(peek: Peek) -> str | None:
     if peek.keys:
         return f"is JSON, but in no format that is known: its keys are {shown(list(peek.keys))}"
     if isinstance(peek.json, list) and peek.json:
@@ -206,6 +221,10 @@ def _look_of(peek: Peek) -> str:
         return f"is JSON, but in no format that is known: a list of items with the keys {shown(keys)}"
     if peek.text.lstrip().startswith(("{", "[")):
         return "is not JSON, or an empty object or list"
+    return None
+
+
+def _look_of_text(peek: Peek) -> str:
     if b"\0" in peek.start:
         return "is no text"
     return f"is in no format that is known; it begins with {shown(peek.lines[:1])}"

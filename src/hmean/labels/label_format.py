@@ -118,7 +118,7 @@ class LabelFormat:
         open: for a format that is not read whole: opens a file or folder, with the folder of the images.
         write: writes it; None: hmean only reads it.
         one_page_a_file: whether a folder of such files is one label set.
-        suffix: of the files of such a folder.
+        suffix: of the files of such a folder, or several.
         companions: names of files that lie beside the labels and hold none.
         notes: how it is read and written where that is not plain, for the reference page.
     """
@@ -132,7 +132,7 @@ class LabelFormat:
     open: Callable[[Path, Path], LabelSet] | None = None
     write: Writer | None = None
     one_page_a_file: bool = False
-    suffix: str = ".json"
+    suffix: str | tuple[str, ...] = ".json"
     companions: frozenset[str] = frozenset()
     notes: str = ""
 

@@ -79,8 +79,8 @@ class Peek:
         """The lines of the start that are not blank; the last one may be cut off."""
         return [line for line in self.text.split("\n") if line.strip()]
 
-    def files(self, suffix: str) -> list[Path]:
-        """The files of a folder with this suffix, in any case of its letters."""
+    def files(self, suffix: str | tuple[str, ...]) -> list[Path]:
+        """The files of a folder with this suffix, or one of these, in any case of its letters."""
         return [self.path / name for name in self.names if name.lower().endswith(suffix)]
 
     def samples(self, suffix: str) -> list[Peek]:

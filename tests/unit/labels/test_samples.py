@@ -35,6 +35,10 @@ SAMPLES = [
     ("yolo-obb", ".", "yolo-obb"),
     ("yolo", ".", "yolo-obb"),  # one reader for both
     ("csv", "submission.csv", "csv"),
+    ("cvat", "annotations.xml", "cvat"),
+    ("page", ".", "page"),
+    ("alto", ".", "alto"),
+    ("hocr", ".", "hocr"),
 ]
 QUADS = [[[20, 30], [100, 34], [99, 54], [19, 50]], [[140, 30], [180, 30], [180, 50], [140, 50]],
          [[20, 260], [90, 260], [90, 280], [20, 280]]]  # fmt: skip
