@@ -2,8 +2,8 @@
 
 usage: python benchmarks/box_choice.py RUN RUN RUN
 
-Each RUN has been tuned. Prints the folder of the training whose cross-fitted score on its validation pages is the median
-(the lower one of the two in the middle, if their number is even). The best one would owe part of its score to luck.
+Prints the folder of the training whose score on its validation pages, with the preset's post-processing values, is the
+median (the lower one of the two in the middle, if their number is even). The best one would owe part of its score to luck.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from hmean.runs.scores import Scores
 
 
 def objective(run: Path) -> float:
-    """What a run scores, cross-fitted, in the terms in which its values were chosen."""
-    scores = Scores.read(run / "cross_fitted" / "scores.json")
+    """What a run scores, in the terms in which values are chosen on the pages of results."""
+    scores = Scores.read(run / "scores.json")
     total = 0.0
     for statistic, weight in sroie.OBJECTIVE.items():
         total += weight * scores.hmean(statistic)
