@@ -288,7 +288,7 @@ def page(card: Card) -> str:
   word labels such as receipts_de's is low where CLEval is not). Scripts other than Latin were never tried after the fine-tuning.
 
 Percent; "single characters R": the share of words of one character that a box of their own finds. {score_rows.INTERVALS} CLEval
-with characters by transcription. {sroie.CROSS_FITTED} The file carries the preset's values, which no page had a part in:
+with characters by transcription. {sroie.CROSS_FITTED} The file carries the preset's values, which are fixed:
 thresh / box_thresh / unclip {score_rows.describe_values([card.postprocess])}.
 
 {table(card.rows)}
@@ -310,7 +310,7 @@ All pages of SROIE's development part, by models that were trained without the p
 **Which pages had a part in what.** Weights: none of these pages or shops in the fine-tuning. What {sroie.PEER} was trained on is not
 known to us; it may include receipts of these sets. Epoch: none; the last of a fixed number was taken. The seed: the middle
 one of three by the validation pages. Values: the preset's none, RapidOCR's defaults none that we know of; those of the parent
-and of the model as it was, on receipts_de, come from SROIE's validation pages. The recipe (sizes, augmentation, schedule) was developed on SROIE's development pages, the validation pages
+and of the model as it was, on receipts_de, come from SROIE's validation pages. The recipe (sizes, augmentation, schedule, the preset's values) was developed on SROIE's development pages, the validation pages
 too: on other receipts it may do a little worse.
 
 Time from image to boxes, {sroie.THREADS} threads each, in turn on {TIMED} pages, median and 5th and 95th percentile of
