@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from hmean.errors import InputError
-from hmean.inference.bundled import BUNDLED, is_bundled, model_path
+from hmean.inference.bundled import BUNDLED, model_path
 from hmean.inference.checkpoints import Checkpoint, load_checkpoint, load_weights
 from hmean.inference.exported import ExportedModel
 from hmean.inference.onnx_file import read_text
@@ -110,11 +110,6 @@ class ExportedStart:
                 tensors[name] = torch.from_numpy(values.astype(np.float32))
             elif not name.startswith("head.threshold."):
                 missing.append(name)
-        if missing and is_bundled(self.model.path):
-            raise InputError(
-                f"{self.model.path.name}: the bundled model cannot be trained on, since its BatchNorm is folded into "
-                "its convolutions; start from pp-ocrv6-small"
-            )
         if missing:
             raise InputError(
                 f"{self.model.path}: holds no weights to train on ({missing[0]} and {len(missing) - 1} others are "

@@ -122,19 +122,20 @@ def test_metadata_is_replaced_and_the_network_is_not_touched(ink, tmp_path):
 
 
 def test_the_bundled_model_is_as_it_was_exported():
-    """Its metadata was written by an earlier version."""
     path = BUNDLED["receipts-lite"]
     metadata = read_metadata(path)
-    assert network_hash(path) == metadata.network_hash == metadata.weights_hash
+    assert network_hash(path) == metadata.network_hash
     assert metadata.postprocess.unclip == "inverse"
     assert metadata.provenance.scores.split == "val"
     assert metadata.check.same_boxes > 0.98
     training = metadata.provenance.training
-    assert (training.seed, training.schedule.epochs, training.schedule.batch_size) == (42, 16, 4)
-    assert training.minutes == 73
-    assert training.git is None  # nobody recorded it
-    assert training.note.startswith("The first four epochs ran under a schedule of 22 epochs")
-    assert metadata.provenance.export.git.commit.startswith("e37fb57")
+    assert training.seed in (42, 1, 2)
+    assert (training.schedule.epochs, training.schedule.batch_size) == (12, 4)
+    assert not training.git.dirty
+    assert not metadata.provenance.export.git.dirty
+    (start,) = training.started_from
+    assert (start.title, start.licence) == ("PP-OCRv6 small", "Apache-2.0")
+    assert "PaddlePaddle" in start.holder
 
 
 def test_metadata_of_an_earlier_version_tells_the_training_apart_from_the_export(ink):

@@ -7,13 +7,17 @@ from types import SimpleNamespace
 import numpy as np
 
 from hmean.errors import InputError
+from hmean.inference.bundled import BUNDLED
 from hmean.inference.checkpoints import load_checkpoint
 from hmean.network.build import build_detector
 from hmean.network.catalogue import by_name
+from hmean.network.fused_onnx import read_initializers
 from hmean.plugins import Component
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried, PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
+from hmean.settings.compose import read_settings
+from hmean.settings.training import TrainSettings
 from hmean.training.start import keep_start, open_start
 
 
@@ -185,9 +189,17 @@ def test_the_published_file_under_another_name_keeps_its_licence(tmp_path):
     assert record.licence == "Apache-2.0"
 
 
-def test_the_bundled_model_says_why_it_cannot_be_trained_on():
-    with pytest.raises(InputError, match=r"BatchNorm is folded .* start from pp-ocrv6-small"):
-        open_start("receipts-lite").fill(tiny_network())
+def test_a_training_can_start_from_the_bundled_model():
+    settings = read_settings(TrainSettings, ["exp_name=more", "from=receipts-lite"])
+    parts = settings.models.components()
+    network = build_detector(parts.encoder, parts.decoder, parts.head)
+    start = open_start("receipts-lite")
+    start.fill(network)
+    first, published = start.provenance()
+    assert (first.name, published.title) == ("receipts_lite.onnx", "PP-OCRv6 small")
+    exported = read_initializers(BUNDLED["receipts-lite"])
+    weight = network.encoder.stem.first.weight.detach().numpy()
+    assert np.array_equal(weight, exported["detector.encoder.stem.first.weight.half"].astype(np.float32))
 
 
 def test_a_mistyped_path_below_a_folder_asks_no_hub(tmp_path, monkeypatch):
