@@ -30,5 +30,5 @@ middle=$(python benchmarks/box_choice.py "${runs[@]}")
 echo "in the middle: $middle"
 hmean export "run=$middle" "${own[@]}" "${own_fold[@]}" precision=fp16
 hmean export "run=$middle" "${own[@]}" "${own_fold[@]}" precision=int8 format=openvino
-# Then, to ship it: copy its exported/*_fp16.onnx to src/hmean/weights/receipts_lite.onnx, and make its card:
-# python benchmarks/box.py DATA FOLDER EIGHT_BITS.xml
+python benchmarks/box_ship.py "$middle"/exported/*_fp16.onnx
+# Then its card: python benchmarks/box.py DATA FOLDER EIGHT_BITS.xml, where the last is what int8 has made.
