@@ -20,6 +20,7 @@ import pydantic
 from hmean.campaign.state import CampaignState
 from hmean.cli import COMMANDS, Command
 from hmean.crossval.record import CrossvalRecord
+from hmean.data.check_report import CheckReport
 from hmean.data.folds import Splits
 from hmean.ensemble.records import EnsembleRecord
 from hmean.inference.metadata import ExportedMetadata
@@ -83,7 +84,7 @@ def commands_page() -> str:
     lines = [_COMMANDS_HEAD]
     for command in COMMANDS:
         lines += [f"## hmean {command.name}", "", command.summary, ""]
-        if command.settings is None:
+        if not command.help:
             lines += [f"It takes ordinary options: `hmean {command.name} --help`.", ""]
         else:
             lines += ["```text", command.help.strip("\n"), "```", ""]
@@ -355,6 +356,7 @@ FILES: dict[str, type[Record]] = {
     "start.json": StartRecord,
     "manifest.json of a prediction": PredictionManifest,
     "splits.json": Splits,
+    "hmean data check --json": CheckReport,
     "crossval.json": CrossvalRecord,
     "ensemble.json": EnsembleRecord,
     "campaign.json": CampaignState,

@@ -294,7 +294,20 @@ COMMANDS = (
     ),
     Command("score", "Score a prediction file against a label file."),
     Command("compare", "Compare results on the same pages, of one training or several a side, with paired intervals."),
-    Command("data", "Draw synthetic receipts, check a data set, deal it to folds, convert labels."),
+    Command(
+        "data",
+        "Check a data set, convert its labels, deal its pages to folds, draw synthetic receipts.",
+        """
+  DATA is a folder with images/ and jsons/{train,val,test}.json; LABELS are labels in any format that hmean reads
+
+  hmean data check DATA                          every fault of all splits, and what they share (exit code 2)
+  hmean data check LABELS IMAGES --json          the same of any labels, for programs
+  hmean data convert LABELS OUT format=NAME      labels in another format (docs/reference/formats.md)
+  hmean data split LABELS splits.json            folds by group
+  hmean data synth DIR                           drawn receipts with exact labels, to try hmean with
+
+  hmean data COMMAND --help says more.""",
+    ),
 )
 
 
@@ -415,9 +428,19 @@ def _require_packages(command: Command) -> None:
 
 def _run_tool(command: Command, arguments: Sequence[str]) -> int:
     """Run a command that has ordinary options."""
-    parser = argparse.ArgumentParser(prog=f"hmean {command.name}")
+    parser = argparse.ArgumentParser(
+        prog=f"hmean {command.name}",
+        description=f"{command.summary}\n{command.help}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     module: Any = importlib.import_module(command.module)
     module.add_options(parser)
-    options = parser.parse_args(arguments)
+    options, rest = parser.parse_known_args(arguments)
+    takes_words = hasattr(options, "words")
+    # argparse takes words from one place only, and leaves those behind the next option to us.
+    if takes_words and not any(word.startswith("-") for word in rest):
+        options.words += rest
+    elif rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     code: int = options.run(options)
     return code

@@ -246,6 +246,15 @@ class RotatedRect(NamedTuple):
     size: tuple[float, float]
     angle: float
 
+    @property
+    def slope(self) -> float:
+        """The angle of the longer side to the horizontal, degrees, from 0 to 90."""
+        width, height = self.size
+        turn = self.angle
+        if width >= height:
+            turn += 90
+        return abs(turn % 180 - 90)
+
 
 def min_area_rect(points: NDArray[Any]) -> RotatedRect:
     """Smallest rotated rectangle around points (n, 2)."""

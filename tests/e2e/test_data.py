@@ -1,8 +1,10 @@
 """``hmean data`` from the command line."""
 
 import json
+import shutil
 
 import PIL.Image
+import pytest
 
 from hmean.cli import main
 from hmean.settings.build import open_dataset
@@ -133,3 +135,53 @@ def test_nothing_is_converted_if_labels_have_faults(receipts, tmp_path, capsys):
     assert main(["data", "convert", str(tmp_path / "labels.json"), str(tmp_path / "out.json"), "format=coco"]) == 2
     assert "word bad: has 2 points" in capsys.readouterr().err
     assert not (tmp_path / "out.json").exists()
+
+
+def test_check_reads_all_splits_and_names_what_they_share(receipts, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(receipts, data)
+    assert main(["data", "check", str(data)]) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(",")[0] for line in lines] == ["train: 6 pages", "val: 3 pages", "test: 2 pages"]
+
+    train = json.loads((data / "jsons/train.json").read_text())
+    val = json.loads((data / "jsons/val.json").read_text())
+    name = next(iter(train["images"]))
+    PIL.Image.open(data / "images" / name).save(data / "images" / "copy.png")
+    val["images"]["copy.png"] = {**train["images"][name], "group": "shop 7"}
+    for page in train["images"].values():
+        page["group"] = "shop 7"
+    broken = next(iter(val["images"]))
+    next(iter(val["images"][broken]["words"].values()))["points"] = [[0, 0], [5, 5]]
+    (data / "jsons/train.json").write_text(json.dumps(train))
+    (data / "jsons/val.json").write_text(json.dumps(val))
+    (data / "jsons/test.json").write_text("{")
+
+    assert main(["data", "check", str(data), "--workers", "1"]) == 2
+    told = capsys.readouterr()
+    assert f"val: {broken}: word 0001: has 2 points" in told.out
+    assert f"test: {data / 'jsons/test.json'}: " in told.out
+    assert f"train: {name} and val: copy.png show the same page" in told.out
+    assert "remark: group 'shop 7' is in train (6 pages) and val (1 pages)" in told.err
+
+    assert main(["data", "check", "--json", f"dataset_base_path={data}", "--workers", "1", "preset=resnet50"]) == 2
+    report = json.loads(capsys.readouterr().out)
+    assert [split["name"] for split in report["splits"]] == ["train", "val"]
+    assert {"split": "val", "page": broken, "fault": told.out.splitlines()[1].removeprefix("val: ")} in report["faults"]
+    assert report["leaks"]["groups"] == [{"group": "shop 7", "pages": {"train": 6, "val": 1}}]
+    assert report["leaks"]["pages"][0]["pages"][1] == {"split": "val", "page": "copy.png"}
+
+
+def test_check_says_what_to_name(tmp_path, receipts, capsys):
+    assert main(["data", "check"]) == 2
+    assert "Name a data set" in capsys.readouterr().err
+    assert main(["data", "check", "a", "b", "c"]) == 2
+    assert "c: is one path too many" in capsys.readouterr().err
+    assert main(["data", "check", f"dataset_base_path={tmp_path}"]) == 2
+    assert "no data set is there; not found: " in capsys.readouterr().err
+    typed = f"datasets.val_dataset.annotation_path={tmp_path / 'none.json'}"
+    assert main(["data", "check", str(receipts), typed]) == 2
+    assert "none.json: not found" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["data", "check", str(receipts), "--fast"])
+    assert "unrecognized arguments: --fast" in capsys.readouterr().err

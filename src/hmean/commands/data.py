@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hmean.data.check import check_pages
+from hmean.data.check_report import CheckReport, Fault, check_report
 from hmean.data.folds import HOLDOUT, write_splits
 from hmean.data.pages import LabelledImages
+from hmean.data.survey import NamedPages, survey
 from hmean.errors import InputError
 from hmean.labels.convert import Converted, convert_labels
 from hmean.labels.formats import FORMATS, format_names, format_of_name, images_of, open_labels
 from hmean.progress import track
+from hmean.settings.build import open_splits
+from hmean.settings.compose import read_settings
+from hmean.settings.overrides import split_arguments
+from hmean.settings.training import RecipeSettings
 from hmean.synth.dataset import STYLES, Style, write_dataset
 from hmean.synth.fonts import font_files
 from hmean.synth.sheet import Level
@@ -37,6 +43,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def _add_command(commands: Any, name: str, summary: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    return parser
+
+
+def _add_taught(commands: Any, name: str, summary: str, lesson: str) -> argparse.ArgumentParser:
+    """A command whose help keeps the lines of its text."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=summary, description=lesson, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     return parser
 
@@ -132,58 +146,122 @@ def synth(
             raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
 
 
-# --- check ------------------------------------------------------------------------------------------------------------
+# --- what the words name ----------------------------------------------------------------------------------------------
+
+_WORDS_HELP = (
+    "DATA, a folder with images/ and jsons/{train,val,test}.json; or LABELS [IMAGES], "
+    f"{format_names()}, and the folder of their images (by default images/ beside them, or the folder above them); "
+    "and key=value, such as preset=NAME or datasets.train_dataset.annotation_path=FILE: what a training reads"
+)
+_JSONS = "jsons"  # the folder by which a data set is known
+
+
+def _add_words(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("words", nargs="*", metavar="DATA | LABELS IMAGES | key=value", help=_WORDS_HELP)
+    parser.add_argument(
+        "--workers", type=int, help="processes that read pages; by default as many as there are processors"
+    )
 
 
 @dataclass(frozen=True)
-class CheckResult:
-    """What was checked.
+class _Opened:
+    """What the words name.
 
     Attributes:
-        pages: number of pages.
-        words: number of their words.
-        ignored: how many of these are ignore regions.
-        faults: every fault, one sentence each.
+        settings: of a training with these pages.
+        splits: their pages.
+        unreadable: faults of splits that cannot be opened.
     """
 
-    pages: int
-    words: int
-    ignored: int
-    faults: list[str]
+    settings: RecipeSettings
+    splits: list[NamedPages]
+    unreadable: list[Fault]
 
-    def summary(self) -> str:
-        """One line of numbers."""
-        return f"{self.pages} pages, {self.words} words ({self.ignored} of them ignored), {len(self.faults)} faults"
+
+def _open(words: Sequence[str]) -> _Opened:
+    """Open the data set that the words name.
+
+    Raises:
+        InputError: if they name none, or the settings are wrong.
+    """
+    typed = split_arguments(words)
+    paths = [Path(word) for word in typed.inputs]
+    overrides: list[str] = list(typed.overrides)
+    if not paths and not overrides:
+        raise InputError("Name a data set: a folder with images/ and jsons/, or labels and the folder of their images")
+    if len(paths) > 2:
+        raise InputError(f"{paths[2]}: is one path too many; name a data set, or labels and the folder of their images")
+    if len(paths) == 1 and (paths[0] / _JSONS).is_dir():
+        overrides.append(f"dataset_base_path={paths[0]}")
+        paths = []
+    settings = read_settings(RecipeSettings, overrides)
+    if not paths:
+        opened = open_splits(settings)
+        return _Opened(settings, opened.splits, opened.unreadable)
+    labels = paths[0]
+    images = images_of(labels)
+    if len(paths) == 2:
+        images = paths[1]
+    label_set = open_labels(labels, images)
+    pages = LabelledImages(label_set, images, range(len(label_set.names)))
+    return _Opened(settings, [NamedPages(labels.stem, pages)], [])
+
+
+# --- check ------------------------------------------------------------------------------------------------------------
+
+_CHECK = """\
+List every fault of labels and images, and what the splits of a data set share.
+
+Every label is read, and every image whole, by many processes. A line on standard output is a fault, with its file and
+its word:
+  a word without area, beside the page, or whose outline crosses itself; a file that cannot be read, a page of another
+  size than its labels say
+  a page that is in two splits, also under another name and as another file: its score would be too high
+Remarks, which are no faults: a group (shop, document) in two splits, a page that is twice in one split.
+Exit code: 0 sound, 2 faults.
+
+examples:
+  hmean data check data
+  hmean data check labels.json photos/
+  hmean data check preset=mine dataset_base_path=data      the pages that a training with this preset reads
+  hmean data check data --json > faults.json
+"""
 
 
 def _add_check(commands: Any) -> None:
-    parser = _add_command(commands, "check", "list every fault of labels and images, with file and word")
-    parser.add_argument("labels", type=Path, help=_LABELS_HELP)
-    parser.add_argument("images", type=Path, help="folder of the images")
+    parser = _add_taught(commands, "check", "list every fault of labels and images, and what splits share", _CHECK)
+    _add_words(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object, for programs")
     parser.set_defaults(run=_run_check)
 
 
 def _run_check(options: argparse.Namespace) -> int:
-    result = check(options.labels, options.images)
-    for fault in result.faults:
-        print(fault)
-    print(result.summary(), file=sys.stderr)
-    if result.faults:
-        return 2
-    return 0
+    report = check(options.words, workers=options.workers)
+    if options.json:
+        print(json.dumps(report.to_json(), ensure_ascii=False))
+    else:
+        for line in report.fault_lines():
+            print(line)
+        for line in report.remarks():
+            print(f"remark: {line}", file=sys.stderr)
+        print(report.summary(), file=sys.stderr)
+    if report.is_sound:
+        return 0
+    return 2
 
 
-def check(labels: Path, images: Path) -> CheckResult:
-    """Read every label, and every image whole."""
-    opened = open_labels(labels, images)
-    pages = LabelledImages(opened, images, range(len(opened.names)))
-    words = 0
-    ignored = 0
-    for position in range(len(pages)):
-        page = pages.page(position, [])
-        words += len(page.polygons)
-        ignored += int(page.ignored.sum())
-    return CheckResult(len(pages), words, ignored, check_pages(pages, decode=True))
+def check(words: Sequence[str], *, workers: int | None = None) -> CheckReport:
+    """Read every label and every image of a data set.
+
+    Args:
+        words: a data set, or labels and the folder of their images; and overrides of the settings.
+        workers: number of processes; None: as many as there are processors.
+
+    Raises:
+        InputError: if no data set is named, or the settings are wrong.
+    """
+    opened = _open(words)
+    return check_report(opened.splits, survey(opened.splits, workers), opened.unreadable)
 
 
 # --- split ------------------------------------------------------------------------------------------------------------

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hmean.data.pages import LabelledImages, size_fault
 from hmean.errors import InputError
+from hmean.geometry import Image
 from hmean.images import image_size, read_image
 from hmean.progress import track
+from hmean.types import Page
+
+
+@dataclass(frozen=True, eq=False)
+class CheckedPage:
+    """One page after its check.
+
+    Attributes:
+        page: its labels, without the words that have faults.
+        faults: one sentence each, that names the file and the word.
+        image: its pixels (H, W, 3); None if they cannot be read, or were not asked for.
+    """
+
+    page: Page
+    faults: list[str]
+    image: Image | None = None
 
 
 def check_pages(pages: LabelledImages, *, decode: bool = False) -> list[str]:
@@ -18,28 +37,31 @@ def check_pages(pages: LabelledImages, *, decode: bool = False) -> list[str]:
     faults: list[str] = []
     with track("checking labels", len(pages)) as advance:
         for position in range(len(pages)):
-            faults += _page_faults(pages, position, decode=decode)
+            faults += check_page(pages, position, decode=decode).faults
             advance()
     return faults
 
 
-def _page_faults(pages: LabelledImages, position: int, *, decode: bool) -> list[str]:
+def check_page(pages: LabelledImages, position: int, *, decode: bool) -> CheckedPage:
+    """Check the labels and the image of one page; see ``check_pages``."""
     faults: list[str] = []
     page = pages.page(position, faults)
     size_is_wrong = any("not the image's size" in fault for fault in faults)
     file = pages.file(position)
+    image = None
     try:
         if decode:
-            height, width = read_image(file).shape[:2]
+            image = read_image(file)
+            height, width = image.shape[:2]
         else:
             width, height = image_size(file)
     except InputError as error:
         faults.append(str(error))
-        return faults
+        return CheckedPage(page, faults)
     fault = size_fault(file, page, width, height)
     if fault is not None and not size_is_wrong:
         faults.append(fault)
-    return faults
+    return CheckedPage(page, faults, image)
 
 
 def label_faults(pages: LabelledImages) -> list[str]:

@@ -258,13 +258,12 @@ def _page_errors(page: Page, faults: PageFaults) -> PageErrors:
 
 def traits(polygon: Points, page: Page, scale: float) -> dict[str, str]:
     """The bin of a polygon for each trait; its height is the shorter side in pixels of the view."""
-    (x, y), (width, height), turn = min_area_rect(polygon)
-    long_side = max(width, height)
-    short_side = min(width, height)
+    rectangle = min_area_rect(polygon)
+    x, y = rectangle.centre
+    long_side = max(rectangle.size)
+    short_side = min(rectangle.size)
     aspect = long_side / max(short_side, 1e-6)
-    if width >= height:
-        turn += 90
-    angle = abs(turn % 180 - 90)  # of the longer side to the horizontal
+    angle = rectangle.slope
     if aspect < SQUARE:
         angle = min(angle, 90 - angle)
     row = int(np.clip(y / page.height * 3, 0, 2))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hmean.data.check_report import Fault
 from hmean.data.folds import HOLDOUT, fold_of, read_splits
 from hmean.data.pages import LabelledImages, join_pages
+from hmean.data.survey import NamedPages
 from hmean.errors import InputError
 from hmean.labels.formats import open_label_sets
 from hmean.labels.label_set import LabelSet
 from hmean.settings.sections import Dataset, Folds, TrainDataset, Tune
+from hmean.settings.training import RecipeSettings
 from hmean.tuning.choose import Floors
 from hmean.tuning.fit import TuneOptions
 
@@ -48,6 +51,52 @@ def open_validation(dataset: Dataset | None, train_pages: LabelledImages) -> Lab
     if dataset is None:
         return replace(train_pages, indices=[])
     return open_dataset(dataset)
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedSplits:
+    """The splits of a data set.
+
+    Attributes:
+        splits: those whose labels could be opened.
+        unreadable: a fault for each of the others.
+    """
+
+    splits: list[NamedPages]
+    unreadable: list[Fault]
+
+
+def open_splits(settings: RecipeSettings) -> OpenedSplits:
+    """The pages of train, val and test. A data set may do without some of them, but not without those that were typed.
+
+    Raises:
+        InputError: if there is none.
+    """
+    datasets = settings.datasets
+    splits: list[NamedPages] = []
+    unreadable: list[Fault] = []
+    missing: list[str] = []
+    for name, dataset in (
+        ("train", datasets.train_dataset),
+        ("val", datasets.val_dataset),
+        ("test", datasets.test_dataset),
+    ):
+        if dataset is None:
+            continue
+        paths = dataset.annotation_path
+        if isinstance(paths, str) and not Path(paths).exists() and not settings.given(f"datasets.{name}_dataset"):
+            missing.append(paths)
+            continue
+        try:
+            splits.append(NamedPages(name, open_dataset(dataset)))
+        except InputError as error:
+            unreadable.append(Fault(split=name, page=None, fault=str(error)))
+    if not splits and not unreadable:
+        raise InputError(
+            f"{settings.dataset_base_path}: no data set is there; not found: {', '.join(missing)} "
+            "(docs/reference/data.md). Labels that lie elsewhere: name the labels and the folder of their images"
+        )
+    return OpenedSplits(splits, unreadable)
 
 
 def _fold_of_each_page(dataset: Dataset, labels: LabelSet) -> NDArray[np.int64]:
