@@ -467,6 +467,7 @@ def variant_row(variant: Variant, scored: Scored | None, difference: DifferenceR
     row: Row | None = None
     seeds: tuple[int, ...] = ()
     minutes = None
+    steps = None
     if scored is not None:
         seeds = tuple(scored.seeds)
         chosen = [values for file in scored.files for values in file.chosen]
@@ -476,6 +477,7 @@ def variant_row(variant: Variant, scored: Scored | None, difference: DifferenceR
         if variant.weights == "own":
             of_runs = [harness.read_run(run.path).minutes for run in scored.runs]
             minutes = sum(of_runs) / len(of_runs)
+            steps = read_epochs(scored.runs[0].metrics)[-1].step
     overrides = variant.overrides
     if variant.preset != BASE.preset:
         overrides = (f"preset={variant.preset}", *overrides)
@@ -486,6 +488,7 @@ def variant_row(variant: Variant, scored: Scored | None, difference: DifferenceR
         overrides=overrides,
         weights=variant.weights,
         seeds=seeds,
+        steps=steps,
         minutes=minutes,
         row=row,
         difference=difference,
@@ -513,7 +516,7 @@ def score_damages(plan: Plan, found: Mapping[str, Scored]) -> list[DamageRow]:
             cells[name] = row.scores["macro"]
         label = "undamaged"
         if damage is not None:
-            label = f"{damage.name}, {strength:g} {damage.unit}"
+            label = f"{damage.name}: {strength:g} ({damage.unit})"
         rows.append(DamageRow(damage=label, pages=len(pages), macro=cells))
         print(f"{label}: {', '.join(f'{name} {100 * cell.value:.1f}' for name, cell in cells.items())}", flush=True)
     return rows

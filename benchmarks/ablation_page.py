@@ -29,6 +29,7 @@ class VariantRow(Record):
     overrides: tuple[str, ...] = Field(description="of its training, over those of the base")
     weights: Weights = Field(description="whose are scored")
     seeds: tuple[int, ...] = Field(description="of the trainings; empty: nothing was trained")
+    steps: int | None = Field(description="of one training; null: it has none of its own")
     minutes: float | None = Field(description="of one training, mean; null: it has none of its own")
     row: Row | None = Field(description="what it scores on the judging pages; null: not trained")
     difference: DifferenceRow | None = Field(description="to the base; null: not trained, or the base itself")
@@ -110,8 +111,8 @@ def fold_in_words(record: AblationPage) -> str:
 def scores(record: AblationPage) -> str:
     """A row for each variant, also for those that were not trained."""
     lines = [
-        f"| group | variant | seeds | minutes | {' | '.join(SHOWN[name] for name in COLUMNS)} |",
-        "|---|---|--:|--:|" + "--:|" * len(COLUMNS),
+        f"| group | variant | seeds | steps | minutes | {' | '.join(SHOWN[name] for name in COLUMNS)} |",
+        "|---|---|--:|--:|--:|" + "--:|" * len(COLUMNS),
     ]
     for variant in in_groups(record.variants):
         cells = ["not trained here", *[""] * (len(COLUMNS) - 1)]
@@ -128,14 +129,14 @@ def in_groups(variants: Sequence[VariantRow]) -> list[VariantRow]:
 
 
 def cost(variant: VariantRow) -> str:
-    """Two cells: the number of seeds, and the minutes of a training."""
+    """Three cells: the number of seeds, and the steps and minutes of a training."""
     if variant.row is None:
-        return " | "
+        return " |  | "
     if variant.weights == "start":
-        return "none | 0"
+        return "none | 0 | 0"
     if variant.minutes is None:
-        return f"{len(variant.seeds)}, the base's | 0"
-    return f"{len(variant.seeds)} | {variant.minutes:.0f}"
+        return f"{len(variant.seeds)}, the base's | 0 | 0"
+    return f"{len(variant.seeds)} | {variant.steps} | {variant.minutes:.0f}"
 
 
 def differences(record: AblationPage) -> str:
@@ -224,8 +225,8 @@ def caveats(record: AblationPage) -> str:
         text += f" One seed ({seed}): another may say otherwise, by more than many of these differences."
     elif once:
         text += f" One seed only: {', '.join(once)}."
-    text += """ Minutes are those of trainings on one thread of a machine that did other work at the time; compare them only
-        roughly. Differences do not add up: two changes that gain alone may not gain together."""
+    text += """ Minutes are those of trainings on one thread of a machine that did other work at the time, more at some times than at
+        others: compare steps instead. Differences do not add up: two changes that gain alone may not gain together."""
     return text
 
 

@@ -78,6 +78,8 @@ def mapped(model: TrainedModel, data: Path, judges: Folds, view: View | None = N
 
 def in_one_line(title: str, runs: Sequence[harness.ComparedRun]) -> harness.ComparedRun:
     """Trainings of one kind, with the command of one of them."""
+    if len(runs) == 1:
+        return runs[0].model_copy(update={"name": f"{title}, {runs[0].name}"})
     commits: dict[str, None] = {}
     for one in runs:
         commits.update(dict.fromkeys(one.commits))

@@ -197,6 +197,7 @@ def page_of(ablation, monkeypatch, found, seeds):
     monkeypatch.setattr(
         ablation.harness, "read_run", lambda _folder: ablation.harness.ComparedRun.model_validate({**about, "seed": 1})
     )
+    monkeypatch.setattr(ablation, "read_epochs", lambda _file: [SimpleNamespace(step=400)])
     cell = ablation.Cell(value=0.9, interval95=None, runs=(0.9,))
     worse = ablation.Cell(value=0.5, interval95=None, runs=(0.5,))
     damages = [
@@ -214,8 +215,8 @@ def test_the_page_shows_what_was_trained_and_names_what_was_not(ablation, monkey
     target = tmp_path / "ablation.md"
     ablation.ablation_page.write_page(record, target)
     text = target.read_text()
-    assert "| start | base | 1 | 3 | 9" in text
-    assert "| length | lr x 2 |  |  | not trained here |" in text
+    assert "| start | base | 1 | 400 | 3 | 9" in text
+    assert "| length | lr x 2 |  |  |  | not trained here |" in text
     assert "**Not trained here**: start, text view, shipped recipe, words and narrow" in text.replace("\n", " ")
     assert "worse**" in next(line for line in text.splitlines() if line.startswith("| damage | rough | **-"))
     assert "One seed (42): another may say otherwise" in text.replace("\n", " ")
@@ -235,7 +236,7 @@ def test_the_spread_of_seeds_does_not_count_where_both_sides_are_the_same_traini
     assert rows["rough"].seeds == (42, 1, 2)
     text = ablation.ablation_page.page(record)
     assert "Where a side has several seeds, their spread is added" in text.replace("\n", " ")
-    assert "| geometry | edge level | 3, the base's | 0 |" in text
+    assert "| geometry | edge level | 3, the base's | 0 | 0 |" in text
     base = record.variants[0]
     assert base.difference is None
     same = ablation.differences(
