@@ -303,8 +303,10 @@ def find_run(plan: Plan, training: Training) -> RunFolder | None:
     if not runs:
         return None
     pages = open_dataset(settings.datasets.train_dataset)
-    samples = build_data(settings, pages, open_validation(None, pages), (0, 0, 0))
-    steps = settings.trainer.max_epochs * samples.train_batches(1)
+    batches = build_data(settings, pages, open_validation(None, pages), (0, 0, 0)).train_batches(1)
+    if settings.trainer.limit_train_batches is not None:
+        batches = min(batches, settings.trainer.limit_train_batches)
+    steps = settings.trainer.max_epochs * batches
     keys = np.sort(pages.page_keys())
     for run in runs:
         # An earlier version took 792 samples where 400 were asked for.

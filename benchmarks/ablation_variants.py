@@ -106,8 +106,8 @@ VARIANTS: tuple[Variant, ...] = (
     Variant(
         "drawn pages",
         "data",
-        f"{DRAWN_PAGES} drawn pages ({', '.join(STYLES)}) give 30 % of the samples.",
-        (ALSO_DRAWN,),
+        f"{DRAWN_PAGES} drawn pages ({', '.join(STYLES)}) give 30 % of the samples, in as many steps.",
+        (ALSO_DRAWN, "trainer.limit_train_batches=100"),
     ),
     Variant("longer", "length", "Twice as many steps.", ("trainer.max_epochs=8",)),
     Variant(

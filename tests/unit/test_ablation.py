@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -124,6 +125,9 @@ def test_a_training_is_known_by_its_settings_and_pages_whatever_its_name(ablatio
     trained.write("twice_as_many_samples", steps=198)
     trained.write("its_epoch_was_chosen", validated=(2, 4))
     assert ablation.find_run(trained.plan, trained.training) is None
+    limited = replace(trained.plan, also=("trainer.limit_train_batches=50",))
+    own = trained.write("of_half_epochs", *limited.also, steps=50)
+    assert ablation.find_run(limited, trained.training).path == own
     same = trained.write("validated_at_its_end", "dataloaders.train_dataloader.num_workers=0", validated=(4,))
     assert ablation.find_run(trained.plan, trained.training).path == same
 
