@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -19,8 +19,17 @@ from hmean.errors import InputError
 from hmean.labels.decode import decode_json, decode_text, read_bytes
 from hmean.labels.image_names import ImageNames
 from hmean.labels.label_set import LabelSet
-from hmean.labels.words import IGNORED_TEXT, Word, check_polygon, check_side, make_page, shown
-from hmean.types import Page
+from hmean.labels.words import (
+    IGNORED_TEXT,
+    LONGEST_SIDE,
+    Word,
+    are_sound,
+    check_polygon,
+    check_side,
+    make_page,
+    shown,
+)
+from hmean.types import Page, Polygons
 
 T = TypeVar("T")
 
@@ -190,7 +199,11 @@ class WholeFileLabels(LabelSet):
     def read_page(self, index: int, faults: list[str]) -> Page:
         """See ``LabelSet.read_page``."""
         start, end = self._starts[index : index + 2].tolist()
-        raw = _DECODER.decode(self._pages[start:end])
+        content = self._pages[start:end]
+        page = _sound_page(content, self.groups[index])
+        if page is not None:
+            return page
+        raw = _DECODER.decode(content)
         if raw.width is None or raw.height is None:
             try:
                 raw.width, raw.height = self._images.size(raw.name)
@@ -200,7 +213,63 @@ class WholeFileLabels(LabelSet):
         return _check_page(raw, self.groups[index], faults)
 
 
+class _SoundWord(msgspec.Struct, array_like=True):
+    """A ``RawWord`` in which nothing is wrong but, perhaps, its outline."""
+
+    points: Annotated[list[tuple[float, float]], msgspec.Meta(min_length=3)]
+    text: str | None
+    ignore: bool
+    id: str
+    fault: Annotated[str, msgspec.Meta(max_length=0)]
+
+
+class _SoundPage(msgspec.Struct, array_like=True):
+    """A ``RawPage`` in which nothing is wrong but, perhaps, its size and outlines."""
+
+    name: str
+    words: list[_SoundWord] | None
+    width: int
+    height: int
+    group: Any
+    unit: Unit
+
+
 _DECODER = msgspec.msgpack.Decoder(RawPage)
+_SOUND_DECODER = msgspec.msgpack.Decoder(_SoundPage)
+
+
+def _sound_page(content: bytes, group: str | None) -> Page | None:
+    """A page without a fault, read in a fraction of the time of ``_check_page``; None if it may have one.
+
+    All points of the page are one array, and its polygons are checked together.
+    """
+    try:
+        raw = _SOUND_DECODER.decode(content)
+        polygons = Polygons.joined([word.points for word in raw.words or ()])
+    except ValueError:  # of msgspec, or of a coordinate that is not finite
+        return None
+    if not (1 <= raw.width < LONGEST_SIDE and 1 <= raw.height < LONGEST_SIDE):
+        return None
+    words = raw.words or []
+    if raw.unit == "page":
+        with np.errstate(over="ignore"):
+            points = polygons.points * (raw.width, raw.height)
+        if not np.isfinite(points).all():
+            return None
+        polygons = polygons.with_points(points)
+    if not are_sound(polygons, raw.width, raw.height):
+        return None
+    return Page(
+        raw.name,
+        raw.width,
+        raw.height,
+        polygons,
+        tuple(word.id or f"{number:04d}" for number, word in enumerate(words, start=1)),
+        tuple(word.text or None for word in words),
+        np.array([word.ignore or word.text == IGNORED_TEXT for word in words], dtype=np.bool_),
+        group,
+        words_known=raw.words is not None,
+    )
 
 
 def _key(source: Path, file: Path) -> str:

@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 
 from hmean.errors import InputError
+from hmean.labels import whole_file
 from hmean.labels.formats import FORMATS, open_labels, recognised
 from hmean.labels.peek import Peek
 from support.damaged_labels import damaged
@@ -86,6 +87,22 @@ def test_samples_are_read(folder, name, format_name, images):
     if keeps.texts:
         assert first.texts[:2] == ("COFFEE", "4.50")
         assert first.ignored.tolist() == [False, False, True]
+
+
+@pytest.mark.parametrize(("folder", "name", "format_name"), SAMPLES, ids=IDS)
+def test_pages_without_a_fault_are_the_same_by_the_short_way(folder, name, format_name, images, monkeypatch):
+    def read():
+        labels = open_labels(FILES / folder / name, images)
+        return [labels.page(k) for k in range(len(labels.names))]
+
+    short = read()
+    monkeypatch.setattr(whole_file, "_sound_page", lambda *_: None)
+    for a, b in zip(short, read(), strict=True):
+        assert np.array_equal(a.polygons.points, b.polygons.points)
+        assert np.array_equal(a.polygons.offsets, b.polygons.offsets)
+        assert a.ignored.tolist() == b.ignored.tolist()
+        for field in ("name", "width", "height", "ids", "texts", "group", "words_known"):
+            assert getattr(a, field) == getattr(b, field)
 
 
 @pytest.mark.parametrize(("folder", "name", "format_name"), SAMPLES, ids=IDS)
