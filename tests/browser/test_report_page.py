@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from hmean.cli import main
+from support.starts import record, scored
 
 SCREEN = 1280
 PHONE = 390
@@ -31,6 +32,21 @@ def test_nothing_is_cut_off(browser, report):
         if width == SCREEN:
             assert page.evaluate(CUT_OFF) == 0, file.name
         page.close()
+
+
+def test_the_comparison_with_the_start_comes_first_and_fits_a_phone(browser, copy_of_run):
+    record(scored(0, 0.9, 0.7), scored(1, 0.9, 0.85)).write(copy_of_run / "start.json")
+    for lang, end in (("en", ".html"), ("ko", ".ko.html")):
+        assert main(["report", str(copy_of_run), f"lang={lang}"]) == 0
+        for width in (SCREEN, PHONE):
+            page = browser.new_page(viewport={"width": width, "height": 900})
+            page.goto((copy_of_run / f"report{end}").as_uri())
+            assert "pp-ocrv6-small" in page.locator("h2").first.inner_text()
+            table = page.locator(".scroll").first
+            assert table.bounding_box()["y"] < 250, (lang, width)
+            assert table.locator("tr").count() == 4
+            assert table.evaluate("box => box.scrollWidth <= box.clientWidth"), (lang, width)
+            page.close()
 
 
 def test_a_heading_sorts_and_a_picture_opens(browser, report):
