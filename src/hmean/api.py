@@ -66,7 +66,7 @@ def tune(**settings: Any) -> TuneResult:
         InputError: if settings, model or data are wrong.
     """
     module: Any = importlib.import_module("hmean.commands.tune")
-    result: TuneResult = module.run(_read(module.TuneSettings, settings))
+    result: TuneResult = module.run(_read(module.TuneSettings, settings)).result
     return result
 
 

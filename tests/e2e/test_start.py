@@ -10,6 +10,7 @@ pytest.importorskip("torch")
 
 from hmean.cli import main
 from hmean.inference.checkpoints import load_checkpoint
+from hmean.tuning.result import TuneResult
 from support.once import made_once
 from support.pages import TINY
 
@@ -56,12 +57,18 @@ def test_a_fine_tuning_keeps_its_start_and_says_whether_it_is_beaten(fine_tuned,
     assert len(list(fine_tuned.glob("maps/start-*/*.map"))) == 2  # one pass over the two pages
 
 
-def test_the_report_begins_with_the_start(fine_tuned):
+def test_the_report_begins_with_the_comparison(fine_tuned):
     html = (fine_tuned / "report.html").read_text()
-    assert "Fine-tuned against its start: best.ckpt" in html
-    assert "too few groups of pages to tell whether it is better than its start: use checkpoints/start.ckpt" in html
-    table = html[html.index("<table") : html.index("</table")]
-    rows = table.split("<tr")[2:]
+    title, verdict, *_ = html.split("<h1>")[1].split("<h2>")[1].split("\n")
+    assert title.startswith("Fine-tuned against its start: best.ckpt")
+    assert "too few groups of pages to tell whether it is better than its start: use checkpoints/start.ckpt" in verdict
+    first, second, *_ = html.split("<table")[1:]
+    for head in ("<th>start<", "<th>fine-tuned<", "<th>difference<", "[95 %, family of 3], verdict"):
+        assert head in first
+    assert first.count("<small>too few groups</small>") == 3
+    for statistic in ("macro H", "IoU50 H", "IoU70 H"):
+        assert f"<td>{statistic}</td>" in first
+    rows = second.split("</table")[0].split("<tr")[2:]
     assert "more/start" in rows[0]
     assert "the start, before any training here" in rows[0]
     assert "the base" in rows[0]
@@ -75,7 +82,13 @@ def test_tuning_compares_again_without_the_network(fine_tuned, receipts, tmp_pat
     tune = ["tune", f"run={run}", f"dataset_base_path={receipts}", *LISTS,
             f"datasets.val_dataset.annotation_path={receipts / 'jsons/test.json'}"]  # fmt: skip
     assert main(tune) == 0
-    out = capsys.readouterr().out.splitlines()
+    printed = capsys.readouterr().out
+    grouping = TuneResult.read(run / "tuned.json").grouping
+    assert printed.count(grouping.text()) == 1
+    assert printed.count(grouping.warning()) == 1
+    found, compared = printed.split("\n\n")  # the result of the tuning comes first
+    assert "on the pages it was chosen on" in found.splitlines()[0]
+    out = compared.splitlines()
     assert out[0].startswith("fine-tuned against its start, best.ckpt")
     assert out[1].startswith("\tstart\tfine-tuned\tdifference")
     assert f"use {run / 'checkpoints/start.ckpt'}" in "\n".join(out)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 from hmean.data.check import require_sound
@@ -9,6 +10,7 @@ from hmean.inference.evaluation import collect_scores
 from hmean.inference.opening import open_model
 from hmean.inference.trained import Execution
 from hmean.runs.folder import RunFolder
+from hmean.runs.start import StartRecord
 from hmean.settings.build import open_dataset, tune_options
 from hmean.settings.models import ModelSettings
 from hmean.settings.sections import Accelerator, EvaluationLoaders, LabelledDatasets, SplitName, Tune
@@ -32,11 +34,32 @@ class TuneSettings(ModelSettings):
     score_start: bool = True
 
 
-def run(settings: TuneSettings) -> TuneResult:
+@dataclass(frozen=True)
+class TunedModel:
+    """What a tuning leaves.
+
+    Attributes:
+        folder: of the run, or of the model's results.
+        result: what was found, and what became of it.
+        against_start: the model beside the whole detector that its training started from; None if it started from none.
+    """
+
+    folder: RunFolder
+    result: TuneResult
+    against_start: StartRecord | None = None
+
+    def summary(self) -> str:
+        """What was found; then the model beside its start."""
+        lines = [self.result.summary()]
+        if self.against_start is not None:
+            lines.append(self.against_start.summary(self.folder.path, said=self.result.grouping))
+        return "\n\n".join(lines)
+
+
+def run(settings: TuneSettings) -> TunedModel:
     """Search the lists of ``tune`` on the pages of a split, and write the values chosen into the model's file.
 
-    A model that a training made from a whole detector is first compared with that detector on the validation pages,
-    which is printed.
+    A model that a training made from a whole detector is compared with that detector on the validation pages.
 
     Raises:
         InputError: if the model or the pages cannot be used.
@@ -55,9 +78,10 @@ def run(settings: TuneSettings) -> TuneResult:
     found = fit_model(model, split, options)
     run = RunFolder(folder)
     is_fine_tuned = model.path == run.best and run.start.exists()
+    against_start = None
     if settings.score_start and is_fine_tuned and settings.split == "val":
         start = open_model(run.start, settings.trusted_targets)
-        print(compare_with_start(start, model, split, options).summary(run.path))
+        against_start = compare_with_start(start, model, split, options)
     held_out_scores = collect_scores(
         found.held_out,
         model,
@@ -70,4 +94,4 @@ def run(settings: TuneSettings) -> TuneResult:
     found.result.write(folder / "tuned.json")
     # Last: who finds this file (a campaign does) finds a tuned model, wherever an earlier process was killed.
     held_out_scores.write(folder / "cross_fitted" / "scores.json")
-    return found.result
+    return TunedModel(run, found.result, against_start)

@@ -60,14 +60,17 @@ class StartRecord(Record):
         difference: Difference = getattr(self, statistic)
         return difference
 
-    def summary(self, folder: Path) -> str:
+    def summary(self, folder: Path, said: Grouping | None = None) -> str:
         """Tab-separated, in percent: the start first, then the fine-tuned model; the verdict; what to do.
 
         Args:
             folder: of the run.
+            said: the groups that the reader was told of above, which are not said again.
         """
-        lines = [*self._table(), *grouping_lines(self.grouping), *self._notes()]
-        return "\n".join([*lines, self.advice(folder)])
+        lines = [*self._table()]
+        if self.grouping != said:
+            lines += grouping_lines(self.grouping)
+        return "\n".join([*lines, *self._notes(), self.advice(folder)])
 
     def _table(self) -> Iterator[str]:
         yield f"fine-tuned against its start, {self.source}; values of both tuned, cross-fitted on {self.split} pages"
