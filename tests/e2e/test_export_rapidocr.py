@@ -72,8 +72,10 @@ def test_the_normalisation_is_the_networks_own_also_at_the_border(receipts):
     with torch.inference_mode():
         expected = detector(rgb)[0].sigmoid()[:, None]
         shown = rgb.flip(1) / 127.5 - 1
-        found = export.RapidOcrGraph(detector)(shown)
+        graph = export.RapidOcrGraph(detector)
+        found = graph(shown)
     assert torch.allclose(found, expected, atol=1e-5)
+    assert graph.encoder is detector.encoder  # the network itself: nothing of it is replaced
 
 
 def test_the_file_says_what_it_is_and_which_values_hold(checkpoint, receipts, tmp_path, capsys):

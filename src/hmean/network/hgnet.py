@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
 from hmean.network.lcnet import Stem
-from hmean.network.paddle_encoder import PaddleEncoder
+from hmean.network.paddle_encoder import PaddleEncoder, each_stage
 
 
 class StageShape(NamedTuple):
@@ -52,14 +52,9 @@ class HGNetV2(PaddleEncoder):
             width = shape.after
             self.channels.append(width)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """RGB images (N, 3, H, W) in 0..255 to features (N, C_i, H/s_i, W/s_i), s = 4, 8, 16, 32."""
-        features = self.stem(self.normalised(images))
-        levels = []
-        for stage in self.stages:
-            features = stage(features)
-            levels.append(features)
-        return levels
+    def levels(self, planes: Tensor) -> list[Tensor]:
+        """See ``PaddleEncoder``."""
+        return each_stage(self.stages, self.stem(planes))
 
 
 class Stage(nn.Module):

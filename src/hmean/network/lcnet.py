@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the field's name for it
 
-from hmean.network.paddle_encoder import PaddleEncoder
+from hmean.network.paddle_encoder import PaddleEncoder, each_stage
 from hmean.network.squeeze import SqueezeExcitation
 
 Size = Literal["tiny", "small", "medium"]
@@ -67,14 +67,9 @@ class LCNetV4(PaddleEncoder):
                 width = width_after
             self.stages.append(nn.Sequential(*layers))
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """RGB images (N, 3, H, W) in 0..255 to features (N, C_i, H/s_i, W/s_i), s = 4, 8, 16, 32."""
-        features = self.stem(self.normalised(images))
-        levels = []
-        for stage in self.stages:
-            features = stage(features)
-            levels.append(features)
-        return levels
+    def levels(self, planes: Tensor) -> list[Tensor]:
+        """See ``PaddleEncoder``."""
+        return each_stage(self.stages, self.stem(planes))
 
 
 def _widths(model_name: str) -> Widths:

@@ -65,9 +65,9 @@ class LCNetV3(PaddleEncoder):
         for layers, channels in zip(STAGES[1:], EXITS, strict=True):
             self.exits.append(nn.Conv2d(_scaled(layers[-1].after), channels, 1))
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """RGB images (N, 3, H, W) in 0..255 to features (N, C_i, H/s_i, W/s_i), s = 4, 8, 16, 32."""
-        features = self.stages[0](self.stem(self.normalised(images)))
+    def levels(self, planes: Tensor) -> list[Tensor]:
+        """See ``PaddleEncoder``."""
+        features = self.stages[0](self.stem(planes))
         levels = []
         for stage, leave in zip(self.stages[1:], self.exits, strict=True):
             features = stage(features)

@@ -40,9 +40,26 @@ class PaddleEncoder(nn.Module):
         red, green, blue = (round(float(v)) for v in self.mean.flatten())
         return red, green, blue
 
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """RGB images (N, 3, H, W) in 0..255 to features (N, C_i, H/s_i, W/s_i), s = 4, 8, 16, 32."""
+        return self.levels(self.normalised(images))
+
+    def levels(self, planes: Tensor) -> list[Tensor]:
+        """What ``normalised`` gives (N, 3, H, W) to the four feature maps."""
+        raise NotImplementedError
+
     def normalised(self, images: Tensor) -> Tensor:
         """RGB images (N, 3, H, W) in 0..255 to what the pretrained network reads: normalised, blue first."""
         return ((images.to(self.mean.dtype) - self.mean) / self.std).flip(1)
+
+
+def each_stage(stages: nn.ModuleList, features: Tensor) -> list[Tensor]:
+    """The features after each of a row of stages."""
+    levels = []
+    for stage in stages:
+        features = stage(features)
+        levels.append(features)
+    return levels
 
 
 def _as_rgb(blue_green_red: tuple[float, float, float]) -> Tensor:

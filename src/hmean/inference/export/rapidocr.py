@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 
@@ -54,22 +53,20 @@ class RapidOcrGraph(nn.Module):
 
     def __init__(self, detector: Detector) -> None:
         super().__init__()
-        self.detector = deepcopy(detector).eval()
-        encoder = self.detector.encoder
+        encoder = detector.encoder
         assert isinstance(encoder, PaddleEncoder)  # noqa: S101 - require_pp_ocr has said so
         mean = encoder.mean.flip(1)
         deviation = encoder.std.flip(1)
         self.register_buffer("scale", 127.5 / deviation)
         self.register_buffer("shift", (127.5 - mean) / deviation)
-        encoder.normalised = self._normalised  # type: ignore[method-assign]
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        """What RapidOCR shows to what the network was trained with."""
-        return images * self.scale + self.shift
+        self.encoder = encoder
+        self.decoder = detector.decoder
+        self.head = detector.head
 
     def forward(self, images: Tensor) -> Tensor:
         """See the class."""
-        logits, _ = self.detector(images)
+        planes = images * self.scale + self.shift  # what the network was trained with
+        logits, _ = self.head(self.decoder(self.encoder.levels(planes)))
         probability: Tensor = logits.float().sigmoid()[:, None]
         return probability
 
