@@ -73,3 +73,8 @@ def at_list_ends(chosen: PostprocessParams, axes: Axes) -> dict[str, float]:
         if value in (min(axes[name]), max(axes[name])):
             found[name] = value
     return found
+
+
+def say_list_ends(ends: Mapping[str, float]) -> list[str]:
+    """What ``at_list_ends`` has found, a line each."""
+    return [f"{name}={value:g} is at an end of its list: try values beyond it" for name, value in ends.items()]

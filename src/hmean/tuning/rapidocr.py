@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from hmean.metrics.scorer import choose_characters
@@ -11,7 +11,7 @@ from hmean.postprocess.parameters import PostprocessParams
 from hmean.postprocess.rapidocr import STOCK, detect_each
 from hmean.tuning.choose import Choice, choose
 from hmean.tuning.crossfit import crossfit_settings
-from hmean.tuning.grid import make_grid
+from hmean.tuning.grid import at_list_ends, grid_axes, make_grid, say_list_ends
 from hmean.tuning.scores import SettingScores, score_settings
 from hmean.types import Page, Score, Statistic
 
@@ -33,12 +33,14 @@ class RapidOcrScores:
         stock: with RapidOCR's own values, without dilation.
         chosen: with the chosen ones, on the pages that they were chosen on.
         cross_fitted: with values chosen without the page's group; None where there is one group.
+        at_list_ends: parameters whose chosen value is the lowest or highest of its list.
     """
 
     pages: int
     stock: Score
     chosen: Score
     cross_fitted: Score | None
+    at_list_ends: Mapping[str, float]
 
     def describe(self) -> list[str]:
         """Lines for people."""
@@ -54,7 +56,7 @@ class RapidOcrScores:
             if score is not None:
                 numbers = [f"{100 * part.h:.2f}" for part in (score.macro, score.iou50, score.iou70)]
                 lines.append(f"  {' / '.join(numbers)}  {name}")
-        return lines
+        return [*lines, *say_list_ends(self.at_list_ends)]
 
 
 def choose_for_rapidocr(
@@ -67,7 +69,8 @@ def choose_for_rapidocr(
         read_map: gives the map of a page, which spans the whole page.
     """
     characters = choose_characters(truth)
-    settings = make_grid(STOCK, AXES)
+    axes = grid_axes(STOCK, AXES)
+    settings = make_grid(STOCK, axes)
     scores = score_settings(truth, read_map, settings, characters, find=detect_each)
     names = [page.name for page in truth]
     groups = [page.group for page in truth]
@@ -88,5 +91,6 @@ def choose_for_rapidocr(
         stock=score_of(scores.of_settings(0)),
         chosen=score_of(scores.of_settings(chosen)),
         cross_fitted=cross_fitted,
+        at_list_ends=at_list_ends(settings[chosen], axes),
     )
     return settings[chosen], worth

@@ -12,6 +12,7 @@ from hmean.metrics.tables import change_text, grouping_lines
 from hmean.postprocess.parameters import PostprocessParams, present_names
 from hmean.records import Record
 from hmean.runs.carried import Influence
+from hmean.tuning.grid import say_list_ends
 from hmean.tuning.scores import Gain
 from hmean.types import Statistic
 
@@ -235,9 +236,7 @@ class TuneResult(Record):
             lines.append(REASONS[self.reason])
         if self.decision == "kept" and self.in_model not in (None, self.before.postprocess):
             lines.append("the model's values were chosen on these pages earlier; what is scored here are those before")
-        for name, value in self.at_list_ends.items():
-            lines.append(f"{name}={value:g} is at an end of its list: try values beyond it")
-        return lines
+        return [*lines, *say_list_ends(self.at_list_ends)]
 
 
 def _points(gain: Gain) -> str:
