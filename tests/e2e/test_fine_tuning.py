@@ -69,6 +69,9 @@ def test_a_training_goes_on_from_an_exported_model(fine_tuned, tmp_path, capsys)
     best = fine_tuned / "checkpoints/best.ckpt"
     exported = tmp_path / "tiny.onnx"
     assert main(["export", f"checkpoint_path={best}", f"output={exported}"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert "started from: PP-OCRv6 tiny" in printed
+    assert sum(line.startswith("licence: Apache-2.0 of PP-OCRv6 tiny; ") for line in printed) == 1
     checkpoint = load_checkpoint(best)
     network = checkpoint.build("cpu")
     with torch.no_grad():

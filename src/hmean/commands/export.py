@@ -28,7 +28,7 @@ from hmean.inference.export.rapidocr import (
     write_for_rapidocr,
 )
 from hmean.inference.inputs import LabelImages, expand_pages, gather
-from hmean.inference.metadata import ExportedMetadata
+from hmean.inference.metadata import Check, ExportedMetadata
 from hmean.inference.opening import open_checkpoint
 from hmean.inference.trained import Execution, PageFile, page_files
 from hmean.metrics.tables import change_text
@@ -57,27 +57,24 @@ class ExportResult:
     metadata: ExportedMetadata
 
     def summary(self) -> str:
-        """Size, and what the comparison with the checkpoint has found."""
-        size = self.file.stat().st_size
-        weights = self.file.with_suffix(".bin")
-        if self.file.suffix == ".xml":
-            size += weights.stat().st_size
-        lines = [f"{self.file}: {self.metadata.precision}, {size / 1e6:.1f} MB"]
-        check = self.metadata.check
-        if check is not None:
-            lines.append(f"on {check.pages} pages P differs from the checkpoint's by up to {check.max_difference:.2g}")
-            if check.boxes > 0:
-                share = 100 * check.same_boxes
-                lines.append(f"{share:.2f} % of {check.boxes} boxes are the same (IoU >= {SAME_IOU:g})")
-            else:
-                lines.append("neither finds a box on them: is the model trained?")
-        provenance = self.metadata.provenance
-        lines += ["training: " + provenance.describe_training(), "export: " + provenance.describe_export()]
+        """What a person needs: size, the check, where the weights come from, what is next. The file has the rest."""
+        lines = [f"{self.file}: {self.metadata.precision}, {self._size() / 1e6:.1f} MB"]
+        if self.metadata.check is not None:
+            lines.append(_describe_check(self.metadata.check))
         loss = self.metadata.loss
         if loss is not None:
             for name in ("macro", "pooled", "iou50", "iou70"):
                 lines.append(_describe_loss(name, getattr(loss, name)))
+        lines += self.metadata.provenance.describe_origin()
+        lines.append(f"next: hmean predict IMAGES checkpoint_path={self.file}")
         return "\n".join(lines)
+
+    def _size(self) -> int:
+        """Bytes of the file, and of the weights beside it."""
+        size = self.file.stat().st_size
+        if self.file.suffix == ".xml":
+            size += self.file.with_suffix(".bin").stat().st_size
+        return size
 
 
 @dataclass(frozen=True)
@@ -115,7 +112,7 @@ class RapidOcrExport:
         """What was written and measured, and the snippet."""
         lines = [
             f"{self.file}: {self.file.stat().st_size / 1e6:.1f} MB, for RapidOCR (Det.model_path)",
-            f"P differs from the checkpoint's by up to {self.max_difference:.2g}, with RapidOCR's normalisation",
+            f"checked against torch: P differs by up to {self.max_difference:.2g}, with RapidOCR's normalisation",
         ]
         if self.scores is None:
             lines.append(
@@ -124,6 +121,13 @@ class RapidOcrExport:
         else:
             lines += self.scores.describe()
         return "\n".join([*lines, self.notice, "", self.snippet()])
+
+
+def _describe_check(check: Check) -> str:
+    pages = f"checked against torch on {check.pages} pages: P differs by up to {check.max_difference:.2g}"
+    if check.boxes == 0:
+        return f"{pages}, and neither finds a box: is the model trained?"
+    return f"{pages}, {100 * check.same_boxes:.2f} % of {check.boxes} boxes are the same (IoU >= {SAME_IOU:g})"
 
 
 def _describe_loss(statistic: str, change: Difference) -> str:

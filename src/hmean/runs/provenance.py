@@ -185,6 +185,38 @@ class Provenance(Record):
             return NOT_RECORDED
         return self.training.describe()
 
+    def describe_origin(self) -> list[str]:
+        """What it started from, the licences of that, and notes: a line for each of the three that there is."""
+        names: list[str] = []
+        licences: list[str] = []
+        notes: list[str] = []
+        for training in self._trainings():
+            for start in training.started_from:
+                _add_once(names, start.title or start.name)
+                if start.licence is not None:
+                    _add_once(licences, f"{start.licence} of {start.title or start.name}")
+            if training.note is not None:
+                _add_once(notes, training.note)
+        lines = []
+        if names:
+            lines.append(f"started from: {'; before that '.join(names)}")
+        if licences:
+            lines.append(f"licence: {', '.join(licences)}; say that the weights were changed where you pass them on")
+        if notes:
+            lines.append(f"note: {'; '.join(notes)}")
+        return lines
+
+    def _trainings(self) -> list[TrainingProvenance]:
+        """The training, or those of the members."""
+        if self.training is not None:
+            return [self.training]
+        return [*self.members]
+
+
+def _add_once(words: list[str], word: str) -> None:
+    if word not in words:
+        words.append(word)
+
 
 def describe_git(git: GitState | None) -> str:
     """A commit, and whether files differed from it."""

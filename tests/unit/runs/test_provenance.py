@@ -1,7 +1,7 @@
 """Where weights come from: nothing is invented, and what is not known is said to be not recorded."""
 
 from hmean.runs.manifest import GitState, Machine, Manifest, command_line
-from hmean.runs.provenance import Provenance, Schedule, TrainingProvenance
+from hmean.runs.provenance import Provenance, Schedule, StartProvenance, TrainingProvenance
 
 CONFIG = {
     "seed": 7,
@@ -65,6 +65,20 @@ def test_an_average_of_weights_tells_each_training():
     assert text.startswith("average of the weights of 2 models")
     assert "seed 1" in text
     assert "seed 2" in text
+
+
+def test_the_origin_is_a_line_each_for_starts_licences_and_notes():
+    published = StartProvenance(name="pp-ocrv6-small", title="PP-OCRv6 small", licence="Apache-2.0")
+    starts = (StartProvenance(name="best.ckpt", of_ours=True), published)
+    training = TrainingProvenance(started_from=starts, note="trained without validation")
+    expected = [
+        "started from: best.ckpt; before that PP-OCRv6 small",
+        "licence: Apache-2.0 of PP-OCRv6 small; say that the weights were changed where you pass them on",
+        "note: trained without validation",
+    ]
+    assert Provenance(training=training).describe_origin() == expected
+    assert Provenance(members=(training, training)).describe_origin() == expected  # each once
+    assert Provenance().describe_origin() == []
 
 
 def test_a_module_that_python_runs_is_the_command_of_its_name():
