@@ -216,6 +216,13 @@ def by_name(name: str) -> PretrainedDetector | None:
     return None
 
 
+def published_detector(name: str) -> PretrainedDetector:
+    """The detector of a name that is known to be in the catalogue."""
+    detector = by_name(name)
+    assert detector is not None, name  # noqa: S101 - the caller has asked
+    return detector
+
+
 def by_hub(repository: str) -> PretrainedDetector | None:
     """The detector that a repository of the hub publishes; None if it is another's."""
     for detector in CATALOGUE:

@@ -10,9 +10,10 @@ from hmean.errors import InputError
 from hmean.inference.bundled import BUNDLED
 from hmean.inference.metadata import parse_metadata
 from hmean.inference.onnx_file import read_text
-from hmean.network.catalogue import CATALOGUE, by_name
+from hmean.inference.start_source import kind_of
+from hmean.network.catalogue import CATALOGUE, published_detector
 from hmean.network.fused_onnx import read_convolutions
-from hmean.network.hub import is_repository, network_of
+from hmean.network.hub import network_of
 from hmean.plugins import Component, present_name
 from hmean.runs.carried import Carried, read_carried
 
@@ -29,18 +30,18 @@ def start_parts(source: str) -> Mapping[str, Any]:
         InputError: if a model of ours cannot be read, or names code that is not hmean's own; if a folder or a
             repository of the hub holds no detector that is supported.
     """
-    published = by_name(source)
-    if published is not None:
-        return published.components
+    kind = kind_of(source)
     path = BUNDLED.get(source, Path(source))
-    if path.is_dir() or is_repository(source):
+    if kind == "published":
+        return published_detector(source).components
+    if kind == "snapshot":
         return network_of(source).components
-    if not path.is_file():
-        return {}
-    if path.suffix == ".ckpt":
+    if kind == "checkpoint":
         return _of_ours(path, read_carried(path))
-    if path.suffix == ".onnx":
-        return _of_onnx(path)
+    if kind == "exported" or (kind == "bundled" and path.is_file()):
+        return _of_ours(path, parse_metadata(read_text(path), path))
+    if kind == "fused":
+        return _of_fused(path)
     return {}
 
 
@@ -60,11 +61,8 @@ def _of_ours(path: Path, model: Carried) -> Mapping[str, Any]:
     return parts
 
 
-def _of_onnx(path: Path) -> Mapping[str, Any]:
-    """Those of an exported model of ours, or of the published detector whose first convolution has as many channels."""
-    text = read_text(path)
-    if text is not None:
-        return _of_ours(path, parse_metadata(text, path))
+def _of_fused(path: Path) -> Mapping[str, Any]:
+    """Those of the published detector whose first convolution has as many channels."""
     convolutions = read_convolutions(path)
     if not convolutions:
         return {}

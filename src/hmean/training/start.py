@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from hmean.errors import InputError
-from hmean.inference.bundled import BUNDLED, model_path
+from hmean.inference.bundled import model_path
 from hmean.inference.checkpoints import Checkpoint, load_checkpoint, load_weights
 from hmean.inference.exported import ExportedModel
-from hmean.inference.onnx_file import read_text
+from hmean.inference.start_source import WEIGHTS_FILES, kind_of
 from hmean.inference.trained import TrainedModel
-from hmean.network.catalogue import PretrainedDetector, by_hub, by_name, by_sha256, names
+from hmean.network.catalogue import PretrainedDetector, by_hub, by_sha256, names, published_detector
 from hmean.network.detector import Detector
 from hmean.network.fused_onnx import read_initializers
 from hmean.network.fused_weights import load_fused
@@ -28,8 +28,6 @@ from hmean.runs.carried import PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.provenance import Provenance, StartProvenance
 from hmean.training.module import DetectorModule
-
-WEIGHTS_FILES = (".safetensors", ".pth", ".pt")
 
 
 class Start(Protocol):
@@ -174,32 +172,37 @@ def open_start(source: str) -> Start:
     Raises:
         InputError: if there are none of that name, or the file cannot be used.
     """
-    published = by_name(source)
-    if published is not None:
-        path = published.find()
-        if path is None:
-            path = find_file(published.hub, WEIGHTS)
-        return PublishedStart(published, path)
-    if source in BUNDLED:
-        return ExportedStart(ExportedModel(model_path(source)))
+    kind = kind_of(source)
     path = Path(source)
-    if path.is_dir() or is_repository(source):
+    if kind == "published":
+        return _open_published(published_detector(source))
+    if kind == "bundled":
+        return ExportedStart(ExportedModel(model_path(source)))
+    if kind == "snapshot":
         return _open_snapshot(source)
-    if not path.is_file():
+    if kind == "checkpoint":
+        return CheckpointStart(load_checkpoint(path))
+    if kind == "exported":
+        return ExportedStart(ExportedModel(path))
+    if kind in ("fused", "tensors"):
+        return FileStart(path)
+    if kind == "missing":
         hint = did_you_mean(source.lower(), names())
         raise InputError(
             f"models.pretrained={source}: not found; name a file, a folder or one of {', '.join(names())}{hint}"
         )
-    if path.suffix == ".ckpt":
-        return CheckpointStart(load_checkpoint(path))
-    if path.suffix == ".onnx" and read_text(path) is not None:
-        return ExportedStart(ExportedModel(path))
-    if path.suffix == ".onnx" or path.suffix in WEIGHTS_FILES:
-        return FileStart(path)
     raise InputError(
         f"models.pretrained={source}: is not supported; give a checkpoint (.ckpt), a weights file "
         f"({', '.join(WEIGHTS_FILES)}), an exported model or a PP-OCRv6 detector (.onnx)"
     )
+
+
+def _open_published(published: PretrainedDetector) -> PublishedStart:
+    """A detector of the catalogue: from the package that has it, else from the hub."""
+    path = published.find()
+    if path is None:
+        path = find_file(published.hub, WEIGHTS)
+    return PublishedStart(published, path)
 
 
 def _open_snapshot(source: str) -> Start:
