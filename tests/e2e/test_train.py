@@ -14,7 +14,7 @@ import yaml
 
 import hmean
 from hmean.cli import main
-from hmean.inference.checkpoints import load_checkpoint
+from hmean.inference.checkpoints import Checkpoint, load_checkpoint
 from hmean.runs.manifest import Manifest
 from support.pages import TINY
 from support.runs import rows
@@ -89,6 +89,31 @@ def test_a_second_run_never_overwrites_a_first(copy_of_run, receipts, capsys):
     (copy_of_run.parent / "notes" / "mine.txt").write_text("keep")
     assert main([*command[:-1], "exp_name=notes", "overwrite=true"]) == 2
     assert (copy_of_run.parent / "notes" / "mine.txt").exists()
+
+
+def test_a_finished_run_says_its_score_and_the_next_command(copy_of_run, receipts, capsys, monkeypatch):
+    monkeypatch.setattr(Checkpoint, "start", None)  # the network does not run
+    command = ["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={copy_of_run.parent}", "exp_name=tiny",
+               "resume=auto"]  # fmt: skip
+    assert main(command) == 0
+    scores = json.loads((copy_of_run / "scores.json").read_text())
+    h = 100 * scores["cleval"]["macro"]["h"]
+    start = f"{copy_of_run} is finished (2 epochs, macro H {h:.2f} on 3 val pages); next: "
+    assert capsys.readouterr().out == f"{start}hmean tune run={copy_of_run} dataset_base_path={receipts}\n"
+    (copy_of_run / "tuned.json").write_text("{}")
+    assert main(command) == 0
+    assert capsys.readouterr().out == f"{start}hmean predict IMAGES run={copy_of_run}\n"
+
+
+@pytest.mark.filterwarnings("ignore:The dirpath has changed")
+def test_what_an_interruption_after_the_last_epoch_has_left_out_is_done(copy_of_run, receipts, capsys):
+    command = ["train", *TINY, f"dataset_base_path={receipts}", f"output_dir={copy_of_run.parent}", "exp_name=tiny",
+               "resume=auto"]  # fmt: skip
+    scores = json.loads((copy_of_run / "scores.json").read_text())
+    (copy_of_run / "scores.json").write_text(json.dumps({**scores, "weights_hash": "of fewer epochs"}))
+    assert main(command) == 0
+    assert "is finished" not in capsys.readouterr().out
+    assert json.loads((copy_of_run / "scores.json").read_text())["weights_hash"] == scores["weights_hash"]
 
 
 def test_the_last_epoch_is_always_validated(tiny, tmp_path):

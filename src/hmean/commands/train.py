@@ -17,6 +17,7 @@ from hmean.inference.evaluation import evaluate
 from hmean.inference.trained import Execution
 from hmean.plugins import check_components
 from hmean.reports.run import write_run_report
+from hmean.runs.carried import read_carried
 from hmean.runs.folder import RunFolder, open_run
 from hmean.runs.manifest import Manifest
 from hmean.runs.provenance import Provenance, StartProvenance, TrainingProvenance
@@ -45,15 +46,19 @@ class TrainResult:
             to train.
         report: the HTML page; likewise.
         against_start: the model beside the whole detector that its training started from; None if it started from none.
+        finished: of a run that was finished before, a sentence that says so; None if something was done.
     """
 
     folder: RunFolder
     scores: Scores | None = None
     report: Path | None = None
     against_start: StartRecord | None = None
+    finished: str | None = None
 
     def summary(self) -> str:
-        """The model beside its start, and the path of the report."""
+        """The model beside its start, and the path of the report; of a run that was finished before, that it is."""
+        if self.finished is not None:
+            return self.finished
         lines = []
         if self.against_start is not None:
             lines.append(self.against_start.summary(self.folder.path))
@@ -97,6 +102,9 @@ def run(settings: TrainSettings) -> TrainResult:
 
     # Make the run folder, and the trainer that writes into it.
     _open_folder(folder, settings, module)
+    finished = _finished(folder, settings, val_pages)
+    if finished is not None:
+        return finished
     tracker = None
     if tracker_name is not None:
         tracker = open_tracker(tracker_name, folder, settings.to_dict())
@@ -160,6 +168,61 @@ def _open_folder(folder: RunFolder, settings: TrainSettings, module: DetectorMod
             overwrite=settings.overwrite,
             upgrade=_with_present_keys,
         )
+
+
+def _finished(folder: RunFolder, settings: TrainSettings, val_pages: LabelledImages) -> TrainResult | None:
+    """What a finished run has left; None if there is something to train, to score or to compare."""
+    if not folder.last.exists():
+        return None
+    epochs = read_carried(folder.last).epoch + 1
+    if epochs < settings.trainer.max_epochs:
+        return None
+    if len(val_pages) == 0:
+        sentence = f"{folder.path} is finished ({epochs} epochs); next: hmean predict IMAGES run={folder.path}"
+        return TrainResult(folder, finished=sentence)
+    weights_hash = load_checkpoint(folder.best).weights_hash()
+    scores = _scores_of(folder, weights_hash, val_pages.fingerprint())
+    if scores is None:
+        return None
+    against_start = None
+    if settings.tune is not None and _compares_with_start(settings):
+        against_start = _comparison_of(folder, weights_hash)
+        if against_start is None:
+            return None
+    sentence = (
+        f"{folder.path} is finished ({epochs} epochs, macro H {100 * scores.cleval.macro.h:.2f} on {scores.images} val "
+        f"pages); next: {_next_command(folder, settings, against_start)}"
+    )
+    return TrainResult(folder, scores, folder.report, against_start, sentence)
+
+
+def _scores_of(folder: RunFolder, weights_hash: str, data_hash: str) -> Scores | None:
+    """The scores of a run, if they and their report are there, and are those of these weights and pages."""
+    if not folder.scores.is_file() or not folder.report.is_file():
+        return None
+    scores = Scores.read(folder.scores)
+    if scores.weights_hash != weights_hash or scores.data_hash != data_hash:
+        return None
+    return scores
+
+
+def _comparison_of(folder: RunFolder, weights_hash: str) -> StartRecord | None:
+    """The comparison of a run with its start, if there is one of these weights."""
+    if not folder.start_record.is_file():
+        return None
+    record = StartRecord.read(folder.start_record)
+    if record.trained.weights_hash != weights_hash:
+        return None
+    return record
+
+
+def _next_command(folder: RunFolder, settings: TrainSettings, against_start: StartRecord | None) -> str:
+    """What follows a finished run: its tuning, or the use of the better model."""
+    if not folder.tuned.is_file():
+        return f"hmean tune run={folder.path} dataset_base_path={settings.dataset_base_path}"
+    if against_start is not None and against_start.winner == "start":
+        return f"hmean predict IMAGES checkpoint_path={folder.start}"
+    return f"hmean predict IMAGES run={folder.path}"
 
 
 def _with_present_keys(config: Mapping[str, Any]) -> dict[str, Any]:

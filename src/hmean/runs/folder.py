@@ -110,6 +110,16 @@ class RunFolder:
         return self.path / "cross_fitted" / "scores.json"
 
     @property
+    def tuned(self) -> Path:
+        """What tuning found: ``TuneResult``."""
+        return self.path / "tuned.json"
+
+    @property
+    def report(self) -> Path:
+        """The report of the run."""
+        return self.path / "report.html"
+
+    @property
     def predictions(self) -> Path:
         """The text polygons on the validation pages."""
         return self.path / "predictions.json"
