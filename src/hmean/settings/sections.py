@@ -452,6 +452,15 @@ class EvaluationView(Section):
             raise ValueError("view=text makes views of many sizes; set pad=stride")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _looks_no_closer_at_first(self) -> Self:
+        if self.view == "text" and self.first_look > self.long_side:
+            raise ValueError(
+                f"with view=text, first_look={self.first_look} is larger than long_side={self.long_side}, so the first "
+                f"look would be the closer one; set first_look={self.long_side} or less, or a larger long_side"
+            )
+        return self
+
     def seen(self) -> View:
         """How the network sees pages."""
         text = None

@@ -373,3 +373,12 @@ def test_labels_may_be_a_list_of_files():
         compose_all([f"{key}=[]"])
     config = compose_all([f"{key}=[one.json"])
     assert config.datasets.train_dataset.annotation_path == "[one.json"
+
+
+def test_a_first_look_is_no_closer_than_the_view():
+    looks = ["transforms.view=text", "transforms.long_side=320", "transforms.first_look=480"]
+    with pytest.raises(InputError, match=r"transforms: with view=text, first_look=480 is larger than long_side=320, .*"
+                       r"set first_look=320 or less"):  # fmt: skip
+        compose_all(looks)
+    assert compose_all(looks[1:]).transforms.long_side == 320  # a view of the page has no first look
+    assert compose_all([*looks[:2], "transforms.first_look=320"]).transforms.first_look == 320
