@@ -1,6 +1,8 @@
 """Views of the text: set once, carried by checkpoints and exported files, obeyed by every command."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -43,7 +45,7 @@ def test_a_training_carries_its_view_and_evaluates_with_it(text_run, receipts):
     assert scores["looks"]["pages"] == 3
     assert scores["looks"]["first_megapixels"] <= 0.0097
     maps = MapStore(
-        text_run / "maps" / f"best-{model.weights_hash()[:12]}",
+        text_run / "maps" / f"best-{model.weights_hash()[:12]}-text",
         map_settings(model.weights_hash(), VIEW),
         {path.name: path for path in (receipts / "images").glob("*.jpg")},
     )
@@ -91,6 +93,19 @@ def test_the_exported_file_finds_what_the_checkpoint_finds(copy_of_run, receipts
         assert np.allclose(found.scores[order], expected.scores, atol=1e-3)
 
 
+def test_views_of_pages_and_of_text_lie_apart(text_run, receipts, tmp_path, capsys):
+    run = Path(shutil.copytree(text_run, tmp_path / "tiny"))
+    told = ["evaluate", f"run={run}", f"dataset_base_path={receipts}", f"output={tmp_path / 'out'}"]
+    assert main([*told, "transforms.view=page"]) == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").glob("*.json")}
+    assert main(told) == 2  # with the model's view, of the text
+    assert "out: holds an evaluation already, with view=page and long_side=160; set output=" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in (tmp_path / "out").glob("*.json")} == before
+    weights = load_checkpoint(run / "checkpoints/best.ckpt").weights_hash()[:12]
+    made = {folder.name: len(list(folder.iterdir())) for folder in (run / "maps").iterdir()}
+    assert made == {f"best-{weights}": 3, f"best-{weights}-text": 3}
+
+
 def test_text_in_a_corner_is_found_and_the_cost_is_told(ink, scans, tmp_path, capsys):
     """Small words in a corner of a large sheet, which a view of the sheet is too coarse for."""
     import PIL.Image
@@ -99,7 +114,12 @@ def test_text_in_a_corner_is_found_and_the_cost_is_told(ink, scans, tmp_path, ca
     sheet.paste(PIL.Image.open(scans / "5.png"), (1500, 100))
     sheet.save(tmp_path / "sheet.png")
     told = ["predict", f"checkpoint_path={ink}", str(tmp_path / "sheet.png"), "predict.overlays=0", "maps=true"]
-    text = ["transforms.view=text", "transforms.text_height=14", "transforms.first_look=480"]
+    text = [
+        "transforms.view=text",
+        "transforms.text_height=14",
+        "transforms.first_look=480",
+        "transforms.long_side=480",
+    ]
     assert main([*told, *text, f"output={tmp_path / 'text'}"]) == 0
     assert "a page costs " in capsys.readouterr().out
     assert count_found(tmp_path / "text") == {"sheet.png": 5}

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from hmean.inference.checkpoints import load_checkpoint
 from hmean.inference.evaluation import evaluate
 from hmean.runs.checkpoints import write_checkpoint
-from hmean.runs.maps import MapStore, map_settings
+from hmean.runs.maps import MapStore, map_settings, maps_name
 from hmean.settings.build import open_dataset
 from hmean.settings.compose import compose_all
 from support.models import carried_of
@@ -40,7 +40,7 @@ def plant_run(folder: Path, data: Path, seed: int = 0, faults: float = 0.15, *mo
     (folder / "config.yaml").write_text(OmegaConf.to_yaml(OmegaConf.create(config.to_dict())))
     checkpoint, view = load_checkpoint(best), config.transforms
     store = MapStore(
-        folder / "maps" / f"best-{checkpoint.weights_hash()[:12]}",
+        folder / "maps" / maps_name("best", checkpoint.weights_hash(), checkpoint.view),
         map_settings(checkpoint.weights_hash(), checkpoint.view),
         {pages.name(i): pages.file(i) for i in range(len(pages))},
     )

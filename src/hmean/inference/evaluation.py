@@ -87,8 +87,22 @@ def require_free(folder: Path, *, overwrite: bool) -> None:
     Raises:
         InputError: if it holds one and ``overwrite`` is not set.
     """
-    if (folder / "scores.json").exists() and not overwrite:
-        raise InputError(f"{folder}: holds an evaluation already; set output=ANOTHER_FOLDER or overwrite=true")
+    file = folder / "scores.json"
+    if file.exists() and not overwrite:
+        raise InputError(
+            f"{folder}: holds an evaluation already{_seen_with(Scores.read(file))}; set output=ANOTHER_FOLDER to keep "
+            "it, or overwrite=true to replace it"
+        )
+
+
+def _seen_with(scores: Scores) -> str:
+    """How the network saw the pages that were scored, as it is set; nothing where several networks did."""
+    if scores.long_side is None:
+        return ""
+    view = "page"
+    if scores.text is not None:
+        view = "text"
+    return f", with view={view} and long_side={scores.long_side}"
 
 
 def collect_scores(

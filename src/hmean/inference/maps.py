@@ -9,7 +9,7 @@ from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.inference.trained import Execution, TrainedModel, Unreadable, page_files
 from hmean.progress import track
-from hmean.runs.maps import MapStore, map_settings
+from hmean.runs.maps import OF_TEXT, MapStore, map_settings, maps_name
 from hmean.types import View
 
 
@@ -73,10 +73,13 @@ def make_run_maps(
         InputError: if an image cannot be read, or there is no folder for the maps.
     """
     parent = model.folder or fallback or model.require_folder()
+    view = view or model.view
     kind = model.path.stem
-    folder = parent / "maps" / f"{kind}-{model.weights_hash()[:12]}"
+    folder = parent / "maps" / maps_name(kind, model.weights_hash(), view)
     store = make_maps(model, pages, folder, view=view, execution=execution)
-    for earlier in folder.parent.glob(f"{kind}-{'[0-9a-f]' * 12}"):
-        if earlier != folder:
-            shutil.rmtree(earlier)
+    own = folder.name.removesuffix(OF_TEXT)
+    for ending in ("", OF_TEXT):
+        for earlier in folder.parent.glob(f"{kind}-{'[0-9a-f]' * 12}{ending}"):
+            if earlier.name.removesuffix(OF_TEXT) != own:
+                shutil.rmtree(earlier)
     return store

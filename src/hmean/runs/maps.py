@@ -27,6 +27,7 @@ from hmean.types import Look, View
 
 Row = tuple[float, float, float]
 OF_START = "start-"  # folders of the maps of start.ckpt begin so
+OF_TEXT = "-text"  # folders of the maps of views of the text end so
 
 
 class MapHead(Record):
@@ -45,6 +46,20 @@ def map_settings(weights_hash: str, view: View) -> str:
     if view.text is not None:
         settings += f" text {view.text.height:g} {view.text.first_look}"
     return settings
+
+
+def maps_name(kind: str, weights_hash: str, view: View) -> str:
+    """The folder of a model's maps below ``maps``: those of views of the text lie apart from those of whole pages.
+
+    Args:
+        kind: name of the checkpoint's file, without its suffix.
+        weights_hash: of its weights.
+        view: how the network sees pages.
+    """
+    name = f"{kind}-{weights_hash[:12]}"
+    if view.text is None:
+        return name
+    return name + OF_TEXT
 
 
 class MapStore:
@@ -153,8 +168,11 @@ def find_maps(folder: Path, names: Sequence[str]) -> dict[str, Path]:
     for name, paths in found.items():
         if len(paths) == 1:
             single[name] = paths[0]
+        elif paths:
+            folders = sorted({str(path.parent) for path in paths})
+            faults.append(f"{name}: has {len(paths)} maps, in {' and '.join(folders)}: name the folder of one")
         else:
-            faults.append(f"{name}: has {len(paths)} maps")
+            faults.append(f"{name}: has no map")
     if faults:
         raise InputError.listing(f"{folder}: must hold one map of each page (hmean evaluate writes them):", faults)
     return single

@@ -12,7 +12,7 @@ from hmean.metrics.scorer import choose_characters
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Influence, read_carried
 from hmean.runs.folder import RunFolder, model_of
-from hmean.runs.maps import MapStore, map_settings
+from hmean.runs.maps import MapStore, map_settings, maps_name
 from hmean.runs.scores import Scores
 from hmean.types import Pad, Page, View
 from hmean.web.studio_records import HistoryEntry, RunAbout
@@ -123,8 +123,9 @@ def _find_maps(folder: Path, pad: Pad, pages: ShownPages) -> _Maps:
         weights_hash = scores.weights_hash
         if not isinstance(weights_hash, str) or scores.long_side is None:
             continue  # of several folds, which have no maps together
-        settings = map_settings(weights_hash, View(scores.long_side, pad, scores.text))
-        store = MapStore(folder / "maps" / f"best-{weights_hash[:12]}", settings, images)
+        view = View(scores.long_side, pad, scores.text)
+        made = folder / "maps" / maps_name("best", weights_hash, view)
+        store = MapStore(made, map_settings(weights_hash, view), images)
         missing = [name for name in images if name not in store]
         if not missing:
             return _Maps(store, weights_hash, scores)

@@ -3,7 +3,8 @@ import pytest
 
 from hmean.errors import InputError
 from hmean.postprocess.decoding import PageMap
-from hmean.runs.maps import FoundMaps, MapStore, find_maps
+from hmean.runs.maps import FoundMaps, MapStore, find_maps, maps_name
+from hmean.types import TextView, View
 
 
 def page(name, value):
@@ -59,11 +60,17 @@ def test_maps_are_found_anywhere_under_a_folder_unless_two_are_of_one_page(tmp_p
     MapStore(tmp_path / "maps" / "best-1", "a", images).add(page("y.jpg", 0.5))
     read = FoundMaps(tmp_path, ["y.jpg"])("y.jpg")
     assert (read.probability == 128).all()
-    with pytest.raises(InputError, match=r"other\.jpg: has 0 maps"):
+    with pytest.raises(InputError, match=r"other\.jpg: has no map"):
         find_maps(tmp_path, ["other.jpg"])
     MapStore(tmp_path / "maps" / "best-2", "a", images).add(page("y.jpg", 0.5))
-    with pytest.raises(InputError, match=r"y\.jpg: has 2 maps"):
+    with pytest.raises(InputError, match=r"y\.jpg: has 2 maps, in \S+best-1 and \S+best-2: name the folder of one"):
         find_maps(tmp_path, ["y.jpg"])
+    assert len(find_maps(tmp_path / "maps" / "best-2", ["y.jpg"])) == 1
+
+
+def test_maps_of_text_lie_apart_from_those_of_pages():
+    assert maps_name("best", "0123456789abcdef", View(960, "stride")) == "best-0123456789ab"
+    assert maps_name("best", "0123456789abcdef", View(960, "stride", TextView())) == "best-0123456789ab-text"
 
 
 def test_maps_of_what_a_training_started_from_do_not_count(tmp_path, images):
