@@ -87,6 +87,8 @@ def run(settings: TrainSettings) -> TrainResult:
     val_pages = open_validation(settings.datasets.val_dataset, train_pages)
     require_trainable(train_pages, val_pages)
 
+    for note in settings.notes:
+        print(f"note: {note}", file=sys.stderr)
     encoder = settings.models.components().encoder
     if settings.models.pretrained is None and not encoder.accepts("pretrained"):
         print(

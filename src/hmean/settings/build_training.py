@@ -24,6 +24,7 @@ from hmean.network.detector import Detector
 from hmean.runs.carried import Carried
 from hmean.runs.maps import FoundMaps
 from hmean.settings.sections import Cache, Models, Transforms
+from hmean.settings.start import network_differences
 from hmean.settings.training import RecipeSettings
 from hmean.training.fit import TrainerOptions
 from hmean.training.module import DetectorModule
@@ -89,8 +90,25 @@ def _build_network(models: Models, start: Start | None) -> Detector:
     if start is None:
         return build_detector(components.encoder, components.decoder, components.head)
     detector = build_detector(without_pretrained(components.encoder), components.decoder, components.head)
-    start.fill(detector)
+    try:
+        start.fill(detector)
+    except InputError as error:
+        raise _with_differences(error, models) from error
     return detector
+
+
+def _with_differences(error: InputError, models: Models) -> InputError:
+    """A fault of weights that do not fit, with the keys that the network and its start do not agree on."""
+    source = str(models.pretrained)
+    faults = []
+    for difference in network_differences(models.model_dump(by_alias=True), source):
+        faults.append(
+            f"{difference.key}: is {difference.configured}, and {source} has {difference.of_start}; set it to that, or "
+            "choose another start (from=)"
+        )
+    if not faults:
+        return error
+    return InputError.listing(f"{error}. The network of the config is not that of its start:", faults)
 
 
 def _teacher_folder(settings: RecipeSettings) -> Path | None:

@@ -7,7 +7,7 @@ The result is checked against the schema. Every fault is found here, before any 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +26,7 @@ from hmean.settings.all import AllSettings
 from hmean.settings.keys import REMOVED, is_read, known_keys, pruned, with_present_keys
 from hmean.settings.overrides import START_KEY, Override, ParsedOverrides, parse_overrides
 from hmean.settings.sections import Settings
-from hmean.settings.start import PARTS, start_parts
+from hmean.settings.start import PARTS, part_differences, start_parts
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 # From ``run`` and ``checkpoint_path`` to the sections that the trained model's file brings.
@@ -70,8 +70,8 @@ def compose_all(overrides: Sequence[str]) -> AllSettings:
         InputError: listing every fault.
     """
     parsed = parse_overrides(overrides, group_folders())
-    node, faults = _composed(parsed, {}, {})
-    return _checked(AllSettings, _resolved(node, parsed), faults)
+    composed = _composed(parsed, {}, {})
+    return _checked(AllSettings, _resolved(composed.node, parsed), composed.faults)
 
 
 def select(everything: Settings, kind: type[SettingsT], **values: Any) -> SettingsT:
@@ -134,9 +134,9 @@ def _from_presets(
     if read_carried is not None and kind.carried and not faults:
         brought = with_present_keys(read_carried(*_model(kind, parsed, file_values)))
         carried = {name: brought[name] for name in kind.carried if name in brought}
-    node, more = _composed(parsed, carried, file_values)
-    faults += more
-    plain = _resolved(node, parsed)
+    composed = _composed(parsed, carried, file_values)
+    faults += composed.faults
+    plain = _resolved(composed.node, parsed)
     if plain.get("run") is None and plain.get("checkpoint_path") is None:
         plain["checkpoint_path"] = kind.default_model
     _checked(AllSettings, plain, faults)
@@ -146,6 +146,7 @@ def _from_presets(
     settings = _checked(kind, own, [])
     given = {*parsed.keys(), *_flat_keys(file_values)}
     settings._given = frozenset(given)  # noqa: SLF001 - what is typed is known here only
+    settings._notes = tuple(composed.notes)  # noqa: SLF001 - likewise
     return settings
 
 
@@ -237,16 +238,28 @@ def _counterpart(key: str, known: Sequence[str]) -> str:
     return did_you_mean(key, known)
 
 
-def _composed(
-    parsed: ParsedOverrides, carried: Mapping[str, Any], file_values: Mapping[str, Any]
-) -> tuple[DictConfig, list[str]]:
-    """Presets, what is carried, the config file and the overrides, laid over each other; and the faults on the way."""
+@dataclass(frozen=True)
+class _Composed:
+    """Presets, what is carried, the config file and the overrides, laid over each other.
+
+    Attributes:
+        node: the values.
+        faults: on the way.
+        notes: what of the preset does not hold.
+    """
+
+    node: DictConfig
+    faults: list[str]
+    notes: list[str]
+
+
+def _composed(parsed: ParsedOverrides, carried: Mapping[str, Any], file_values: Mapping[str, Any]) -> _Composed:
     node = _compose_groups(parsed.groups)
     OmegaConf.set_struct(node, value=False)
     node = _modernised(node)
     for section, value in carried.items():
         node[section] = _literal(value)
-    _follow_start(node, _typed_start(parsed, file_values), parsed.groups)
+    notes = _follow_start(node, _typed_start(parsed, file_values), parsed.groups)
     for section, value in file_values.items():
         _lay_over(node, section, _literal(value))
     faults = []
@@ -259,7 +272,7 @@ def _composed(
         except (OmegaConfBaseException, HydraException, KeyError, TypeError, AttributeError) as error:
             faults.append(f"{override.key}: cannot be set ({error})")
     _follow_unclip(node, parsed.keys())
-    return node, faults
+    return _Composed(node, faults, notes)
 
 
 def _typed_start(parsed: ParsedOverrides, file_values: Mapping[str, Any]) -> Any:
@@ -284,17 +297,29 @@ def _two_starts(overrides: Sequence[Override]) -> list[str]:
     ]
 
 
-def _follow_start(node: DictConfig, start: Any, groups: Mapping[str, str]) -> None:
-    """Take the network's parts from the start that the user names, where the user has not chosen a part."""
+def _follow_start(node: DictConfig, start: Any, groups: Mapping[str, str]) -> list[str]:
+    """Take the network's parts from the start that the user names, where the user has not chosen a part.
+
+    Returns:
+        What then does not hold of a preset that the user has named as well.
+    """
     if not isinstance(start, str) or start == OmegaConf.select(node, START_KEY):
-        return
+        return []
+    notes = []
     for part, section in start_parts(start).items():
         if f"preset/models/{part}" in groups:
             continue
+        if "preset" in groups:
+            for difference in part_differences(part, node["models"][part], section):
+                notes.append(
+                    f"{difference.key}: preset={groups['preset']} has {difference.configured}, and the network follows "
+                    f"from={start}, which has {difference.of_start}; from=null trains the preset's network"
+                )
         literal = _literal(section)
         if part == "head" and "postprocess" not in literal:
             literal = {**literal, "postprocess": OmegaConf.select(node, _POSTPROCESS)}
         node["models"][part] = literal
+    return notes
 
 
 def _follow_unclip(node: DictConfig, keys: Sequence[str]) -> None:

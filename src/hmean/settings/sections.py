@@ -58,10 +58,17 @@ class Settings(Section):
 
     # Keys that the user gave a value for, on the command line or in the file of config=.
     _given: frozenset[str] = PrivateAttr(default=frozenset())
+    # What of a preset that the user named does not hold, in words.
+    _notes: tuple[str, ...] = PrivateAttr(default=())
 
     def given(self, prefix: str) -> list[str]:
         """The keys below ``prefix`` (or equal to it) that the user gave a value for, in order."""
         return sorted(key for key in self._given if key == prefix or key.startswith(f"{prefix}."))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of a preset that the user named does not hold, a sentence each."""
+        return self._notes
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for YAML, JSON and checkpoints; ``config=FILE`` reads them."""

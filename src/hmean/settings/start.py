@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,53 @@ def start_parts(source: str) -> Mapping[str, Any]:
     if kind == "fused":
         return _of_fused(path)
     return {}
+
+
+# What training may change of a start's network: none of it decides which weights there are.
+FREE_ARGUMENTS = ("activation", "drop_path_rate", "freeze_bn", "lr_scale", "postprocess", "pretrained")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key of the network that a config and a start do not agree on.
+
+    Attributes:
+        key: dotted key.
+        configured: its value in the config; None: not set.
+        of_start: likewise, in the network whose weights the start names.
+    """
+
+    key: str
+    configured: Any
+    of_start: Any
+
+
+def network_differences(configured: Mapping[str, Any], source: str) -> list[Difference]:
+    """The keys that decide which weights a network has, and that a config and a start do not agree on.
+
+    Args:
+        configured: the section ``models`` of a config, as plain values.
+        source: the start; one that does not say its network differs nowhere.
+
+    Raises:
+        InputError: as ``start_parts`` does.
+    """
+    found = []
+    for part, of_start in start_parts(source).items():
+        found += part_differences(part, configured[part], of_start)
+    return found
+
+
+def part_differences(part: str, configured: Mapping[str, Any], of_start: Mapping[str, Any]) -> list[Difference]:
+    """Likewise of ``encoder``, ``decoder`` or ``head``; where the components differ, their arguments are not told."""
+    names = [name for name in of_start if name not in FREE_ARGUMENTS]
+    if present_name(configured["_target_"]) != present_name(of_start["_target_"]):
+        names = ["_target_"]
+    found = []
+    for name in names:
+        if configured.get(name) != of_start[name]:
+            found.append(Difference(f"models.{part}.{name}", configured.get(name), of_start[name]))
+    return found
 
 
 def _of_ours(path: Path, model: Carried) -> Mapping[str, Any]:

@@ -23,6 +23,23 @@ def test_the_network_is_that_of_the_named_detector():
     assert settings.models.targets == preset.models.targets
 
 
+def test_a_preset_whose_network_gives_way_to_the_start_is_told_by_key_and_both_values():
+    notes = read_settings(TrainSettings, [*NEW_RUN, "from=pp-ocrv6-tiny"]).notes
+    assert notes[0] == (
+        "models.encoder._target_: preset=receipts_lite has hmean.network.encoder.TimmEncoder, and the network follows "
+        "from=pp-ocrv6-tiny, which has hmean.network.lcnet.LCNetV4; from=null trains the preset's network"
+    )
+    notes = read_settings(TrainSettings, ["preset=pp_ocrv6_small", "exp_name=mine", "from=pp-ocrv6-tiny"]).notes
+    assert [note.split(": ")[0] for note in notes] == [
+        "models.encoder.model_name",
+        "models.decoder.inner_channels",
+        "models.decoder.kernel_size",
+    ]
+    assert "preset=pp_ocrv6_small has 96, and the network follows from=pp-ocrv6-tiny, which has 64" in notes[1]
+    assert read_settings(TrainSettings, ["exp_name=mine", "from=pp-ocrv6-tiny"]).notes == ()  # no preset was named
+    assert read_settings(TrainSettings, ["preset=pp_ocrv6_small", "exp_name=mine"]).notes == ()
+
+
 def test_from_is_short_for_models_pretrained_in_every_command():
     assert compose_all(["from=pp-ocrv6-tiny"]) == compose_all(["models.pretrained=pp-ocrv6-tiny"])
 

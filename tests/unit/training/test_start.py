@@ -16,6 +16,7 @@ from hmean.plugins import Component
 from hmean.postprocess.parameters import PostprocessParams
 from hmean.runs.carried import Carried, PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
+from hmean.settings.build_training import _build_network
 from hmean.settings.compose import read_settings
 from hmean.settings.training import TrainSettings
 from hmean.training.start import keep_start, open_start
@@ -47,6 +48,21 @@ def test_what_is_neither_a_file_nor_published_is_refused_with_the_names(tmp_path
     other.write_text("")
     with pytest.raises(InputError, match="is not supported; give a checkpoint"):
         open_start(str(other))
+
+
+def test_keys_that_clash_with_a_start_are_named_with_both_values(tmp_path):
+    path = tmp_path / "best.ckpt"
+    config = {"models": {name: dict(section) for name, section in by_name("pp-ocrv6-tiny").components.items()}}
+    write_checkpoint(path, carried().model_copy(update={"config": config}), tiny_network().state_dict())
+    settings = read_settings(
+        TrainSettings, ["preset=pp_ocrv6_small", "exp_name=x", f"from={path}", "models.decoder.inner_channels=96"]
+    )
+    with pytest.raises(InputError) as caught:
+        _build_network(settings.models, open_start(str(path)))
+    assert caught.value.faults == (
+        f"models.decoder.inner_channels: is 96, and {path} has 64; set it to that, or choose another start (from=)",
+    )
+    assert "The network of the config is not that of its start" in str(caught.value)
 
 
 @pytest.fixture
