@@ -259,7 +259,9 @@ class RotatedRect(NamedTuple):
 def min_area_rect(points: NDArray[Any]) -> RotatedRect:
     """Smallest rotated rectangle around points (n, 2)."""
     (x, y), (width, height), angle = cv2.minAreaRect(np.ascontiguousarray(points, dtype=np.float32))
-    return RotatedRect((float(x), float(y)), (float(width), float(height)), float(angle))
+    centre = (float(x), float(y))
+    size = (float(width), float(height))
+    return RotatedRect(centre, size, float(angle))
 
 
 def box_around(points: Points) -> Points:

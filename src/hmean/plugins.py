@@ -174,7 +174,8 @@ def check_components(components: Sequence[Component], trusted: Sequence[str] | N
 
 def did_you_mean(word: str, known: Sequence[str]) -> str:
     """A hint for a mistyped word, or nothing."""
-    same_last_part = [key for key in known if key.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1]]
+    last_part = word.rsplit(".", 1)[-1]
+    same_last_part = [key for key in known if key.rsplit(".", 1)[-1] == last_part]
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6) or same_last_part[:1]
     if not close:
         return ""

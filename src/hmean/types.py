@@ -94,7 +94,8 @@ class Polygons:
         offsets = self.offsets
         if points.ndim != 2 or points.shape[1] != 2 or points.dtype != np.float64:
             raise ValueError(f"points must be a float64 array of shape (P, 2), got {points.dtype} {points.shape}")
-        if offsets.ndim != 1 or len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != len(points):
+        is_row = offsets.ndim == 1 and len(offsets) > 0
+        if not is_row or offsets[0] != 0 or offsets[-1] != len(points):
             raise ValueError("offsets must run from 0 to the number of points")
         if len(offsets) > 1 and int(np.diff(offsets).min()) < 3:
             raise ValueError("a polygon needs at least 3 points")

@@ -159,7 +159,8 @@ class ResultRow(RunRow):
 
 
 def _mean(parts: Sequence[PRH]) -> PRH:
-    p, r, h = np.mean([(part.p, part.r, part.h) for part in parts], axis=0).tolist()
+    values = [(part.p, part.r, part.h) for part in parts]
+    p, r, h = np.mean(values, axis=0).tolist()
     return PRH(p, r, h)
 
 

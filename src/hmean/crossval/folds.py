@@ -104,7 +104,8 @@ def check_base(base: TrainedModel, folds: Sequence[TrainedFold]) -> None:
         InputError: if it was not.
     """
     keys = np.concatenate([fold.pages.page_keys() for fold in folds])
-    if not np.array_equal(np.unique(base.pages.train), np.unique(keys)) or len(base.pages.val) > 0:
+    are_same = np.array_equal(np.unique(base.pages.train), np.unique(keys))
+    if not are_same or len(base.pages.val) > 0:
         raise InputError(f"{base.path}: was trained on other pages, or other labels, than those of all folds now")
 
 

@@ -154,7 +154,8 @@ def training_crop(
         size = max(float(np.median(text_heights(list(words)))), 1.0)
         drawn_from = text_height
     low, high = drawn_from
-    scale = min(math.exp(rng.uniform(math.log(low), math.log(high))) / size, MOST_ENLARGED)
+    drawn = math.exp(rng.uniform(math.log(low), math.log(high)))
+    scale = min(drawn / size, MOST_ENLARGED)
     matrix = geometry.scaling(scale, scale) @ augment.sample(rng, page_width, page_height)
     anchor, place = _anchor(rng, page_width, page_height, words, crop, near_text, near_narrow)
     corners = geometry.corners(page_width, page_height)

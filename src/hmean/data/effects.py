@@ -140,7 +140,8 @@ def add_specks(image: Image, share: float, rng: Generator) -> Image:
     count = round(share * height * width)
     places = rng.integers(0, height * width, count)
     specked = image.copy()
-    specked.reshape(-1, 3)[places] = 255 * rng.integers(0, 2, (count, 1), dtype=np.uint8)
+    pixels = specked.reshape(-1, 3)
+    pixels[places] = 255 * rng.integers(0, 2, (count, 1), dtype=np.uint8)
     return specked
 
 
@@ -153,9 +154,16 @@ def _random_bytes(shape: tuple[int, ...], rng: Generator) -> Image:
 
 def smooth_field(rng: Generator, height: int, width: int, most: int = 5) -> Factors:
     """Smooth values in [0, 1] (H, W), with at most so many waves (and at least 2 grid points) down and across."""
-    coarse = rng.random((rng.integers(2, most + 1), rng.integers(2, most + 1))).astype(np.float32)
-    smooth = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    smooth = _random_field(rng, height, width, 2, most)
     return np.asarray(np.clip(smooth, 0, 1), dtype=np.float32)
+
+
+def _random_field(rng: Generator, height: int, width: int, fewest: int, most: int) -> Factors:
+    """Random values on a coarse grid (of so many points down, and so many across), made as large as a page (H, W)."""
+    down = rng.integers(fewest, most + 1)
+    across = rng.integers(fewest, most + 1)
+    coarse = rng.random((down, across)).astype(np.float32)
+    return np.asarray(cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC))
 
 
 def shadow(height: int, width: int, *, angle: float, x: float, y: float, depth: float, softness: float) -> Factors:
@@ -246,11 +254,7 @@ def stain(image: Image, colour: tuple[float, float, float], wet: Factors) -> Ima
 
 def spill(rng: Generator, height: int, width: int) -> Factors:
     """How wet each pixel of a stained paper is (H, W): a few blots that are darkest at their edges."""
-    field = cv2.resize(
-        rng.random((rng.integers(3, 7), rng.integers(3, 7))).astype(np.float32),
-        (width, height),
-        interpolation=cv2.INTER_CUBIC,
-    )
+    field = _random_field(rng, height, width, 3, 6)
     inside = 1 / (1 + np.exp(np.float32(-40) * (field - np.float32(0.7))))
     edge = np.exp(-(((field - np.float32(0.72)) * 25) ** 2))
     return np.asarray(np.clip(0.6 * inside + 0.4 * edge, 0, 1), dtype=np.float32)

@@ -144,7 +144,8 @@ def _paste_word(
     size = np.ceil(quad.max(axis=0) + _MARGIN) - low
     width, height = size.astype(int).tolist()
     sides = np.ptp(quad, axis=0)
-    if sides.min() < _LEAST_SIDE or (sides > _LARGEST_SHARE * np.array(image.shape[1::-1])).any():
+    largest = _LARGEST_SHARE * np.array(image.shape[1::-1])
+    if sides.min() < _LEAST_SIDE or (sides > largest).any():
         return None
     in_patch = quad - low
     ink = _ink(pixels, geometry.translation(-low[0], -low[1]) @ matrix, in_patch, width, height)

@@ -117,11 +117,14 @@ class TextPlace:
         if len(words) == 0:
             return None
         points = np.concatenate(list(words))
-        return cls(points.min(axis=0), points.max(axis=0), float(np.median(text_heights(words))))
+        height = float(np.median(text_heights(words)))
+        return cls(points.min(axis=0), points.max(axis=0), height)
 
     def reaching(self, other: TextPlace) -> TextPlace:
         """The same height of text, in all places where this or the other has some."""
-        return TextPlace(np.minimum(self.low, other.low), np.maximum(self.high, other.high), self.height)
+        low = np.minimum(self.low, other.low)
+        high = np.maximum(self.high, other.high)
+        return TextPlace(low, high, self.height)
 
 
 def text_heights(words: Sequence[Points]) -> NDArray[np.float64]:

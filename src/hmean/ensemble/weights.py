@@ -45,11 +45,15 @@ def average_weights(models: Sequence[TrainedModel], path: Path) -> Checkpoint:
         history += model.history
         train.append(model.pages.train)
         val.append(model.pages.val)
+    pages = PagesSeen(
+        train=np.unique(np.concatenate(train)),
+        val=np.unique(np.concatenate(val)),
+    )
     carried = first.carried.model_copy(
         update={
             "epoch": max(model.epoch for model in models),
             "history": tuple(history),
-            "pages": PagesSeen(train=np.unique(np.concatenate(train)), val=np.unique(np.concatenate(val))),
+            "pages": pages,
             "members": tuple(model.weights_hash() for model in models),
             "provenance": Provenance(members=tuple(trainings)),
         }

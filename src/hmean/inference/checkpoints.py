@@ -63,7 +63,9 @@ class Checkpoint(TrainedModel):
         """See ``TrainedModel``."""
         digest = hashlib.sha256()
         for name, tensor in sorted(self._weights.items()):
-            digest.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).numpy().tobytes())
+            digest.update(name.encode())
+            values = tensor.detach().cpu().contiguous().view(-1)
+            digest.update(values.numpy().tobytes())
         return digest.hexdigest()
 
     def start(self, view: View, accelerator: Accelerator = "auto") -> TorchRunner:

@@ -62,8 +62,11 @@ def to_supervision(found: Detections) -> Any:
     """``supervision.Detections``: boxes, scores, and quads as oriented boxes; needs ``pip install supervision``."""
     import supervision  # noqa: PLC0415 - not a dependency
 
-    boxes = [np.concatenate([polygon.min(axis=0), polygon.max(axis=0)]) for polygon in found.polygons]
-    quads = [quad_of(polygon) for polygon in found.polygons]
+    boxes = []
+    quads = []
+    for polygon in found.polygons:
+        boxes.append(np.concatenate([polygon.min(axis=0), polygon.max(axis=0)]))
+        quads.append(quad_of(polygon))
     return supervision.Detections(
         xyxy=np.array(boxes, dtype=np.float32).reshape(-1, 4),
         confidence=found.scores,

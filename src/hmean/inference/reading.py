@@ -87,8 +87,9 @@ def text_angle(polygons: Polygons) -> float:
     longer = np.where((width >= height)[:, None], across, down)
     doubled = 2 * np.arctan2(longer[:, 1], longer[:, 0])
     weights = np.abs(width - height)
-    mean = math.atan2(float(weights @ np.sin(doubled)), float(weights @ np.cos(doubled))) / 2
-    return math.degrees(mean)
+    sine = float(weights @ np.sin(doubled))
+    cosine = float(weights @ np.cos(doubled))
+    return math.degrees(math.atan2(sine, cosine) / 2)
 
 
 def quad_of(polygon: Points) -> Points:

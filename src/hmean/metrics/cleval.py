@@ -285,5 +285,6 @@ def _inclusion(overlaps: Overlaps, found: Shapes, centres: Floats, lengths: Ints
     for n in np.flatnonzero(~found.quad[overlaps.detection]):
         k = word[n]
         of_word = centres[ends[k] - lengths[k] : ends[k]]
-        inside[at[n] : at[n + 1]] = shapely.contains_xy(found.regions[overlaps.detection[n]], of_word)
+        region = found.regions[overlaps.detection[n]]
+        inside[at[n] : at[n + 1]] = shapely.contains_xy(region, of_word)
     return inside

@@ -81,7 +81,10 @@ class DBNetPP(UNet):
             nn.Conv2d(1, 1, 1, bias=False),
             nn.Sigmoid(),
         )
-        self.scales = nn.Sequential(nn.Conv2d(output_channels, len(in_channels), 1, bias=False), nn.Sigmoid())
+        self.scales = nn.Sequential(
+            nn.Conv2d(output_channels, len(in_channels), 1, bias=False),
+            nn.Sigmoid(),
+        )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """See ``UNet.forward``."""

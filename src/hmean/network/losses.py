@@ -66,7 +66,9 @@ def dice(value: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """
     value = value * mask
     weighted = target * mask
-    return 1 - (2 * (value * target).sum() + 1) / (value.sum() + weighted.sum() + 1)
+    common = 2 * (value * target).sum() + 1
+    both = value.sum() + weighted.sum() + 1
+    return 1 - common / both
 
 
 def approximate_binary(probability: Tensor, threshold: Tensor, k: float) -> Tensor:

@@ -183,7 +183,13 @@ def _fill_encoder(encoder: object, published: _Tensors) -> None:
 
 
 def _fill_stem(stem: lcnet.Stem, published: _Tensors, name: str) -> None:
-    parts = {"stem1": stem.first, "stem2a": stem.narrow, "stem2b": stem.widen, "stem3": stem.join, "stem4": stem.last}
+    parts = {
+        "stem1": stem.first,
+        "stem2a": stem.narrow,
+        "stem2b": stem.widen,
+        "stem3": stem.join,
+        "stem4": stem.last,
+    }
     for part, module in parts.items():
         published.fill(module, published.normalised(f"{name}.{part}"), f"{name}.{part}")
 

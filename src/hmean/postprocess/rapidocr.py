@@ -119,8 +119,11 @@ def _find_boxes(probability: NDArray[np.float32], thresh: float) -> list[_Box]:
 def _score(probability: NDArray[np.float32], corners: NDArray[np.float32]) -> float:
     """The mean under a box whose corners are cut to whole pixels, from the left and upper end of its bounds on."""
     height, width = probability.shape
-    x0, y0 = np.floor(corners.min(axis=0)).astype(int).clip(0, (width - 1, height - 1))
-    x1, y1 = np.ceil(corners.max(axis=0)).astype(int).clip(0, (width - 1, height - 1))
+    last = (width - 1, height - 1)
+    low = np.floor(corners.min(axis=0))
+    high = np.ceil(corners.max(axis=0))
+    x0, y0 = low.astype(int).clip(0, last)
+    x1, y1 = high.astype(int).clip(0, last)
     mask = np.zeros((y1 - y0 + 1, x1 - x0 + 1), dtype=np.uint8)
     cv2.fillPoly(mask, [(corners - (x0, y0)).astype(np.int32)], 1)
     return float(cv2.mean(probability[y0 : y1 + 1, x0 : x1 + 1], mask)[0])
@@ -138,7 +141,8 @@ def _place(boxes: Sequence[_Box], unclip_ratio: float, page: PageMap) -> Detecti
         if grown is None:
             continue
         corners = np.round(grown * scale).astype(np.int64).clip(0, last)
-        sides = np.linalg.norm(corners - np.roll(corners, -1, axis=0), axis=1).astype(int)
+        edges = corners - np.roll(corners, -1, axis=0)
+        sides = np.linalg.norm(edges, axis=1).astype(int)
         if min(sides[:2]) <= LEAST_ON_PAGE:
             continue
         polygons.append(corners.astype(np.float64))

@@ -113,7 +113,8 @@ class CampaignReport:
         """All of the report."""
         spent = sum(self.state.seconds.values()) / 3600
         budget = f"{self.state.file.budget_hours:g}"
-        about = Section(lines=[self.words.say("about"), self.words.say("time", hours=f"{spent:.2f}", budget=budget)])
+        time = self.words.say("time", hours=f"{spent:.2f}", budget=budget)
+        about = Section(lines=[self.words.say("about"), time])
         tables = read_tables(self.folder, self.done)
         sections = [about]
         for table in tables:

@@ -371,7 +371,8 @@ def _resolved(node: DictConfig, parsed: ParsedOverrides) -> dict[str, Any]:
         plain = OmegaConf.to_container(node, resolve=True)
     except OmegaConfBaseException as error:
         raise InputError(f"config: {error}") from error
-    values = with_present_keys({str(key): value for key, value in plain.items()}) if isinstance(plain, dict) else {}
+    assert isinstance(plain, dict)  # noqa: S101 - a DictConfig is a mapping
+    values = with_present_keys({str(key): value for key, value in plain.items()})
     if values.get("exp_name") is None:
         values["exp_name"] = parsed.groups.get("preset")
     return values

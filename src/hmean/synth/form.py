@@ -222,7 +222,8 @@ class _OfficePrinter(Printer):
         """What is at the foot of the page, in two or three columns."""
         self.feed(1)
         columns = pick(self.rng, (2, 3))
-        texts = [self.fill_in(text) for text in self.rng.permutation([*self.words.head, *self.words.foot]).tolist()]
+        shuffled = self.rng.permutation([*self.words.head, *self.words.foot]).tolist()
+        texts = [self.fill_in(text) for text in shuffled]
         width = self.sheet.inner / columns
         small = self.shop.faces.small
         for row in range(3):
@@ -233,7 +234,8 @@ class _OfficePrinter(Printer):
 
     def _paragraphs(self, width: float) -> list[str]:
         lines: list[str] = []
-        for text in self.some([*self.words.foot, *self.words.items, *self.words.head], 5, 10):
+        texts = [*self.words.foot, *self.words.items, *self.words.head]
+        for text in self.some(texts, 5, 10):
             lines += wrap(text, self.body, width)
         return [line for line in lines if self.body.width(line) <= width]
 

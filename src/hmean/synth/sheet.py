@@ -123,12 +123,14 @@ class Sheet:
         x = 0.0
         for strike, width in zip(strikes, widths, strict=True):
             row = strike.dy - top
-            ink[row : row + strike.ink.shape[0], round(x) : round(x) + width] = strike.ink
+            column = round(x)
+            ink[row : row + strike.ink.shape[0], column : column + width] = strike.ink
             x += width + gap
         left = round(self._pen(Cell(at, align, text)) - _share_before(align) * length)
         left = int(np.clip(left, self.pad, self.width - self.pad - length))
         y = self.height + round(face.size * face.tall * _BASELINE) + top
-        self.marks.append(Mark(ink, Box(left, y, left + length, y + len(ink)), text, self._cells))
+        box = Box(left, y, left + length, y + len(ink))
+        self.marks.append(Mark(ink, box, text, self._cells))
         self._cells += 1
         self.height += round(face.size * face.tall * self.lead)
 

@@ -25,10 +25,15 @@ def suggest(lrs: Sequence[float], losses: Sequence[float]) -> LearningRates:
 
     It ends at a third of the rate with the lowest loss, above which training would be unstable.
     """
-    smooth = np.convolve(np.pad(losses, 4, mode="edge"), np.ones(9) / 9, mode="valid")
+    padded = np.pad(losses, 4, mode="edge")
+    smooth = np.convolve(padded, np.ones(9) / 9, mode="valid")
     lowest = max(int(np.argmin(smooth)), 2)
     steepest = int(np.argmin(np.gradient(smooth[: lowest + 1])))
     high = min(3 * lrs[steepest], lrs[lowest] / 3)
     return LearningRates(
-        lr=tuple(lrs), loss=tuple(losses), smooth=tuple(smooth.tolist()), steepest=lrs[steepest], range=(high / 9, high)
+        lr=tuple(lrs),
+        loss=tuple(losses),
+        smooth=tuple(smooth.tolist()),
+        steepest=lrs[steepest],
+        range=(high / 9, high),
     )
