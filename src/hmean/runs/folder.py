@@ -17,6 +17,19 @@ from hmean.errors import InputError
 from hmean.files import write_text
 from hmean.records import Record
 
+# Keys that say nothing of what is learned: where the folds lie (the pages themselves are compared), what other commands
+# read, and how fast pages come.
+NOT_LEARNED_FROM = (
+    "datasets.train_dataset.folds.file",
+    "datasets.val_dataset.folds.file",
+    "datasets.test_dataset",
+    "datasets.predict_dataset",
+    "dataloaders.cache",
+    "dataloaders.train_dataloader.num_workers",
+    "dataloaders.val_dataloader",
+    "dataloaders.test_dataloader",
+    "dataloaders.predict_dataloader",
+)
 # Keys that a resumed run may change, with all below them: how long and how it runs, not what it learns.
 MAY_CHANGE = (
     "resume",
@@ -33,17 +46,9 @@ MAY_CHANGE = (
     "tune",
     "score_start",
     "crossval",
-    "datasets.train_dataset.folds.file",  # the pages themselves are compared
-    "datasets.val_dataset.folds.file",
+    *NOT_LEARNED_FROM,
     "datasets.train_dataset.split.file",
     "datasets.val_dataset.split.file",
-    "datasets.test_dataset",
-    "datasets.predict_dataset",
-    "dataloaders.cache",
-    "dataloaders.train_dataloader.num_workers",
-    "dataloaders.val_dataloader",
-    "dataloaders.test_dataloader",
-    "dataloaders.predict_dataloader",
     "trainer.max_epochs",
     "trainer.check_val_every_n_epoch",
     "trainer.accelerator",

@@ -41,7 +41,23 @@ class SkippedLine(Record):
     why: str = Field(description="why it could not be read")
 
 
-class Journal:
+class _Closing:
+    """What is closed at the end of a ``with`` block."""
+
+    def close(self) -> None:
+        """Close the files."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Journal(_Closing):
     """The journal that one command writes.
 
     Args:
@@ -87,14 +103,6 @@ class Journal:
         if self.is_empty:
             self.path.unlink()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
     def _write_line(self, value: Mapping[str, Any]) -> None:
         self._file.write(json.dumps(value, ensure_ascii=False).encode() + b"\n")
         self._file.flush()
@@ -126,7 +134,7 @@ class _Line(NamedTuple):
     is_found: bool
 
 
-class JournalReader:
+class JournalReader(_Closing):
     """All journals of a folder, as they were when it was opened. Of each page only the place of its line is kept.
 
     ``key in reader`` says whether a page is done; one that was skipped is not.
@@ -168,14 +176,6 @@ class JournalReader:
         """Close the files."""
         for file in self._files.values():
             file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def _read_line(line: bytes) -> dict[str, Any]:

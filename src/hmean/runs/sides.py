@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from hmean.errors import InputError
 from hmean.metrics.scorer import PageScore, Scorer
-from hmean.runs.folder import RunFolder, differences, load_yaml
+from hmean.runs.folder import NOT_LEARNED_FROM, RunFolder, differences, load_yaml
 from hmean.runs.manifest import Manifest
 from hmean.runs.scores import Scores
 from hmean.runs.scoring import score_files
@@ -31,23 +31,15 @@ NO_DIFFERENCE = (
     "predict",
     "models.head.postprocess",
 )
-# Keys that repeats of one training may differ in: the seed, what other commands read, and how fast pages come. Where
-# the file of the folds lies says nothing: the hash of the pages that were trained on is compared instead.
+# Keys that repeats of one training may differ in. Where the file of the folds lies says nothing: the hash of the pages
+# that were trained on is compared instead.
 REPEATS_MAY_DIFFER = (
     *NO_DIFFERENCE,
+    *NOT_LEARNED_FROM,
     "seed",
     "split",
     "maps",
     "trusted_targets",
-    "datasets.train_dataset.folds.file",
-    "datasets.val_dataset.folds.file",
-    "datasets.test_dataset",
-    "datasets.predict_dataset",
-    "dataloaders.cache",
-    "dataloaders.train_dataloader.num_workers",
-    "dataloaders.val_dataloader",
-    "dataloaders.test_dataloader",
-    "dataloaders.predict_dataloader",
 )
 
 

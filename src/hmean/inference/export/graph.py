@@ -94,20 +94,34 @@ def with_constant_padding(detector: Detector) -> Detector:
 def write_onnx(detector: Detector, path: Path) -> None:
     """Write a network as an ONNX file for any number of pages, any height and width (multiples of the stride).
 
-    By tracing, which any torch from 2.6 on can do: the newer exporter takes far longer and needs onnxscript. What
-    tracing gets wrong, such as a size that became a constant, the comparison with the checkpoint finds.
+    What tracing gets wrong, such as a size that became a constant, the comparison with the checkpoint finds.
     """
-    axes = {0: "pages", 1: "height", 2: "width"}
     example = torch.zeros((1, 2 * STRIDE, 3 * STRIDE, 3), dtype=torch.uint8)
+    axes = {0: "pages", 1: "height", 2: "width"}
+    trace(ExportGraph(with_constant_padding(detector)), example, path, "image", axes)
+
+
+def trace(graph: nn.Module, example: Tensor, path: Path, name: str, axes: dict[int, str]) -> None:
+    """Write a network with one input and the output ``probability`` as an ONNX file.
+
+    By tracing, which any torch from 2.6 on can do: the newer exporter takes far longer and needs onnxscript.
+
+    Args:
+        graph: the network.
+        example: an input.
+        path: file to write.
+        name: of the input.
+        axes: names of the axes, of input and output, that may have any length.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about the exporter itself, and about sizes that it takes for constants
         torch.onnx.export(
-            ExportGraph(with_constant_padding(detector)),
+            graph,
             (example,),
             path,
             dynamo=False,
             opset_version=OPSET,
-            input_names=["image"],
+            input_names=[name],
             output_names=["probability"],
-            dynamic_axes={"image": axes, "probability": axes},
+            dynamic_axes={name: axes, "probability": axes},
         )

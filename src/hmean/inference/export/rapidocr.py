@@ -8,7 +8,6 @@ into its weights and biases, but its padding with zeros would then be grey inste
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +21,7 @@ from hmean.data.views import STRIDE
 from hmean.errors import InputError
 from hmean.images import decode
 from hmean.inference.checkpoints import Checkpoint
-from hmean.inference.export.graph import OPSET
+from hmean.inference.export.graph import trace
 from hmean.inference.trained import PageFile
 from hmean.network.detector import Detector
 from hmean.network.paddle_encoder import PaddleEncoder
@@ -124,20 +123,8 @@ def notice_of(checkpoint: Checkpoint) -> str:
 
 def write_graph(detector: Detector, path: Path) -> None:
     """Write the network as an ONNX file for any height and width that are multiples of the stride."""
-    axes = {0: "pages", 2: "height", 3: "width"}
     example = torch.zeros((1, 3, 2 * STRIDE, 3 * STRIDE))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about the exporter itself, and about sizes that it takes for constants
-        torch.onnx.export(
-            RapidOcrGraph(detector).eval(),
-            (example,),
-            path,
-            dynamo=False,
-            opset_version=OPSET,
-            input_names=["x"],
-            output_names=["probability"],
-            dynamic_axes={"x": axes, "probability": axes},
-        )
+    trace(RapidOcrGraph(detector).eval(), example, path, "x", {0: "pages", 2: "height", 3: "width"})
 
 
 def describe(path: Path, notice: str, view: RapidOcrView, params: PostprocessParams) -> None:
