@@ -117,5 +117,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:  # no UTF-8, no JSON, or a number of thousands of digits
         raise InputError(f"{path}: is not JSON ({error})") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: is not JSON that can be read (it is nested too deeply)") from error

@@ -30,6 +30,10 @@ def test_nan_is_not_written(tmp_path):
 
 def test_reading(tmp_path):
     (tmp_path / "bad.json").write_text("{")
+    for content in ("[" * 100_000, "9" * 5_000, "\udc80"):
+        (tmp_path / "odd.json").write_text(content, errors="surrogateescape")
+        with pytest.raises(InputError, match=r"odd\.json: is not JSON"):
+            read_json(tmp_path / "odd.json")
     with pytest.raises(InputError, match=r"bad\.json: is not JSON"):
         read_json(tmp_path / "bad.json")
     with pytest.raises(InputError, match=r"none\.json: cannot be read"):

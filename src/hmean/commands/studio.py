@@ -17,7 +17,7 @@ from hmean.records import describe_fault
 from hmean.settings.build import open_dataset
 from hmean.settings.compose import load_yaml
 from hmean.settings.keys import pruned, with_present_keys
-from hmean.settings.sections import EvaluationView, LabelledDatasets, OptionSettings, Settings, SplitName
+from hmean.settings.sections import EvaluationView, LabelledDatasets, LabelPaths, OptionSettings, Settings, SplitName
 from hmean.types import Page
 from hmean.web.server import bind, listen, make_server, port_of, run_until_signal
 from hmean.web.studio import create_studio_app
@@ -40,7 +40,7 @@ class StudioSettings(OptionSettings):
     """Which pages."""
     port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Port to listen on; 0: any free one."""
-    annotation_path: str | None = None
+    annotation_path: LabelPaths | None = None
     """The labels, if they are not where the run's config says."""
     image_path: str | None = None
     """Folder of the images, if they are not where the run's config says."""

@@ -134,7 +134,7 @@ class PredictionFile:
         self.source = path
         try:
             self._entries = Entries.of(path)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             read_json(path)  # says what is wrong if it is no JSON at all
             raise InputError(f'{path}: is not {{"images": {{name: {{"words": ...}}}}}} ({error})') from None
         self._entries.require_single()
@@ -177,7 +177,7 @@ def _parse_entry(name: str, content: bytes, faults: list[str]) -> Detections | N
         words = (_QUICK_DECODER.decode(content).words or {}).values()
         polygons = Polygons.joined([word.points for word in words])
         return Detections(polygons, np.array([word.score for word in words], dtype=np.float32))
-    except ValueError:
+    except (ValueError, RecursionError):
         pass  # the record is slower, and says which word has which fault
     try:
         return PredictedPage.model_validate(json.loads(content)).detections()
@@ -185,7 +185,7 @@ def _parse_entry(name: str, content: bytes, faults: list[str]) -> Detections | N
         faults.append(f"{name}: its entry cannot be read ({error})")
     except pydantic.ValidationError as error:
         faults += [f"{name}: {describe_fault(detail)}" for detail in error.errors()]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         faults.append(f"{name}: {error}")
     return None
 
