@@ -366,10 +366,13 @@ def _check_word(
 def _to_pixels(points: Any, size: tuple[int, int]) -> Any:
     """Points as shares of the page in pixels; whatever is no such points stays as it is."""
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # the check of the polygon refuses such points
-            return np.asarray(points, dtype=np.float64) * size
+        shares = np.asarray(points, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         return points
+    if shares.ndim != 2 or shares.shape[1] != 2:
+        return points
+    with np.errstate(over="ignore", invalid="ignore"):  # the check of the polygon refuses such points
+        return shares * size
 
 
 def numbers(value: Any, count: int) -> list[float] | None:
