@@ -14,8 +14,11 @@ import yaml
 
 import hmean
 from hmean.cli import main
+from hmean.commands.train import TrainResult
 from hmean.inference.checkpoints import Checkpoint, load_checkpoint
+from hmean.runs.folder import RunFolder
 from hmean.runs.manifest import Manifest
+from hmean.runs.scores import Scores
 from support.pages import TINY
 from support.runs import rows
 
@@ -89,6 +92,18 @@ def test_a_second_run_never_overwrites_a_first(copy_of_run, receipts, capsys):
     (copy_of_run.parent / "notes" / "mine.txt").write_text("keep")
     assert main([*command[:-1], "exp_name=notes", "overwrite=true"]) == 2
     assert (copy_of_run.parent / "notes" / "mine.txt").exists()
+
+
+def test_a_training_ends_with_its_scores_and_what_to_do_next(trained_run):
+    folder = RunFolder(trained_run)
+    scores = Scores.read(folder.scores)
+    text = TrainResult(folder, scores, folder.report, data="pages").summary()
+    first, *rest = text.splitlines()
+    assert first.startswith("trained 2 epochs in 0.")
+    assert first.endswith(f" minutes; the best epoch, {scores.epoch + 1}, is kept; on 3 val pages:")
+    assert scores.summary() in text
+    assert f"report: {trained_run}/report.html" in rest
+    assert f"next: hmean tune run={trained_run} dataset_base_path=pages " in text
 
 
 def test_a_finished_run_says_its_score_and_the_next_command(copy_of_run, receipts, capsys, monkeypatch):

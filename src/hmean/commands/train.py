@@ -20,6 +20,7 @@ from hmean.reports.run import write_run_report
 from hmean.runs.carried import read_carried
 from hmean.runs.folder import RunFolder, open_run
 from hmean.runs.manifest import Manifest
+from hmean.runs.metrics import read_epochs
 from hmean.runs.provenance import Provenance, StartProvenance, TrainingProvenance
 from hmean.runs.scores import Scores
 from hmean.runs.start import StartRecord
@@ -46,6 +47,7 @@ class TrainResult:
             to train.
         report: the HTML page; likewise.
         against_start: the model beside the whole detector that its training started from; None if it started from none.
+        data: ``dataset_base_path`` of the training.
         finished: of a run that was finished before, a sentence that says so; None if something was done.
     """
 
@@ -53,18 +55,39 @@ class TrainResult:
     scores: Scores | None = None
     report: Path | None = None
     against_start: StartRecord | None = None
+    data: str = ""
     finished: str | None = None
 
     def summary(self) -> str:
-        """The model beside its start, and the path of the report; of a run that was finished before, that it is."""
+        """The scores, the model beside its start, the report, what to do next; of a finished run, that it is."""
         if self.finished is not None:
             return self.finished
-        lines = []
+        if self.scores is None or self.report is None:
+            return ""
+        lines = [self._trained(self.scores), self.scores.summary()]
         if self.against_start is not None:
-            lines.append(self.against_start.summary(self.folder.path))
-        if self.report is not None:
-            lines.append(str(self.report))
+            lines += ["", self.against_start.summary(self.folder.path, said=self.scores.grouping)]
+        lines += ["", f"report: {self.report}", *self._next()]
         return "\n".join(lines)
+
+    def _trained(self, scores: Scores) -> str:
+        """How long, and which epoch is kept."""
+        rows = read_epochs(self.folder.metrics)
+        minutes = sum(row.seconds for row in rows) / 60
+        kept = ""
+        if scores.epoch is not None:
+            kept = f"; the best epoch, {scores.epoch + 1}, is kept"
+        return f"trained {len(rows)} epochs in {minutes:.1f} minutes{kept}; on {scores.images} val pages:"
+
+    def _next(self) -> list[str]:
+        """Commands that go on from here."""
+        run = f"run={self.folder.path}"
+        data = f"dataset_base_path={self.data}"
+        return [
+            f"next: hmean tune {run} {data}      post-processing values, chosen on val pages",
+            f"      hmean evaluate {run} {data} split=test",
+            f"      hmean export {run} {data}    one file that runs without torch",
+        ]
 
 
 def run(settings: TrainSettings) -> TrainResult:
@@ -133,7 +156,7 @@ def run(settings: TrainSettings) -> TrainResult:
         split = LabelledSplit(val_pages, "val", execution)
         against_start = compare_with_start(load_checkpoint(folder.start), best, split, tune_options(settings.tune))
     report = write_run_report([folder.path])
-    return TrainResult(folder, scores, report, against_start)
+    return TrainResult(folder, scores, report, against_start, data=settings.dataset_base_path)
 
 
 def _compares_with_start(settings: TrainSettings) -> bool:
@@ -195,7 +218,7 @@ def _finished(folder: RunFolder, settings: TrainSettings, val_pages: LabelledIma
         f"{folder.path} is finished ({epochs} epochs, macro H {100 * scores.cleval.macro.h:.2f} on {scores.images} val "
         f"pages); next: {_next_command(folder, settings, against_start)}"
     )
-    return TrainResult(folder, scores, folder.report, against_start, sentence)
+    return TrainResult(folder, scores, folder.report, against_start, finished=sentence)
 
 
 def _scores_of(folder: RunFolder, weights_hash: str, data_hash: str) -> Scores | None:
