@@ -23,6 +23,17 @@ PRESETS_HELP = """
 """
 
 
+STORY = """\
+From pages to a detector:
+
+  hmean predict photo.jpg output=found                               what the bundled detector finds
+  hmean data check data                                              are the labels right?
+  hmean train preset=pp_ocrv6_small exp_name=mine dataset_base_path=data
+  hmean tune run=outputs/mine dataset_base_path=data                 post-processing values, chosen on val pages
+  hmean evaluate run=outputs/mine dataset_base_path=data split=test  the score to report
+  hmean export run=outputs/mine dataset_base_path=data               one file that runs without torch"""
+
+
 @dataclass(frozen=True)
 class Command:
     """A line of the table.
@@ -369,7 +380,10 @@ def _find(name: str) -> Command:
     for command in COMMANDS:
         if command.name == name:
             return command
-    raise InputError(f"{name!r}: unknown command; hmean --help lists them")
+    from hmean.plugins import did_you_mean  # noqa: PLC0415 - as below
+
+    names = [command.name for command in COMMANDS]
+    raise InputError(f"{name!r}: unknown command{did_you_mean(name, names)}; hmean --help lists them")
 
 
 def _asks_for_help(arguments: Sequence[str]) -> bool:
@@ -384,7 +398,7 @@ def _overview() -> str:
     lines += ["usage: hmean COMMAND ...", ""]
     for command in COMMANDS:
         lines.append(f"  {command.name:<10}{command.summary}")
-    lines += ["", "hmean COMMAND --help says what it reads and writes."]
+    lines += ["", STORY, "", "hmean COMMAND --help says what it reads and writes."]
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 import hmean
+from hmean.cli import main
 from hmean.errors import InputError
 from hmean.settings.compose import read_settings
 from hmean.settings.overrides import overrides_of
@@ -96,3 +97,15 @@ def test_a_training_without_labels_is_refused_before_its_packages_are_imported(t
     assert done.returncode == 2
     assert "nowhere/jsons/train.json: not found" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistyped_command_is_corrected(capsys):
+    assert main(["trian"]) == 2
+    assert capsys.readouterr().err == "error: 'trian': unknown command; did you mean train?; hmean --help lists them\n"
+
+
+def test_hmean_alone_tells_the_story(capsys):
+    main([])
+    out = capsys.readouterr().out
+    story = [line.split()[1] for line in out.splitlines() if line.startswith("  hmean ")]
+    assert story == ["predict", "data", "train", "tune", "evaluate", "export"]
