@@ -30,6 +30,7 @@ from hmean.labels.label_format import LabelFormat
 from hmean.metrics.breakdown import Breakdown
 from hmean.postprocess.parameters import PARAMETERS, Parameter
 from hmean.records import Record
+from hmean.reports.data_record import DataStatistics
 from hmean.reports.sweep_record import SweepReport
 from hmean.runs.carried import Carried
 from hmean.runs.manifest import Manifest
@@ -357,6 +358,7 @@ FILES: dict[str, type[Record]] = {
     "manifest.json of a prediction": PredictionManifest,
     "splits.json": Splits,
     "hmean data check --json": CheckReport,
+    "hmean data stats --json": DataStatistics,
     "crossval.json": CrossvalRecord,
     "ensemble.json": EnsembleRecord,
     "campaign.json": CampaignState,

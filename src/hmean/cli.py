@@ -307,12 +307,15 @@ COMMANDS = (
     Command("compare", "Compare results on the same pages, of one training or several a side, with paired intervals."),
     Command(
         "data",
-        "Check a data set, convert its labels, deal its pages to folds, draw synthetic receipts.",
+        "Check, describe and look at data sets, convert labels, deal pages to folds, draw receipts.",
         """
   DATA is a folder with images/ and jsons/{train,val,test}.json; LABELS are labels in any format that hmean reads
 
   hmean data check DATA                          every fault of all splits, and what they share (exit code 2)
   hmean data check LABELS IMAGES --json          the same of any labels, for programs
+  hmean data stats DATA --html stats.html        what it is made of, and what a model will see of it
+  hmean data view DATA                           pages with their labels, on one picture
+  hmean data view DATA --augment preset=NAME     what a training will see
   hmean data convert LABELS OUT format=NAME      labels in another format (docs/reference/formats.md)
   hmean data split LABELS splits.json            folds by group
   hmean data synth DIR                           drawn receipts with exact labels, to try hmean with

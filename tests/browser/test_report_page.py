@@ -49,6 +49,18 @@ def test_the_comparison_with_the_start_comes_first_and_fits_a_phone(browser, cop
             page.close()
 
 
+def test_the_page_of_a_data_set_is_not_cut_off(browser, receipts, tmp_path, capsys):
+    for width, lang in itertools.product((SCREEN, PHONE), ("en", "ko")):
+        file = tmp_path / f"{lang}.html"
+        assert main(["data", "stats", str(receipts), "--html", str(file), "--lang", lang, "--workers", "1"]) == 0
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto(file.as_uri())
+        assert not page.evaluate(PAGE_IS_WIDER), (lang, width)
+        if width == SCREEN:
+            assert page.evaluate(CUT_OFF) == 0, lang
+        page.close()
+
+
 def test_a_heading_sorts_and_a_picture_opens(browser, report):
     page = browser.new_page(viewport={"width": SCREEN, "height": 900})
     faults = []

@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import PIL.Image
 import pytest
 
@@ -124,7 +125,7 @@ def test_convert_says_what_a_format_cannot_hold(receipts, tmp_path, capsys):
     assert "words lost their texts" in capsys.readouterr().err
     assert len(list(yolo.rglob("*.txt"))) == 9
     assert main(["data", "convert", str(out), str(tmp_path / "x"), "format=word"]) == 2
-    assert "format=word: is not one of coco, cord" in capsys.readouterr().err
+    assert "format=word: is not one of alto, coco, cord" in capsys.readouterr().err
 
 
 def test_nothing_is_converted_if_labels_have_faults(receipts, tmp_path, capsys):
@@ -185,3 +186,87 @@ def test_check_says_what_to_name(tmp_path, receipts, capsys):
     with pytest.raises(SystemExit):
         main(["data", "check", str(receipts), "--fast"])
     assert "unrecognized arguments: --fast" in capsys.readouterr().err
+
+
+def test_stats_says_what_a_data_set_is_made_of(receipts, tmp_path, capsys):
+    command = ["data", "stats", str(receipts), "--workers", "1"]
+    page = tmp_path / "stats.html"
+    assert main([*command, "--html", str(page)]) == 0
+    told = capsys.readouterr()
+    assert "What a model sees of whole pages, longest side 960 pixels" in told.out
+    assert told.err.endswith(f"{page}\n")
+    assert "<svg" in page.read_text()
+
+    assert (
+        main([*command, "--json", "transforms.long_side=160", "transforms.view=text", "transforms.text_height=12"]) == 0
+    )
+    statistics = json.loads(capsys.readouterr().out)
+    assert [(split["name"], split["pages"]) for split in statistics["splits"]] == [
+        ("train", 6), ("val", 3), ("test", 2), ("all", 11),
+    ]  # fmt: skip
+    assert (statistics["view"], statistics["long_side"], statistics["text_height"]) == ("text", 160, 12)
+    labels = json.loads((receipts / "jsons" / "train.json").read_text())
+    words = sum(len(page["words"]) for page in labels["images"].values())
+    assert statistics["splits"][0]["words"] == words
+
+    assert main(["data", "stats", str(receipts / "jsons/val.json"), str(receipts / "images"), "--json"]) == 0
+    assert [split["name"] for split in json.loads(capsys.readouterr().out)["splits"]] == ["val"]
+
+
+def test_stats_refuses_labels_that_cannot_be_read(receipts, tmp_path, capsys):
+    shutil.copytree(receipts, tmp_path / "data")
+    (tmp_path / "data/jsons/val.json").write_text("{")
+    assert main(["data", "stats", str(tmp_path / "data")]) == 2
+    assert "These labels cannot be read:" in capsys.readouterr().err
+
+
+def test_view_draws_the_same_sheet_for_the_same_seed(receipts, tmp_path, capsys):
+    def drawn(name, *words):
+        command = ["data", "view", str(receipts), "--output", str(tmp_path / name), "--pages", "3", "--side", "96"]
+        assert main([*command, *words]) == 0
+        assert capsys.readouterr().out == f"{tmp_path / name}\n"
+        return (tmp_path / name).read_bytes()
+
+    assert drawn("a.png") == drawn("b.png", "seed=42")
+    assert drawn("c.png", "seed=5") != drawn("d.png")
+    assert drawn("e.png", "--split", "val") != drawn("f.png")
+    assert drawn("g.png", "--texts") != drawn("h.png")
+
+
+def test_view_shows_what_a_training_sees(receipts, tmp_path, capsys):
+    pytest.importorskip("torch")
+    from support.pages import TINY
+
+    def drawn(name, *words):
+        command = ["data", "view", "--pages", "3", str(receipts), "--output", str(tmp_path / name), "--augment"]
+        assert main([*command, *TINY, *words]) == 0
+        with PIL.Image.open(tmp_path / name) as sheet:
+            return np.array(sheet)
+
+    sheet = drawn("a.png")
+    assert np.array_equal(sheet, drawn("b.png"))
+    assert not np.array_equal(sheet, drawn("c.png", "seed=5"))
+    assert drawn("d.png", "transforms.train.crop=128").shape[0] == len(sheet) + 64
+    capsys.readouterr()
+
+
+def test_view_says_all_that_is_wrong_with_its_options(receipts, tmp_path, capsys):
+    taken = tmp_path / "mine.png"
+    taken.write_text("mine")
+    command = ["data", "view", str(receipts), "--output", str(taken), "--augment", "--texts", "--split", "val"]
+    assert main([*command, "--pages", "0", "--columns", "0", "--side", "9"]) == 2
+    message = capsys.readouterr().err
+    for option in ("--pages 0", "--columns 0", "--side 9", f"{taken}: exists already", "--split val", "--texts"):
+        assert option in message
+    assert taken.read_text() == "mine"
+    assert main(["data", "view", str(receipts / "jsons/val.json"), str(receipts / "images"), "--split", "test"]) == 2
+    assert "--split test: there is no such split; there is val" in capsys.readouterr().err
+    assert main(["data", "view", str(receipts), "--output", str(taken), "--overwrite", "--side", "96"]) == 0
+
+
+@pytest.mark.parametrize("name", ["check", "stats", "view"])
+def test_help_teaches_by_example(name, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["data", name, "--help"])
+    assert end.value.code == 0
+    assert f"examples:\n  hmean data {name} data" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""``hmean data``: draw synthetic receipts, check a data set, deal its pages to folds, convert its labels."""
+"""``hmean data``: check, describe, convert and draw data sets, deal their pages to folds."""
 
 from __future__ import annotations
 
@@ -7,17 +7,25 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hmean.data.check_report import CheckReport, Fault, check_report
 from hmean.data.folds import HOLDOUT, write_splits
 from hmean.data.pages import LabelledImages
 from hmean.data.survey import NamedPages, survey
 from hmean.errors import InputError
+from hmean.images import read_image
 from hmean.labels.convert import Converted, convert_labels
 from hmean.labels.formats import FORMATS, format_names, format_of_name, images_of, open_labels
 from hmean.progress import track
+from hmean.reports.contact_sheet import Tile, draw_sheet, save_sheet
+from hmean.reports.data import render_table, write_data_report
+from hmean.reports.data_record import DataStatistics, data_statistics
+from hmean.reports.words import DEFAULT_LANGUAGE, LANGUAGES, Language, Words
 from hmean.settings.build import open_splits
 from hmean.settings.compose import read_settings
 from hmean.settings.overrides import split_arguments
@@ -32,10 +40,12 @@ _LONGEST_SIDE = 4096
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``hmean data synth``, ``check``, ``split`` and ``convert``."""
+    """Declare the options of each ``hmean data`` command."""
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_synth(commands)
     _add_check(commands)
+    _add_stats(commands)
+    _add_view(commands)
     _add_split(commands)
     _add_convert(commands)
 
@@ -150,7 +160,8 @@ def synth(
 
 _WORDS_HELP = (
     "DATA, a folder with images/ and jsons/{train,val,test}.json; or LABELS [IMAGES], "
-    f"{format_names()}, and the folder of their images (by default images/ beside them, or the folder above them); "
+    "labels in any format that hmean reads (docs/reference/formats.md), and the folder of their images (by default "
+    "images/ beside them, or the folder above them); "
     "and key=value, such as preset=NAME or datasets.train_dataset.annotation_path=FILE: what a training reads"
 )
 _JSONS = "jsons"  # the folder by which a data set is known
@@ -168,11 +179,13 @@ class _Opened:
     """What the words name.
 
     Attributes:
+        name: of the data set.
         settings: of a training with these pages.
         splits: their pages.
         unreadable: faults of splits that cannot be opened.
     """
 
+    name: str
     settings: RecipeSettings
     splits: list[NamedPages]
     unreadable: list[Fault]
@@ -197,14 +210,15 @@ def _open(words: Sequence[str]) -> _Opened:
     settings = read_settings(RecipeSettings, overrides)
     if not paths:
         opened = open_splits(settings)
-        return _Opened(settings, opened.splits, opened.unreadable)
+        name = Path(settings.dataset_base_path).resolve().name
+        return _Opened(name, settings, opened.splits, opened.unreadable)
     labels = paths[0]
     images = images_of(labels)
     if len(paths) == 2:
         images = paths[1]
     label_set = open_labels(labels, images)
     pages = LabelledImages(label_set, images, range(len(label_set.names)))
-    return _Opened(settings, [NamedPages(labels.stem, pages)], [])
+    return _Opened(labels.name, settings, [NamedPages(labels.stem, pages)], [])
 
 
 # --- check ------------------------------------------------------------------------------------------------------------
@@ -262,6 +276,219 @@ def check(words: Sequence[str], *, workers: int | None = None) -> CheckReport:
     """
     opened = _open(words)
     return check_report(opened.splits, survey(opened.splits, workers), opened.unreadable)
+
+
+# --- stats ------------------------------------------------------------------------------------------------------------
+
+_STATS = """\
+Say what a data set is made of, and what a model will see of it.
+
+Every label and every image is read. For each split, and all of them together: pages, words, sizes, heights, aspects,
+angles, density, groups (how many, the largest one's share, how many equal ones would tell as much), scripts of the
+texts, pages and groups that splits share. And the height of words in the views that a model gets with these settings:
+if many are under 8 pixels, raise transforms.long_side, or try transforms.view=text.
+
+examples:
+  hmean data stats data
+  hmean data stats data --html stats.html                 with figures, in one file
+  hmean data stats data transforms.long_side=1280         what a model would see at another size
+  hmean data stats labels.json photos/ preset=mine --json
+"""
+
+
+def _add_stats(commands: Any) -> None:
+    parser = _add_taught(commands, "stats", "say what a data set is made of, and what a model sees of it", _STATS)
+    _add_words(parser)
+    parser.add_argument("--html", type=Path, metavar="FILE", help="also write one HTML page with figures")
+    parser.add_argument("--lang", choices=LANGUAGES, default=DEFAULT_LANGUAGE, help="language of the page")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of the table, for programs")
+    parser.set_defaults(run=_run_stats)
+
+
+def _run_stats(options: argparse.Namespace) -> int:
+    statistics = stats(options.words, workers=options.workers, html=options.html, lang=options.lang)
+    if options.json:
+        print(json.dumps(statistics.to_json(), ensure_ascii=False))
+    else:
+        print(render_table(statistics))
+    if options.html is not None:
+        print(options.html, file=sys.stderr)
+    return 0
+
+
+def stats(
+    words: Sequence[str],
+    *,
+    workers: int | None = None,
+    html: Path | None = None,
+    lang: Language = DEFAULT_LANGUAGE,
+) -> DataStatistics:
+    """Describe a data set, and what a model will see of it.
+
+    Args:
+        words: a data set, or labels and the folder of their images; and overrides of the settings.
+        workers: number of processes; None: as many as there are processors.
+        html: the page with figures to write; None: none.
+        lang: language of the page.
+
+    Raises:
+        InputError: if no data set is named, its labels cannot be opened, or the settings are wrong.
+    """
+    opened = _open(words)
+    if opened.unreadable:
+        raise InputError.listing("These labels cannot be read:", [fault.fault for fault in opened.unreadable])
+    view = opened.settings.transforms.seen()
+    surveyed = survey(opened.splits, workers)
+    statistics = data_statistics(surveyed, view)
+    if html is not None:
+        title = Words(lang).say("data.title", name=opened.name)
+        write_data_report(html, title, surveyed, statistics, view, lang)
+    return statistics
+
+
+# --- view -------------------------------------------------------------------------------------------------------------
+
+_VIEW = """\
+Draw pages with their labels on one picture: words green, ignore regions orange.
+
+With --augment the picture shows what a training with these settings will see: the samples of its first batches, after
+every change of place, scale and colour, with pasted words, as the network gets them (needs hmean[train]). Look at it
+before a training: is the text large enough to read, are turned or damaged views still right, do the labels lie on the
+print?
+
+The same seed draws the same picture; seed=2 another one.
+
+examples:
+  hmean data view data                                    12 pages of the training split
+  hmean data view data --split val --pages 30 --texts
+  hmean data view data --augment preset=receipts_lite --output augmented.png
+  hmean data view data --augment preset/transforms=rough transforms.train.crop=640
+  hmean data view labels.json photos/ --columns 2 --side 900
+"""
+
+
+def _add_view(commands: Any) -> None:
+    parser = _add_taught(commands, "view", "draw pages with their labels, or what a training will see", _VIEW)
+    parser.add_argument("words", nargs="*", metavar="DATA | LABELS IMAGES | key=value", help=_WORDS_HELP)
+    parser.add_argument("--augment", action="store_true", help="what a training will see, by the settings")
+    parser.add_argument("--output", type=Path, default=Path("sheet.png"), help="PNG file (default: sheet.png)")
+    parser.add_argument("--split", choices=("train", "val", "test"), help="by default the first one that there is")
+    parser.add_argument("--pages", type=int, default=12, help="how many are drawn (default: 12)")
+    parser.add_argument("--columns", type=int, default=4, help="pictures of a row (default: 4)")
+    parser.add_argument("--side", type=int, default=640, help="longest side of each, pixels (default: 640)")
+    parser.add_argument("--texts", action="store_true", help="draw the texts of the words at the side of each page")
+    parser.add_argument("--font", type=Path, help="font of the texts; the default has no letters of East Asia")
+    parser.add_argument("--overwrite", action="store_true", help="write over an earlier picture")
+    parser.set_defaults(run=_run_view)
+
+
+def _run_view(options: argparse.Namespace) -> int:
+    view(
+        options.words,
+        options.output,
+        augment=options.augment,
+        split=options.split,
+        pages=options.pages,
+        columns=options.columns,
+        side=options.side,
+        texts=options.texts,
+        font=options.font,
+        overwrite=options.overwrite,
+    )
+    print(options.output)
+    return 0
+
+
+def view(
+    words: Sequence[str],
+    output: Path,
+    *,
+    augment: bool = False,
+    split: str | None = None,
+    pages: int = 12,
+    columns: int = 4,
+    side: int = 640,
+    texts: bool = False,
+    font: Path | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Draw pages with their labels, or what a training will see, on one picture.
+
+    Args:
+        words: a data set, or labels and the folder of their images; and overrides of the settings.
+        output: the PNG file.
+        augment: draw the first samples of a training.
+        split: whose pages; None: of the first split that there is.
+        pages: how many are drawn.
+        columns: pictures of a row.
+        side: longest side of each, pixels.
+        texts: draw the texts of words, too.
+        font: of the texts.
+        overwrite: write over an earlier picture.
+
+    Raises:
+        InputError: if an option is out of range, the file exists, or labels or images cannot be read.
+    """
+    faults = []
+    for name, value, least in (("--pages", pages, 1), ("--columns", columns, 1), ("--side", side, 64)):
+        if value < least:
+            faults.append(f"{name} {value}: must be at least {least}")
+    if output.exists() and not overwrite:
+        faults.append(f"{output}: exists already; choose another file with --output, or add --overwrite")
+    if augment and split not in (None, "train"):
+        faults.append(f"--split {split}: a training sees the pages of train; remove it, or --augment")
+    if augment and texts:
+        faults.append("--texts: views of a training have no texts; remove it, or --augment")
+    if faults:
+        raise InputError.listing("Cannot draw this:", faults)
+    opened = _open(words)
+    chosen = _chosen_split(opened, split)
+    if augment:
+        tiles = _augmented_tiles(opened.settings, chosen.pages, pages)
+        what = f"what a training sees first (seed {opened.settings.seed})"
+    else:
+        tiles = _page_tiles(chosen.pages, pages, opened.settings.seed, texts=texts)
+        what = f"{len(tiles)} of {len(chosen.pages)} pages (seed {opened.settings.seed})"
+    title = f"{opened.name}, {chosen.name}: {what}; words green, ignore regions orange"
+    save_sheet(output, draw_sheet(title, tiles, columns=columns, side=side, font=font))
+
+
+def _chosen_split(opened: _Opened, split: str | None) -> NamedPages:
+    named = {found.name: found for found in opened.splits}
+    if split is None and opened.splits:
+        return opened.splits[0]
+    if split in named:
+        return named[split]
+    faults = [fault.fault for fault in opened.unreadable]
+    if faults:
+        raise InputError.listing("These labels cannot be read:", faults)
+    raise InputError(f"--split {split}: there is no such split; there is {', '.join(named)}")
+
+
+def _page_tiles(pages: LabelledImages, count: int, seed: int, *, texts: bool) -> list[Tile]:
+    """Random pages in the order of the labels, with the words that have no faults."""
+    drawn = np.random.default_rng(seed).permutation(len(pages))[:count]
+    tiles = []
+    for position in sorted(drawn.tolist()):
+        image = read_image(pages.file(position))
+        tiles.append(Tile.of_page(image, pages.page(position, []), texts=texts))
+    return tiles
+
+
+def _augmented_tiles(settings: RecipeSettings, pages: LabelledImages, count: int) -> list[Tile]:
+    """The first samples of a training."""
+    missing = [name for name in ("torch", "lightning", "timm") if find_spec(name) is None]
+    if missing:
+        raise InputError(f"--augment needs {', '.join(missing)}; install with: pip install 'hmean[train]'")
+    # Imported here, since nothing else of this command needs torch.
+    from hmean.settings.build_training import first_views  # noqa: PLC0415
+
+    tiles = []
+    for seen in first_views(settings, pages, count):
+        height, width = seen.image.shape[:2]
+        caption = f"{seen.page.name}, {width} x {height}"
+        tiles.append(Tile(seen.image, seen.polygons, seen.ignored, caption))
+    return tiles
 
 
 # --- split ------------------------------------------------------------------------------------------------------------

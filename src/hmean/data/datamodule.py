@@ -59,15 +59,7 @@ class PagesModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Full batches only: a last batch of one would disturb BatchNorm."""
-        rank, world = self._rank_and_world()
-        sampler = EpochSampler(
-            len(self.train),
-            seed=self.train.seed,
-            samples=self.samples,
-            rank=rank,
-            world=world,
-            epoch=self.first_epoch,
-        )
+        sampler = self.train_sampler()
         return DataLoader(
             self.train,
             self.train_batch,
@@ -75,6 +67,18 @@ class PagesModule(pl.LightningDataModule):
             drop_last=len(sampler) >= self.train_batch,
             collate_fn=collate_train,
             **_worker_options(self.train_workers),
+        )
+
+    def train_sampler(self) -> EpochSampler:
+        """The order in which this process is shown the samples of an epoch."""
+        rank, world = self._rank_and_world()
+        return EpochSampler(
+            len(self.train),
+            seed=self.train.seed,
+            samples=self.samples,
+            rank=rank,
+            world=world,
+            epoch=self.first_epoch,
         )
 
     def train_batches(self, world: int) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
@@ -28,7 +29,26 @@ from hmean.data.word_weights import draw_word_weights
 from hmean.errors import InputError
 from hmean.geometry import Image
 from hmean.images import Decoder, Pixels, decode
-from hmean.types import Pad, Page
+from hmean.types import Pad, Page, Polygons
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingView:
+    """What a training is shown in one sample.
+
+    Attributes:
+        page: its labels.
+        view: which part of the page, and how it was bent.
+        image: with all changes of place and colour, (H, W, 3).
+        polygons: of the words, pixels of the view, also of those outside of it (K).
+        ignored: which of them do not count (K,).
+    """
+
+    page: Page
+    view: PageView
+    image: Image
+    polygons: Polygons
+    ignored: NDArray[np.bool_]
 
 
 class TrainDataset(Dataset[dict[str, Any]]):
@@ -85,17 +105,25 @@ class TrainDataset(Dataset[dict[str, Any]]):
         return len(self.pages)
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, Any]:
+        try:
+            return self._item(self.sample(key))
+        except InputError as error:
+            return {"error": str(error)}  # raised here, in a loader process, it would come out as a traceback
+
+    def sample(self, key: tuple[int, int]) -> TrainingView:
+        """What the training is shown at (epoch, position).
+
+        Raises:
+            InputError: if labels or image cannot be read.
+        """
         epoch, position = key
         rng = np.random.default_rng([self.seed, epoch, position])
         index = position % len(self)  # several views of a page have positions of their own
         if self.mixture is not None:
             index = self.mixture.page(epoch, index)
-        try:
-            return self._sample(index, rng)
-        except InputError as error:
-            return {"error": str(error)}  # raised here, in a loader process, it would come out as a traceback
+        return self._sample(index, rng)
 
-    def _sample(self, index: int, rng: np.random.Generator) -> dict[str, Any]:
+    def _sample(self, index: int, rng: np.random.Generator) -> TrainingView:
         page = self.pages.page(index)
         view = self.view.sample(rng, page)
         pixels = self.pages.pixels(index, page, view.shrink)
@@ -104,6 +132,11 @@ class TrainDataset(Dataset[dict[str, Any]]):
         if self.view.paste.p > 0 and rng.random() < self.view.paste.p:
             seen = self._paste(seen, view, page, rng)
         image = self.view.photometric(seen.image, rng)
+        return TrainingView(page, view, image, seen.polygons, seen.ignored)
+
+    def _item(self, seen: TrainingView) -> dict[str, Any]:
+        """The sample as tensors, with its targets."""
+        view = seen.view
         targets = make_targets(
             seen.polygons,
             seen.ignored,
@@ -115,10 +148,10 @@ class TrainDataset(Dataset[dict[str, Any]]):
         )
         shrink = torch.from_numpy(targets.shrink)
         if self.teacher is not None:
-            taught = teacher_in_view(self.teacher(page.name), page, view)
+            taught = teacher_in_view(self.teacher(seen.page.name), seen.page, view)
             shrink = blend(shrink, taught, self.teacher_weight)
         item = {
-            "image": to_tensor(image),
+            "image": to_tensor(seen.image),
             "shrink": shrink,
             "threshold": torch.from_numpy(targets.threshold),
             "band": torch.from_numpy(targets.band),

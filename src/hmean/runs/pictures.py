@@ -50,10 +50,10 @@ def draw_page(
     """
     canvas, scale = shrunk(image, long_side)
     if page is not None and page.words_known:
-        _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, thickness=1)
-        _outline(canvas, page.polygons.select(~page.ignored), scale, TRUTH, thickness=2)
+        outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, thickness=1)
+        outline(canvas, page.polygons.select(~page.ignored), scale, TRUTH, thickness=2)
     if detections is not None:
-        _outline(canvas, detections.polygons, scale, FOUND, thickness=1)
+        outline(canvas, detections.polygons, scale, FOUND, thickness=1)
     return canvas
 
 
@@ -83,13 +83,13 @@ def draw_faults(
     )
     filled = canvas.copy()
     for polygons, color in faulty:
-        cv2.fillPoly(filled, _outlines(polygons, scale), color, cv2.LINE_AA, SHIFT)
+        cv2.fillPoly(filled, outlines(polygons, scale), color, cv2.LINE_AA, SHIFT)
     cv2.addWeighted(filled, 0.35, canvas, 0.65, 0, canvas)
-    _outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, thickness=1)
+    outline(canvas, page.polygons.select(page.ignored), scale, IGNORED, thickness=1)
     is_right = ~page.ignored & (word_faults == "")
-    _outline(canvas, page.polygons.select(is_right), scale, TRUTH, thickness=1)
+    outline(canvas, page.polygons.select(is_right), scale, TRUTH, thickness=1)
     for polygons, color in faulty:
-        _outline(canvas, polygons, scale, color, thickness=2)
+        outline(canvas, polygons, scale, color, thickness=2)
     return canvas
 
 
@@ -101,12 +101,14 @@ def shrunk(image: Image, long_side: int) -> tuple[Image, float]:
     return np.ascontiguousarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8), scale
 
 
-def _outlines(polygons: Polygons, scale: float) -> list[NDArray[np.int32]]:
+def outlines(polygons: Polygons, scale: float) -> list[NDArray[np.int32]]:
+    """Polygons as OpenCV draws them with ``SHIFT``, in a picture of another scale."""
     return [np.round((polygon * scale - 0.5) * 2**SHIFT).astype(np.int32) for polygon in polygons]
 
 
-def _outline(canvas: Image, polygons: Polygons, scale: float, color: Color, thickness: int) -> None:
-    cv2.polylines(canvas, _outlines(polygons, scale), True, color, thickness, cv2.LINE_AA, SHIFT)
+def outline(canvas: Image, polygons: Polygons, scale: float, color: Color, thickness: int) -> None:
+    """Draw the outlines of polygons in a picture that is ``scale`` times as large as what they are pixels of."""
+    cv2.polylines(canvas, outlines(polygons, scale), True, color, thickness, cv2.LINE_AA, SHIFT)
 
 
 # --- files ------------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import torch
@@ -10,7 +11,7 @@ import torch
 from hmean.data.augment import Augment, TrainView
 from hmean.data.cache import PageCache
 from hmean.data.datamodule import PagesModule
-from hmean.data.dataset import TrainDataset
+from hmean.data.dataset import TrainDataset, TrainingView
 from hmean.data.pages import LabelledImages
 from hmean.data.paste import Paste
 from hmean.data.photometric import Photometric
@@ -147,6 +148,17 @@ def build_data(
         train_workers=loaders.train_dataloader.num_workers,
         val_workers=loaders.val_dataloader.num_workers,
     )
+
+
+def first_views(settings: RecipeSettings, pages: LabelledImages, count: int) -> list[TrainingView]:
+    """What a training with these settings is shown first: the samples of its first batches, in order.
+
+    Raises:
+        InputError: if a page cannot be read, or the settings name a part that cannot be built.
+    """
+    encoder = without_pretrained(settings.models.components().encoder).build()
+    data = build_data(settings, pages, replace(pages, indices=[]), encoder.fill)
+    return [data.train.sample(key) for key in islice(data.train_sampler(), count)]
 
 
 def _decoder(cache: Cache) -> Decoder:

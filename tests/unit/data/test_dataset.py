@@ -91,7 +91,7 @@ def test_a_mixture_says_which_page_a_sample_shows(pages):
     third = mixture.page(5, 2)
     named = train_dataset(pages)
     rng = np.random.default_rng([1, 5, 2])
-    assert torch.equal(mixed[(5, 2)]["image"], named._sample(third, rng)["image"])
+    assert np.array_equal(mixed.sample((5, 2)).image, named._sample(third, rng).image)
 
 
 def test_a_training_page_that_cannot_be_read_is_an_error_of_its_batch(pages, tmp_path):
@@ -142,3 +142,15 @@ def test_batches_of_pages_move_as_lightning_and_the_loader_ask(receipts, monkeyp
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: pinned.append(tensor) or tensor)
     assert pin_memory(batch).positions == [0]
     assert len(pinned) == 1
+
+
+@pytest.mark.parametrize("paste", [0.0, 1.0])
+def test_a_sample_can_be_seen_as_the_training_sees_it(pages, paste):
+    dataset = train_dataset(pages, paste=paste)
+    seen = dataset.sample((2, 3))
+    assert np.array_equal(seen.image, dataset[(2, 3)]["image"].permute(1, 2, 0).numpy())
+    assert seen.page.name == pages.name(3)
+    assert (seen.view.width, seen.view.height) == (64, 64)
+    own = seen.view.polygons(seen.page.polygons)
+    assert np.array_equal(seen.polygons.points[: len(own.points)], own.points)
+    assert len(seen.ignored) == len(seen.polygons) >= len(own)

@@ -12,7 +12,7 @@ TEMPLATES = Path(hmean.reports.__file__).parent / "templates"
 
 def test_every_page_derives_from_one_base():
     pages = [path for path in TEMPLATES.glob("*.html.j2") if path.name != "base.html.j2"]
-    assert {page.name for page in pages} == {"run.html.j2", "sweep.html.j2", "campaign.html.j2"}
+    assert {page.name for page in pages} == {"run.html.j2", "sweep.html.j2", "campaign.html.j2", "data.html.j2"}
     for page in pages:
         text = page.read_text()
         assert '{% extends "base.html.j2" %}' in text, page

@@ -1,12 +1,13 @@
 import shutil
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 
 from hmean.errors import InputError
 from hmean.settings.build import open_dataset
-from hmean.settings.build_training import build_data
+from hmean.settings.build_training import build_data, first_views
 from hmean.settings.compose import compose_all
 
 
@@ -48,3 +49,14 @@ def test_a_teacher_does_not_know_pasted_words(receipts, tmp_path):
     teacher = ["transforms.train.paste=0.5", f"datasets.train_dataset.teacher={tmp_path}"]
     with pytest.raises(InputError, match="do not know pasted words"):
         data_of(receipts, *teacher)
+
+
+def test_first_views_are_the_first_batch_of_a_training(receipts):
+    overrides = ["dataloaders.train_dataloader={batch_size: 4, num_workers: 0}", "transforms.train.crop=64"]
+    settings = compose_all(["preset=quickstart", f"dataset_base_path={receipts}", *overrides])
+    pages = open_dataset(settings.datasets.train_dataset)
+    views = first_views(settings, pages, 4)
+    fill = settings.models.components().encoder.build().fill
+    batch = next(iter(build_data(settings, pages, pages, fill).train_dataloader()))
+    seen = np.stack([view.image for view in views])
+    assert np.array_equal(seen, batch["image"].permute(0, 2, 3, 1).numpy())
