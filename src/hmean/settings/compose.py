@@ -89,6 +89,26 @@ def select(everything: Settings, kind: type[SettingsT], **values: Any) -> Settin
     return _checked(kind, plain, [])
 
 
+# What people type who come from Ultralytics, Keras or the Hugging Face Trainer.
+NAMES_ELSEWHERE = {
+    "epochs": "trainer.max_epochs",
+    "num_train_epochs": "trainer.max_epochs",
+    "batch": "dataloaders.train_dataloader.batch_size",
+    "batch_size": "dataloaders.train_dataloader.batch_size",
+    "lr": "models.optimizer.lr",
+    "lr0": "models.optimizer.lr",
+    "learning_rate": "models.optimizer.lr",
+    "imgsz": "transforms.long_side",
+    "device": "trainer.accelerator",
+    "workers": "dataloaders.train_dataloader.num_workers",
+    "data": "dataset_base_path",
+    "name": "exp_name",
+    "project": "output_dir",
+    "weights": "models.pretrained",
+    "conf": "models.head.postprocess.box_thresh",
+}
+
+
 # --- commands without presets -----------------------------------------------------------------------------------------
 
 
@@ -227,8 +247,16 @@ def _unread_keys(overrides: Sequence[Override], kind: type[Settings]) -> list[st
         elif is_read(key, AllSettings):
             faults.append(f"{key}: this command does not read it{_counterpart(key, own)}")
         else:
-            faults.append(f"{key}: unknown key{did_you_mean(key, own)}")
+            faults.append(f"{key}: unknown key{_hint(key, own)}")
     return faults
+
+
+def _hint(key: str, known: Sequence[str]) -> str:
+    """What a key probably means: by its name in other tools, else by its spelling; or nothing."""
+    meant = NAMES_ELSEWHERE.get(key)
+    if meant in known:
+        return f"; did you mean {meant}?"
+    return did_you_mean(key, known)
 
 
 def _counterpart(key: str, known: Sequence[str]) -> str:

@@ -5,10 +5,11 @@ import pytest
 import yaml
 
 from hmean.cli import main
+from hmean.commands.predict import PredictSettings
 from hmean.errors import InputError
 from hmean.plugins import check_components
 from hmean.settings.all import AllSettings
-from hmean.settings.compose import choices, compose_all, config_folder, read_settings
+from hmean.settings.compose import NAMES_ELSEWHERE, choices, compose_all, config_folder, read_settings
 from hmean.settings.keys import known_keys, with_present_keys
 from hmean.settings.models import ModelSettings
 from hmean.settings.overrides import Arguments, split_arguments
@@ -382,3 +383,10 @@ def test_a_first_look_is_no_closer_than_the_view():
         compose_all(looks)
     assert compose_all(looks[1:]).transforms.long_side == 320  # a view of the page has no first look
     assert compose_all([*looks[:2], "transforms.first_look=320"]).transforms.first_look == 320
+
+
+@pytest.mark.parametrize(("typed", "meant"), sorted(NAMES_ELSEWHERE.items()))
+def test_a_key_of_another_tool_is_translated(typed, meant):
+    kind = PredictSettings if typed == "conf" else TrainSettings
+    with pytest.raises(InputError, match=f"{typed}: unknown key; did you mean {re.escape(meant)}\\?"):
+        read_settings(kind, [f"{typed}=1"])
