@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import PIL.Image
@@ -126,6 +127,19 @@ def test_convert_says_what_a_format_cannot_hold(receipts, tmp_path, capsys):
     assert len(list(yolo.rglob("*.txt"))) == 9
     assert main(["data", "convert", str(out), str(tmp_path / "x"), "format=word"]) == 2
     assert "format=word: is not one of alto, coco, cord" in capsys.readouterr().err
+
+
+def test_convert_writes_out_the_images_of_a_parquet_file(tmp_path, capsys):
+    source = Path(__file__).parents[1] / "unit/labels/files/parquet/train-00000-of-00001.parquet"
+    out = tmp_path / "new" / "labels.json"
+    assert main(["data", "convert", str(source), str(out), "format=ufo"]) == 0
+    error = capsys.readouterr().err
+    assert f"2 images that were in the label files are in {tmp_path / 'new/images'}" in error
+    assert "boxes are read as [left, top, width, height] in pixels" in error
+    assert main(["data", "check", str(out), str(tmp_path / "new/images")]) == 0
+    capsys.readouterr()
+    assert main(["data", "check", str(source), str(tmp_path / "new/images")]) == 0
+    assert "boxes are read as" in capsys.readouterr().err
 
 
 def test_nothing_is_converted_if_labels_have_faults(receipts, tmp_path, capsys):

@@ -21,6 +21,7 @@ from hmean.errors import InputError
 from hmean.images import read_image
 from hmean.labels.convert import Converted, convert_labels
 from hmean.labels.formats import FORMATS, format_names, format_of_name, images_of, open_labels
+from hmean.labels.hf_tables import write_images
 from hmean.progress import track
 from hmean.reports.contact_sheet import Tile, draw_sheet, save_sheet
 from hmean.reports.data import render_table, write_data_report
@@ -568,10 +569,12 @@ class ConvertResult:
     out: Path
     converted: Converted
     losses: list[str]
+    remarks: list[str]
 
     def summary(self) -> str:
         """A line of numbers, and one for each kind of loss."""
         lines = [f"{self.converted.pages} pages, {self.converted.words} words"]
+        lines += self.remarks
         lines += [f"this format cannot hold everything: {loss}" for loss in self.losses]
         return "\n".join(lines)
 
@@ -614,5 +617,10 @@ def convert(
         InputError: if there is no such format, labels have faults, or ``out`` exists or cannot be written.
     """
     label_format = format_of_name(format_name)
+    written = sum(write_images(path, images or out.parent / "images") for path in labels)
+    remarks = []
+    if written:
+        images = images or out.parent / "images"
+        remarks.append(f"{written:,} images that were in the label files are in {images}")
     converted = convert_labels(labels, out, label_format, images or images_of(labels[0]), overwrite=overwrite)
-    return ConvertResult(out, converted, converted.lost.sentences(label_format.keeps))
+    return ConvertResult(out, converted, converted.lost.sentences(label_format.keeps), remarks + converted.remarks)

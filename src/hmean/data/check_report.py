@@ -30,6 +30,7 @@ class CheckedSplit(Record):
     words: int = Field(description="number of words, without those that have faults")
     ignored: int = Field(description="how many of these are ignore regions")
     faults: int = Field(description="number of faults")
+    remarks: list[str] = Field(default=[], description="how the labels were read, where a file does not say it")
 
     def text(self) -> str:
         """One line of numbers."""
@@ -65,7 +66,7 @@ class CheckReport(Record):
 
     def remarks(self) -> list[str]:
         """What is no fault, but good to know, a line each."""
-        lines = []
+        lines = [remark for split in self.splits for remark in split.remarks]
         for group in self.leaks.groups:
             lines.append(f"{group.text()}: scores say little of groups that no training has seen")
         for copy in self.leaks.copies:
@@ -107,6 +108,7 @@ def check_report(
                 words=sum(len(page.words.ignored) for page in split.pages),
                 ignored=sum(int(page.words.ignored.sum()) for page in split.pages),
                 faults=count,
+                remarks=list(source.pages.labels.remarks),
             )
         )
     return CheckReport(splits=checked, faults=faults, leaks=find_leaks(surveyed))

@@ -21,11 +21,13 @@ class Converted:
         pages: number of pages that were read.
         words: number of their words.
         lost: what the format cannot hold.
+        remarks: on how the labels were read.
     """
 
     pages: int
     words: int
     lost: Lost
+    remarks: list[str]
 
 
 def convert_labels(
@@ -45,7 +47,7 @@ def convert_labels(
             written then.
     """
     labels = open_label_sets(sources, images)
-    result = Converted(0, 0, Lost())
+    result = Converted(0, 0, Lost(), list(labels.remarks))
     result.lost = write_labels(out, label_format, _sound_pages(labels, result), overwrite=overwrite)
     return result
 

@@ -15,6 +15,8 @@ from hmean.labels import (
     cvat,
     doctr,
     funsd,
+    hf_folder,
+    hf_tables,
     hocr,
     icdar,
     jsonl,
@@ -59,10 +61,14 @@ FORMATS: tuple[LabelFormat, ...] = (
     page_xml.FORMAT,
     alto.FORMAT,
     hocr.FORMAT,
+    hf_folder.FORMAT,
+    hf_tables.FORMAT,
 )
 
 _BIGGER_GLANCE = 1 << 24  # bytes, for a file whose first key holds much
-_SUFFIXES = frozenset({".json", ".jsonl", ".ndjson", ".txt", ".csv", ".tsv", ".xml", *hocr.SUFFIXES})
+_SUFFIXES = frozenset(
+    {".json", ".jsonl", ".ndjson", ".txt", ".csv", ".tsv", ".xml", *hocr.SUFFIXES, *hf_tables.FILE_SUFFIXES}
+)
 
 
 def format_names() -> str:

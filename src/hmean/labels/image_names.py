@@ -47,8 +47,11 @@ class ImageNames:
         return "/".join(parts)
 
     def exists(self, name: str) -> bool:
-        """Whether there is an image of this name."""
-        return ".." not in PurePosixPath(name).parts and _exists(self.path_of(name))
+        """Whether there is an image of this name in the folder."""
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts:
+            return False
+        return _exists(self.path_of(name))
 
     def of_stem(self, stem: str) -> str | None:
         """The name of an image without its suffix, such as ``a`` or ``shop/a``; None if there is none."""

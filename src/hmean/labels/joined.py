@@ -28,6 +28,7 @@ class JoinedLabels(LabelSet):
                 self._places.append((part, index))
         self.names = names
         self.groups = groups
+        self.remarks = [remark for part in parts for remark in part.remarks]
 
     def read_page(self, index: int, faults: list[str]) -> Page:
         """See ``LabelSet.read_page``."""

@@ -20,11 +20,13 @@ class LabelSet(ABC):
         source: the file or folder that was opened.
         names: image file name of each page.
         groups: group of each page (a shop, a document), which folds keep together; None for a page without one.
+        remarks: sentences that a user should know about how the labels were read.
     """
 
     source: Path
     names: Sequence[str]
     groups: Sequence[str | None]
+    remarks: Sequence[str] = ()
 
     @abstractmethod
     def read_page(self, index: int, faults: list[str]) -> Page:

@@ -7,7 +7,7 @@ read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -91,12 +91,14 @@ class LabelFile:
         title: the format in words, such as "a COCO file", for messages.
         key: the file's own path in the folder that was opened, without its suffix, such as ``a`` or ``shop/a``; of a
             file that was opened itself: its stem.
+        remarks: sentences that a user should know, such as what was taken for granted.
     """
 
     path: Path
     images: ImageNames
     title: str
     key: str
+    remarks: list[str] = field(default_factory=list)
 
     def content(self) -> bytes:
         """The bytes of the file."""
@@ -168,6 +170,7 @@ class WholeFileLabels(LabelSet):
         self.source = source
         self.names: list[str] = []
         self.groups: list[str | None] = []
+        self.remarks: list[str] = []
         self._images = images
         self._files: list[Path] = []
         self._file_of: list[int] = []
@@ -175,7 +178,7 @@ class WholeFileLabels(LabelSet):
         faults: list[str] = []
         for file in files:
             try:
-                for page in read(LabelFile(file, images, title, _key(source, file))):
+                for page in read(LabelFile(file, images, title, key_of(source, file), self.remarks)):
                     _check_name(file, page.name)
                     self.names.append(page.name)
                     self.groups.append(_group_name(page.group))
@@ -272,7 +275,8 @@ def _sound_page(content: bytes, group: str | None) -> Page | None:
     )
 
 
-def _key(source: Path, file: Path) -> str:
+def key_of(source: Path, file: Path) -> str:
+    """``LabelFile.key`` of a file that was opened itself, or in a folder."""
     if file == source:
         return file.stem
     return file.relative_to(source).with_suffix("").as_posix()

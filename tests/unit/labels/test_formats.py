@@ -119,7 +119,7 @@ def test_a_folder_of_label_sets_is_read_as_one(images, tmp_path):
         (b"[", "is not JSON"),
         (b'{"a": 1, "b', r"its keys are \['a'\]"),
         (b'[{"c": 1}]', r"a list of items with the keys \['c'\]"),
-        (b"PAR1\0\0", "is no text"),
+        (b"SQLite\0\0", "is no text"),
         (b"hello\nyou", "it begins with .*hello"),
         (b'{"a":' * 100_000, "is JSON, but in no format"),
     ],

@@ -40,6 +40,11 @@ SAMPLES = [
     ("page", ".", "page"),
     ("alto", ".", "alto"),
     ("hocr", ".", "hocr"),
+    ("hf", "metadata.jsonl", "hf"),
+    ("hf-csv", "metadata.csv", "hf"),
+    ("parquet", "train-00000-of-00001.parquet", "parquet"),
+    ("parquet", ".", "parquet"),
+    ("save_to_disk", ".", "parquet"),
 ]
 QUADS = [[[20, 30], [100, 34], [99, 54], [19, 50]], [[140, 30], [180, 30], [180, 50], [140, 50]],
          [[20, 260], [90, 260], [90, 280], [20, 280]]]  # fmt: skip
@@ -78,7 +83,7 @@ def test_samples_are_read(folder, name, format_name, images):
     assert len(second.polygons) == 0
     assert second.words_known
     assert len(first.polygons) == 3
-    are_boxes = keeps.outline == "box" or folder in ("yolo", "icdar13")
+    are_boxes = keeps.outline == "box" or folder in ("yolo", "icdar13", "hf-csv", "parquet", "save_to_disk")
     for found, quad in zip(first.polygons, np.array(QUADS), strict=True):
         if are_boxes:
             quad = np.concatenate([quad.min(axis=0), quad.max(axis=0)])
