@@ -104,6 +104,14 @@ class Check(Record):
     exported_boxes: int = Field(description="text polygons that the exported model finds")
     same_boxes: float = Field(description="share of them that are the same (IoU of at least 0.9)")
     postprocess: PostprocessParams = Field(description="the post-processing values")
+    other_views: int = Field(
+        default=0,
+        description="pages of which the two have cut different views of the text (transforms.view=text), since the "
+        "first looks differ by a rounding; P and boxes above are of the other pages",
+    )
+    same_boxes_in_other_views: float | None = Field(
+        default=None, description="share of the same polygons on these pages; null: there are none"
+    )
 
 
 class Loss(Record):
