@@ -212,7 +212,17 @@ def test_stats_says_what_a_data_set_is_made_of(receipts, tmp_path, capsys):
     assert "<svg" in page.read_text()
 
     assert (
-        main([*command, "--json", "transforms.long_side=160", "transforms.view=text", "transforms.text_height=12"]) == 0
+        main(
+            [
+                *command,
+                "--json",
+                "transforms.long_side=160",
+                "transforms.view=text",
+                "transforms.text_height=12",
+                "transforms.first_look=160",
+            ]
+        )
+        == 0
     )
     statistics = json.loads(capsys.readouterr().out)
     assert [(split["name"], split["pages"]) for split in statistics["splits"]] == [
