@@ -219,7 +219,8 @@ def _open(words: Sequence[str]) -> _Opened:
         images = paths[1]
     label_set = open_labels(labels, images)
     pages = LabelledImages(label_set, images, range(len(label_set.names)))
-    return _Opened(labels.name, settings, [NamedPages(labels.stem, pages)], [])
+    name = f"{labels.resolve().parent.name}/{labels.name}"
+    return _Opened(name, settings, [NamedPages(labels.stem, pages)], [])
 
 
 # --- check ------------------------------------------------------------------------------------------------------------

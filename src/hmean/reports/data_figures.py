@@ -20,7 +20,9 @@ from hmean.types import View
 Floats = NDArray[np.float64]
 
 COLORS = (ACCENT, "#b0572f", "#4b8b3b", "#7a5ea8")  # of the splits
-BINS = 30
+FEWEST_BINS = 8
+MOST_BINS = 30
+LEAST_SPAN = 0.1  # of the values' axis, as a share of the largest: pages of one size are a bar, not a wall
 MOST_GROUPS = 60
 MOST_SCRIPTS = 8
 
@@ -127,19 +129,27 @@ def _draw_lines(
         panel.xaxis.set_major_formatter("{x:g}")
         panel.xaxis.set_minor_formatter("")
         _tick_at_numbers(panel, edges)
+    else:
+        panel.ticklabel_format(axis="x", useOffset=False)
     panel.set_ylabel("%")
     if len(splits) > 1:
         panel.legend(frameon=False, fontsize=7)
 
 
 def _edges(values: Floats, *, is_log: bool) -> Floats:
-    """Edges of bins from nearly the smallest to nearly the largest value; what is beyond is in no bin."""
+    """Edges of bins from nearly the smallest to nearly the largest value; what is beyond is in no bin.
+
+    There are more bins for more values (N): twice the cube root of N, by Rice's rule.
+    """
     low, high = np.quantile(values, [0.001, 0.999]).tolist()
+    bins = int(np.clip(2 * len(values) ** (1 / 3), FEWEST_BINS, MOST_BINS))
     if is_log:
         low = max(low, 1e-3)
-        return np.asarray(np.geomspace(low / 1.02, max(high, low) * 1.02, BINS + 1), dtype=np.float64)
-    margin = 0.5 + 0.01 * (high - low)
-    return np.asarray(np.linspace(max(low - margin, 0.0), high + margin, BINS + 1), dtype=np.float64)
+        edges = np.geomspace(low / 1.02, max(high, low) * 1.02, bins + 1)
+    else:
+        margin = max(0.5, 0.01 * (high - low), (LEAST_SPAN * high - (high - low)) / 2)
+        edges = np.linspace(max(low - margin, 0.0), high + margin, bins + 1)
+    return np.asarray(edges, dtype=np.float64)
 
 
 def _tick_at_numbers(panel: Axes, edges: Floats) -> None:
