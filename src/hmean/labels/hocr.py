@@ -141,7 +141,7 @@ def _render(page: Page) -> bytes:
     add(head, "title", "hmean")
     add(head, "meta", charset="utf-8")
     add(head, "meta", name="ocr-system", content="hmean")
-    add(head, "meta", name="ocr-capabilities", content="ocr_page ocr_line ocrx_word")
+    add(head, "meta", name="ocr-capabilities", content="ocr_page ocr_line ocrx_word ocrp_poly")
     image = f'image "{require_name(page.name)}"; bbox 0 0 {page.width} {page.height}; ppageno 0'
     content = _add_part(add(root, "body"), "div", "ocr_page", "page_1", image)
     for number, (polygon, text) in enumerate(zip(page.polygons, page.texts, strict=True), start=1):
