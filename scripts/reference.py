@@ -316,6 +316,8 @@ def _format_row(label_format: LabelFormat) -> str:
     numbers = "decimal"
     if keeps.whole_pixels:
         numbers = "whole pixels"
+    if keeps.on_page:
+        numbers += " on the page"
     cells = [
         f"[{label_format.name}](#{label_format.name})",
         "yes",

@@ -179,7 +179,7 @@ FORMAT = LabelFormat(
         "their texts; white space in a text is one space. Outlines are `poly`, else `bbox`."
     ),
     recognises=_recognises,
-    keeps=Keeps(ignore="text", whole_pixels=True, holds_text=_holds_text),
+    keeps=Keeps(ignore="text", whole_pixels=True, on_page=True, holds_text=_holds_text),
     read=_read,
     write=FileForEachPage(".hocr", _render),
     one_page_a_file=True,

@@ -35,6 +35,7 @@ class Keeps:
         groups: whether pages have groups.
         unlabelled: whether a page without labels can be told from a page without text.
         whole_pixels: whether coordinates are whole numbers.
+        on_page: whether words end at the edge of the page.
         holds_text: which texts it can hold, of formats with texts.
     """
 
@@ -44,6 +45,7 @@ class Keeps:
     groups: bool = False
     unlabelled: bool = False
     whole_pixels: bool = False
+    on_page: bool = False
     holds_text: Callable[[str], bool] = _is_any
 
 
@@ -53,6 +55,7 @@ class Lost:
 
     Attributes:
         outlines: words whose outline became four corners or a box.
+        cut: words that stuck out of the page.
         rounded: words whose corners were moved to whole pixels.
         texts: words that lost their text.
         ignore: ignore regions that became words.
@@ -61,6 +64,7 @@ class Lost:
     """
 
     outlines: int = 0
+    cut: int = 0
     rounded: int = 0
     texts: int = 0
     ignore: int = 0
@@ -81,6 +85,7 @@ class Lost:
 
 _LOSSES = {
     "outlines": "words: their outlines became the smallest {outline} around them",
+    "cut": "words were cut off at the edge of the page",
     "rounded": "words: their corners were rounded to whole pixels",
     "texts": "words lost their texts",
     "ignore": "ignore regions became words that count",
@@ -167,6 +172,10 @@ def _fitted(page: Page, keeps: Keeps, lost: Lost) -> Page:
     for polygon in page.polygons:
         outline = _fitted_outline(polygon, keeps.outline)
         lost.outlines += not _is_same_outline(outline, polygon)
+        if keeps.on_page:
+            inside = _inside(outline, page)
+            lost.cut += not np.array_equal(inside, outline)
+            outline = inside
         if keeps.whole_pixels:
             rounded = _rounded(outline, page)
             lost.rounded += not np.array_equal(rounded, outline)
@@ -198,6 +207,14 @@ def _is_same_outline(a: Points, b: Points) -> bool:
     if len(a) != len(b):
         return False
     return sorted(a.tolist()) == sorted(b.tolist())
+
+
+def _inside(polygon: Points, page: Page) -> Points:
+    """The polygon with all its corners on the page; the box around these if it would lose its area, or cross itself."""
+    inside = geometry.clamp(polygon, page.width, page.height)
+    if polygon_fault(inside, page.width, page.height) is None:
+        return inside
+    return geometry.box_around(inside)
 
 
 def _rounded(polygon: Points, page: Page) -> Points:

@@ -127,7 +127,7 @@ FORMAT = LabelFormat(
         "is text in it, and the file does not say where. " + XML_NOTE
     ),
     recognises=_recognises,
-    keeps=Keeps(ignore="text", whole_pixels=True, holds_text=holds_text),
+    keeps=Keeps(ignore="text", whole_pixels=True, on_page=True, holds_text=holds_text),
     read=_read,
     write=FileForEachPage(".xml", _render),
     one_page_a_file=True,

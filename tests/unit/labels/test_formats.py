@@ -9,6 +9,7 @@ from hmean.labels.formats import FORMATS, format_of_name, images_of, open_labels
 from hmean.labels.label_format import Lost, fitted
 from hmean.labels.partial_json import read_start
 from hmean.labels.peek import Peek
+from hmean.types import Polygons
 from support.labels import draw_images, require_same, some_pages
 
 WRITTEN = [pytest.param(found, id=found.name) for found in FORMATS if found.write is not None]
@@ -89,6 +90,23 @@ def test_losses_are_told_in_numbers():
     lost = Lost()
     list(fitted(some_pages(), format_of_name("icdar").keeps, lost))
     assert lost == Lost(outlines=2, rounded=2, groups=1, unlabelled=1)
+
+
+def test_words_that_stick_out_of_the_page_are_cut(images, tmp_path):
+    outlines = [
+        [[-20, 5], [50, 5], [50, 20], [-20, 20]],
+        [[-9, -9], [200, -3], [3, 200]],
+        [[150, 90], [170, 90], [170, 91]],
+    ]
+    page = some_pages()[0].__class__("a.png", 160, 100, Polygons.of(outlines))
+    for name in ("page", "hocr"):
+        lost = write_labels(tmp_path / name, format_of_name(name), [page])
+        assert lost == Lost(cut=3)
+        assert lost.sentences(format_of_name(name).keeps) == ["3 words were cut off at the edge of the page"]
+        found = open_labels(tmp_path / name, images).page(0).polygons
+        assert found[0].tolist() == [[0, 5], [50, 5], [50, 20], [0, 20]]
+        assert (found.points.min(axis=0) >= 0).all()
+        assert (found.points.max(axis=0) <= [160, 100]).all()
 
 
 def test_pages_of_one_stem_are_not_mixed_up(tmp_path):
