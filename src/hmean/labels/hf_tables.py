@@ -32,7 +32,7 @@ _CACHE = "cache-"
 _LONGEST_REASON = 200
 _LONGEST_NAME = 200  # bytes
 _ROWS = 1000  # that are in memory at once
-_MOST_ROWS = 20_000_000  # of a file; a small file may claim any number
+_MOST_ROWS = 2_000_000  # of a file; a small file may claim any number
 
 
 def _recognises(peek: Peek) -> bool:
@@ -143,7 +143,11 @@ def _batches(path: Path, columns: Sequence[str]) -> Iterator[Any]:
                 raise ValueError(f"it has {table.metadata.num_rows:,} rows")
             yield from table.iter_batches(batch_size=_ROWS, columns=list(columns))
         return
+    count = 0
     for batch in _arrow_batches(path):
+        count += len(batch)
+        if count > _MOST_ROWS:
+            raise ValueError(f"it has {count:,} rows or more")
         for start in range(0, len(batch), _ROWS):
             yield _selected(batch.slice(start, _ROWS), columns)
 

@@ -209,6 +209,14 @@ def test_tables_that_are_no_labels_say_so(tmp_path, images):
         open_labels(tmp_path / "a.parquet", images)
 
 
+def test_a_small_file_that_claims_many_rows_is_refused(tmp_path, images):
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"image": pa.array(["a.png"] * 2_000_001), "boxes": pa.nulls(2_000_001)}), path)
+    assert path.stat().st_size < 20_000
+    with pytest.raises(InputError, match="2,000,001 rows"):
+        open_labels(path, images)
+
+
 def test_files_that_datasets_left_there_are_no_labels(tmp_path, images):
     pq.write_table(pa.table({"image": ["a.png"], "boxes": [BOXES]}), tmp_path / "a.parquet")
     (tmp_path / "cache-1234.arrow").write_bytes(b"\xff\xff\xff\xff")
