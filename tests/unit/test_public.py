@@ -87,15 +87,23 @@ def test_a_wrong_key_is_told_before_the_packages_of_training_are_imported(comman
     assert "foo.bar: unknown key" in done.stderr
 
 
-def test_a_training_without_labels_is_refused_before_its_packages_are_imported(tmp_path):
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        ("dataset_base_path=nowhere", "nowhere/jsons/train.json: not found"),
+        ("from=receipts-light", "models.pretrained=receipts-light: not found; "),
+        ("from=receipts-light", "did you mean receipts-lite?"),
+    ],
+)
+def test_a_training_that_cannot_start_is_refused_before_its_packages_are_imported(typed, message, tmp_path):
     code = (
         "import sys\nfrom hmean.cli import main\n"
-        "code = main(['train', 'exp_name=first', 'dataset_base_path=nowhere'])\n"
+        f"code = main(['train', 'exp_name=first', {typed!r}])\n"
         "assert not {'torch', 'lightning', 'timm'} & set(sys.modules)\nsys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code], check=False, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 2
-    assert "nowhere/jsons/train.json: not found" in done.stderr
+    assert message in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

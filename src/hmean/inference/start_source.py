@@ -9,10 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from hmean.errors import InputError
 from hmean.inference.bundled import BUNDLED
 from hmean.inference.onnx_file import read_text
-from hmean.network.catalogue import by_name
+from hmean.network.catalogue import by_name, names
 from hmean.network.hub import is_repository
+from hmean.plugins import did_you_mean
 
 SourceKind = Literal[
     "published", "bundled", "snapshot", "checkpoint", "exported", "fused", "tensors", "missing", "unsupported"
@@ -50,6 +52,19 @@ def kind_of(source: str) -> SourceKind:
     if path.suffix == ".onnx":
         return _kind_of_onnx(path)
     return KIND_OF_SUFFIX.get(path.suffix, "unsupported")
+
+
+def require_found(source: str) -> None:
+    """Refuse a start that is neither a name nor there.
+
+    Raises:
+        InputError: with the names that there are.
+    """
+    if kind_of(source) != "missing":
+        return
+    known = [*names(), *BUNDLED]
+    hint = did_you_mean(source.lower(), known)
+    raise InputError(f"models.pretrained={source}: not found; name a file, a folder or one of {', '.join(known)}{hint}")
 
 
 def _kind_of_onnx(path: Path) -> SourceKind:

@@ -9,6 +9,7 @@ import pydantic
 from pydantic import Field
 
 from hmean.errors import InputError
+from hmean.inference.start_source import require_found
 from hmean.labels.formats import open_labels
 from hmean.settings.sections import (
     LabelledDatasets,
@@ -47,8 +48,10 @@ class RecipeSettings(Settings):
     """How long a training runs, and on what."""
 
     def check_early(self) -> None:
-        """See ``Settings.check_early``: the name of the run and the label files."""
+        """See ``Settings.check_early``: the name of the run, what it starts from, and the label files."""
         self.run_name()
+        if self.models.pretrained is not None:
+            require_found(self.models.pretrained)
         for dataset in (self.datasets.train_dataset, self.datasets.val_dataset):
             if dataset is None:
                 continue

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 60.0
 SECONDS_BETWEEN_LOOKS = 1.0  # of the bar at the loss
+BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}{postfix}]"
 SCORES = {"val/hmean": "macro H", "val/iou50_hmean": "IoU50 H", "val/iou70_hmean": "IoU70 H"}
 
 
@@ -102,7 +103,7 @@ def epoch_line(
     Args:
         epoch: ``3/12``.
         metrics: of the epoch, by the names of ``metrics.jsonl``; scores only if it was validated.
-        lr: learning rate.
+        lr: learning rate of its last step.
         images_a_second: while it learns.
         left: seconds that the training will go on; None: not known.
         is_best: whether no validation so far was better.
@@ -119,7 +120,7 @@ def epoch_line(
     parts.append(f"lr {lr:.2g}")
     parts.append(f"{images_a_second:.1f} images/s")
     words = duration(left)
-    if words and left != 0:
+    if words:
         parts.append(words)
     return "  ".join(parts)
 
@@ -138,6 +139,7 @@ class TrainingProgress(Callback):
         self._pace: Pace | None = None
         self._bar: Any = None
         self._looked = clock()
+        self._lr = 0.0  # of the last step; after it the schedule has set the next one's
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Count what is to be done."""
@@ -160,10 +162,20 @@ class TrainingProgress(Callback):
                 unit="step",
                 dynamic_ncols=True,
                 mininterval=0.5,
-                smoothing=0.05,
+                bar_format=BAR,
                 file=sys.stderr,
                 leave=False,
             )
+
+    def on_train_batch_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,  # noqa: ARG002 - Lightning's signature
+        batch: Any,  # noqa: ARG002
+        batch_idx: int,  # noqa: ARG002
+    ) -> None:
+        """Note the learning rate."""
+        self._lr = trainer.optimizers[0].param_groups[-1]["lr"]
 
     def on_train_batch_end(
         self,
@@ -186,7 +198,8 @@ class TrainingProgress(Callback):
         self._looked = now
         loss = _loss(outputs)
         if self._bar is not None:
-            self._bar.set_description(f"epoch {self._epoch(trainer)}, loss {loss:.3f}", refresh=False)
+            self._bar.set_description_str(f"epoch {self._epoch(trainer)}, loss {loss:.3f}", refresh=False)
+            self._bar.set_postfix_str(duration(self._pace.seconds_left()), refresh=False)
             return
         batches = int(trainer.num_training_batches)
         print(
@@ -202,7 +215,7 @@ class TrainingProgress(Callback):
             return
         self._pace.start_validation()
         if self._bar is not None:
-            self._bar.set_description(f"epoch {self._epoch(trainer)}, validating")
+            self._bar.set_description_str(f"epoch {self._epoch(trainer)}, validating")
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         """Stop its clock."""
@@ -224,7 +237,7 @@ class TrainingProgress(Callback):
         line = epoch_line(
             self._epoch(trainer),
             metrics,
-            lr=trainer.optimizers[0].param_groups[-1]["lr"],
+            lr=self._lr,
             images_a_second=self._pace.images_a_second(),
             left=left,
             is_best="val/hmean" in metrics and metrics["val/hmean"] >= _best_so_far(trainer),

@@ -13,9 +13,9 @@ from hmean.errors import InputError
 from hmean.inference.bundled import model_path
 from hmean.inference.checkpoints import Checkpoint, load_checkpoint, load_weights
 from hmean.inference.exported import ExportedModel
-from hmean.inference.start_source import WEIGHTS_FILES, kind_of
+from hmean.inference.start_source import WEIGHTS_FILES, kind_of, require_found
 from hmean.inference.trained import TrainedModel
-from hmean.network.catalogue import PretrainedDetector, by_hub, by_sha256, names, published_detector
+from hmean.network.catalogue import PretrainedDetector, by_hub, by_sha256, published_detector
 from hmean.network.detector import Detector
 from hmean.network.fused_onnx import read_initializers
 from hmean.network.fused_weights import load_fused
@@ -23,7 +23,6 @@ from hmean.network.head import DBHead
 from hmean.network.hub import WEIGHTS, find_file, is_repository, network_of
 from hmean.network.pretrained import read_tensors
 from hmean.network.published_weights import is_published, load_published
-from hmean.plugins import did_you_mean
 from hmean.runs.carried import PagesSeen
 from hmean.runs.checkpoints import write_checkpoint
 from hmean.runs.provenance import Provenance, StartProvenance
@@ -186,11 +185,7 @@ def open_start(source: str) -> Start:
         return ExportedStart(ExportedModel(path))
     if kind in ("fused", "tensors"):
         return FileStart(path)
-    if kind == "missing":
-        hint = did_you_mean(source.lower(), names())
-        raise InputError(
-            f"models.pretrained={source}: not found; name a file, a folder or one of {', '.join(names())}{hint}"
-        )
+    require_found(source)
     raise InputError(
         f"models.pretrained={source}: is not supported; give a checkpoint (.ckpt), a weights file "
         f"({', '.join(WEIGHTS_FILES)}), an exported model or a PP-OCRv6 detector (.onnx)"

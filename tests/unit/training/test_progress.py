@@ -87,6 +87,7 @@ def test_a_log_has_a_line_a_minute_and_one_for_each_epoch(capsys):
     progress = TrainingProgress(terminal=False, clock=clock)
     progress.on_train_start(trainer(0), None)
     loss = torch.tensor(2.5)
+    progress.on_train_batch_start(trainer(0), None, None, 0)
     for step in range(2):
         clock.now += 40
         progress.on_train_batch_end(trainer(0), None, {"loss": loss}, {"image": torch.zeros(4, 3)}, step)
@@ -95,6 +96,7 @@ def test_a_log_has_a_line_a_minute_and_one_for_each_epoch(capsys):
     progress.on_train_epoch_end(trainer(0, {"train/loss": loss, "val/hmean": torch.tensor(0.5)}), None)
     out = capsys.readouterr().out
     assert "macro H" not in out  # left over from an earlier epoch
+    assert "lr 0.001" in out
     assert "3 min left" in out
     progress.on_validation_start(trainer(1), None)
     clock.now += 10
@@ -107,11 +109,17 @@ def test_a_log_has_a_line_a_minute_and_one_for_each_epoch(capsys):
 
 
 def test_a_terminal_has_a_bar_and_the_same_lines(capsys):
-    progress = TrainingProgress(terminal=True, clock=Clock())
+    clock = Clock()
+    progress = TrainingProgress(terminal=True, clock=clock)
     progress.on_train_start(trainer(0), None)
-    progress.on_train_batch_end(trainer(0), None, torch.tensor(2.5), {"image": torch.zeros(4, 3)}, 0)
+    for step in range(2):
+        clock.now += 30
+        progress.on_train_batch_end(trainer(0), None, torch.tensor(2.5), {"image": torch.zeros(4, 3)}, step)
+    progress.on_validation_start(trainer(0), None)
     progress.on_train_epoch_end(trainer(0, {"train/loss": torch.tensor(2.5)}), None)
     progress.on_train_end(trainer(0), None)
     captured = capsys.readouterr()
     assert "0/6" in captured.err  # steps of the whole training
+    assert "validating" in captured.err
+    assert "2 min left" in captured.err  # four steps of 30 seconds
     assert captured.out.startswith("epoch 1/3  loss 2.5000")
