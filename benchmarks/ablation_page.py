@@ -109,15 +109,15 @@ def fold_in_words(record: AblationPage) -> str:
 
 
 def scores(record: AblationPage) -> str:
-    """A row for each variant, also for those that were not trained."""
+    """A row for each variant that has scores; a paragraph below names the others."""
     lines = [
         f"| group | variant | seeds | steps | minutes | {' | '.join(SHOWN[name] for name in COLUMNS)} |",
         "|---|---|--:|--:|--:|" + "--:|" * len(COLUMNS),
     ]
-    for variant in in_groups(record.variants):
-        cells = ["not trained here", *[""] * (len(COLUMNS) - 1)]
-        if variant.row is not None:
-            cells = [score_rows.cell_text(variant.row, name) for name in COLUMNS]
+    for variant in in_groups(record.scored):
+        if variant.row is None:
+            continue
+        cells = [score_rows.cell_text(variant.row, name) for name in COLUMNS]
         lines.append(f"| {variant.group} | {variant.name} | {cost(variant)} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -130,8 +130,6 @@ def in_groups(variants: Sequence[VariantRow]) -> list[VariantRow]:
 
 def cost(variant: VariantRow) -> str:
     """Three cells: the number of seeds, and the steps and minutes of a training."""
-    if variant.row is None:
-        return " |  | "
     if variant.weights == "start":
         return "none | 0 | 0"
     if variant.minutes is None:
@@ -225,6 +223,12 @@ def caveats(record: AblationPage) -> str:
         text += f" One seed ({seed}): another may say otherwise, by more than many of these differences."
     elif once:
         text += f" One seed only: {', '.join(once)}."
+    commits: set[str] = set()
+    for run in record.environment.runs:
+        commits.update(run.commits)
+    if len(commits) > 1:
+        text += f""" They were trained by {len(commits)} versions of the code (the last table), between which more than
+            the variants may differ."""
     text += """ Minutes are those of trainings on one thread of a machine that did other work at the time, more at some times than at
         others: compare steps instead. Differences do not add up: two changes that gain alone may not gain together."""
     return text
