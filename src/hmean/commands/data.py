@@ -230,8 +230,8 @@ List every fault of labels and images, and what the splits of a data set share.
 
 Every label is read, and every image whole, by many processes. A line on standard output is a fault, with its file and
 its word:
-  a word without area, beside the page, or whose outline crosses itself; a file that cannot be read, a page of another
-  size than its labels say
+  a word without area, with more than half of it outside the page, or whose outline crosses itself; a file that cannot
+  be read, a page of another size than its labels say
   a page that is in two splits, also under another name and as another file: its score would be too high
 Remarks, which are no faults: a group (shop, document) in two splits, a page that is twice in one split.
 Exit code: 0 sound, 2 faults.

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
+import shapely
+from numpy.typing import NDArray
 
 from hmean.data.pages import LabelledImages, size_fault
 from hmean.errors import InputError
@@ -10,6 +14,12 @@ from hmean.geometry import Image
 from hmean.images import image_size, read_image
 from hmean.progress import track
 from hmean.types import Page
+
+Floats = NDArray[np.float64]
+
+# Words that stick out of the page are right where they do so by little; what lies mostly beside it is in a wrong unit,
+# or for another size of the image.
+_MOST_OUTSIDE = 0.5  # share of a word's area
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +57,7 @@ def check_page(pages: LabelledImages, position: int, *, decode: bool) -> Checked
     faults: list[str] = []
     page = pages.page(position, faults)
     size_is_wrong = any("not the image's size" in fault for fault in faults)
+    page = _without_words_beside(page, faults)
     file = pages.file(position)
     image = None
     try:
@@ -62,6 +73,39 @@ def check_page(pages: LabelledImages, position: int, *, decode: bool) -> Checked
     if fault is not None and not size_is_wrong:
         faults.append(fault)
     return CheckedPage(page, faults, image)
+
+
+def _without_words_beside(page: Page, faults: list[str]) -> Page:
+    """The page without the words that lie mostly outside it, each of which is a fault."""
+    outside = _shares_outside(page)
+    is_beside = outside > _MOST_OUTSIDE
+    if not is_beside.any():
+        return page
+    for k in np.flatnonzero(is_beside).tolist():
+        faults.append(
+            f"{page.name}: word {page.ids[k]}: {outside[k]:.0%} of it lies outside of the page "
+            f"({page.width} x {page.height}): {page.polygons[k].round(1).tolist()}; "
+            "are the labels in another unit, or for another size of the image?"
+        )
+    kept = np.flatnonzero(~is_beside).tolist()
+    return replace(
+        page,
+        polygons=page.polygons.select(~is_beside),
+        ids=tuple(page.ids[k] for k in kept),
+        texts=tuple(page.texts[k] for k in kept),
+        ignore=page.ignored[~is_beside],
+    )
+
+
+def _shares_outside(page: Page) -> Floats:
+    """Share of each word's area that lies outside of its page (K,)."""
+    shares = np.zeros(len(page.polygons))
+    whole = shapely.box(0, 0, page.width, page.height)
+    for k, polygon in enumerate(page.polygons):
+        if polygon.min() < 0 or (polygon > (page.width, page.height)).any():
+            word = shapely.Polygon(polygon)
+            shares[k] = 1 - shapely.area(shapely.intersection(word, whole)) / shapely.area(word)
+    return shares
 
 
 def label_faults(pages: LabelledImages) -> list[str]:

@@ -4,7 +4,7 @@ import shutil
 import PIL.Image
 import pytest
 
-from hmean.data.check import check_pages, label_faults, require_sound
+from hmean.data.check import check_page, check_pages, label_faults, require_sound
 from hmean.data.pages import LabelledImages
 from hmean.errors import InputError
 from hmean.labels.formats import open_labels
@@ -55,3 +55,24 @@ def test_the_same_fault_of_every_page_is_listed(tmp_path):
     assert sum("labels say 40 x 24, the image, turned upright, is 24 x 40" in f for f in faults) == 1
     assert sum("bad.png: damaged" in f for f in faults) == 1
     assert sum("missing.png: no such image" in f for f in faults) == 1
+
+
+def test_a_word_may_stick_out_of_the_page_by_half(tmp_path):
+    PIL.Image.new("RGB", (40, 24)).save(tmp_path / "a.png")
+
+    def box(left, right):
+        return {"points": [[left, 4], [right, 4], [right, 12], [left, 12]]}
+
+    words = {"inside": box(0, 40), "half": box(30, 50), "beside": box(29, 52), "left": box(-12, 9), "in": box(2, 9)}
+    (tmp_path / "labels.json").write_text(json.dumps({"images": {"a.png": {"img_w": 40, "img_h": 24, "words": words}}}))
+    pages = LabelledImages(open_labels(tmp_path / "labels.json", tmp_path), tmp_path, range(1))
+    checked = check_page(pages, 0, decode=False)
+    assert checked.page.ids == ("inside", "half", "in")
+    assert len(checked.page.polygons) == 3
+    assert [fault.partition(" of it")[0] for fault in checked.faults] == [
+        "a.png: word beside: 52%",
+        "a.png: word left: 57%",
+    ]
+    assert "lies outside of the page (40 x 24)" in checked.faults[0]
+    with pytest.raises(InputError, match="word beside"):
+        require_sound(pages)
