@@ -282,6 +282,8 @@ place of the fault.
 hold: outlines become the smallest rectangle or upright box around the word, an ignore region becomes the text `###`
 or, in a format without texts, a word like any other, groups are left out, and so are pages without labels where
 they could not be told from pages without text. Words are numbered anew, except in UFO and JSON lines.
+With images there (`images=DIR`, or in their usual place) it warns of those that are missing, and of pages of another
+size than their images; it does not write such pages in shares of the page (YOLO, Label Studio).
 
 Paths of images may have been written on another machine: the longest end of the path that is a file in the folder
 of the images counts. A word with the text `###` is an ignore region in every format. Coordinates are pixels of the

@@ -50,6 +50,8 @@ def test_split_refuses_what_it_cannot_do(tmp_path, capsys):
     assert "30 folds need as many groups of pages, there are 12" in capsys.readouterr().err
     assert main(["data", "split", str(labels), str(splits), "--holdout", "1"]) == 2
     assert "--holdout 1.0: must be a share" in capsys.readouterr().err
+    assert main(["data", "split", str(labels), str(splits), "-k", "1"]) == 2
+    assert "-k 1: must be at least 2" in capsys.readouterr().err
     assert not splits.exists()
     splits.write_text("mine")
     assert main(["data", "split", str(labels), str(splits)]) == 2
@@ -76,7 +78,7 @@ def test_check_counts_ignored_words_of_text_files(tmp_path, capsys):
     PIL.Image.new("RGB", (100, 50)).save(tmp_path / "images" / "a.jpg")
     (tmp_path / "gt" / "gt_a.txt").write_text("4,4,24,12,1998\n4,20,24,30,*\n40,20,60,30,###\n")
     assert main(["data", "check", str(tmp_path / "gt"), str(tmp_path / "images")]) == 0
-    assert capsys.readouterr().err == "1 pages, 3 words (1 of them ignored), 0 faults\n"
+    assert capsys.readouterr().err == "1 page, 3 words (1 of them ignored), 0 faults\n"
 
 
 def test_synth_says_all_that_is_wrong_with_its_options(tmp_path, capsys):
@@ -95,6 +97,8 @@ def test_data_check_and_synth(tmp_path, receipts, capsys):
     assert (
         main(["data", "synth", str(out), "--train", "1", "--val", "0", "--test", "0", "--long-side", "160", "200"]) == 0
     )
+    assert main(["data", "synth", str(out), "--train", "1"]) == 2
+    assert "holds a synthetic data set already; choose another folder, or add --overwrite" in capsys.readouterr().err
     (out / "images" / "00000.jpg").write_bytes(b"x")
     assert main(["data", "check", str(out / "jsons/train.json"), str(out / "images")]) == 2
     assert "00000.jpg: damaged" in capsys.readouterr().out
@@ -177,7 +181,7 @@ def test_check_reads_all_splits_and_names_what_they_share(receipts, tmp_path, ca
     assert f"val: {broken}: word 0001: has 2 points" in told.out
     assert f"test: {data / 'jsons/test.json'}: " in told.out
     assert f"train: {name} and val: copy.png show the same page" in told.out
-    assert "remark: group 'shop 7' is in train (6 pages) and val (1 pages)" in told.err
+    assert "remark: group 'shop 7' is in train (6 pages) and val (1 page)" in told.err
 
     assert main(["data", "check", "--json", f"dataset_base_path={data}", "--workers", "1", "preset=resnet50"]) == 2
     report = json.loads(capsys.readouterr().out)
@@ -294,3 +298,67 @@ def test_help_teaches_by_example(name, capsys):
         main(["data", name, "--help"])
     assert end.value.code == 0
     assert f"examples:\n  hmean data {name} data" in capsys.readouterr().out
+
+
+def test_convert_takes_images_as_a_word_and_names_unknown_keys(receipts, tmp_path, capsys):
+    train = str(receipts / "jsons/train.json")
+    out = tmp_path / "coco.json"
+    assert main(["data", "convert", train, str(out), f"images={receipts / 'images'}", "format=coco"]) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    other = str(tmp_path / "other.json")
+    assert main(["data", "convert", train, other, "format=coco", "colour=red"]) == 2
+    assert "colour=red: colour is not supported" in capsys.readouterr().err
+    assert main(["data", "convert", train, "images=x", "format=coco", "--images", "y"]) == 2
+    told = capsys.readouterr().err
+    assert "images=x: the folder of the images is named twice" in told
+    assert "name the labels, and the file or folder to write" in told
+    assert main(["data", "convert", train, other, "images=x"]) == 2
+    assert "format=NAME is required" in capsys.readouterr().err
+    assert main(["data", "convert", train, other, "coco"]) == 0
+
+
+def test_convert_compares_pages_with_their_images(tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    PIL.Image.new("RGB", (50, 25)).save(tmp_path / "images" / "a.png")
+    entry = {"img_w": 100, "img_h": 50, "words": WORDS}
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps({"images": {"a.png": entry, "b.png": entry, "c.png": entry}}))
+    assert main(["data", "convert", str(labels), str(tmp_path / "coco.json"), "format=coco"]) == 0
+    told = capsys.readouterr().err
+    assert f"warning: images that are missing or damaged: 2, first {tmp_path / 'images/b.png'}: no such image" in told
+    assert "pages of another size than their images: 1, first a.png: 100 x 50, and its image 50 x 25" in told
+    for name in ("yolo", "yolo-obb", "labelstudio"):
+        assert main(["data", "convert", str(labels), str(tmp_path / name), f"format={name}"]) == 2
+        assert f"{name}: holds shares of the page, and 1 of 3 pages" in capsys.readouterr().err
+        assert not (tmp_path / name).exists()
+
+
+def test_convert_says_nothing_of_images_where_there_are_none(tmp_path, capsys):
+    labels, _ = label_file(tmp_path, pages=1)
+    assert main(["data", "convert", str(labels), str(tmp_path / "a.json"), "format=coco"]) == 0
+    assert "missing" not in capsys.readouterr().err
+    command = ["data", "convert", str(labels), str(tmp_path / "b.json"), "format=coco", f"images={tmp_path}"]
+    assert main(command) == 0
+    told = capsys.readouterr().err
+    assert told.startswith("1 page, 1 word\n")
+    assert "images that are missing or damaged: 1" in told
+
+
+def test_view_warns_of_labels_for_another_size(tmp_path, capsys):
+    PIL.Image.new("RGB", (50, 25)).save(tmp_path / "a.png")
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps({"images": {"a.png": {"img_w": 100, "img_h": 50, "words": WORDS}}}))
+    sheet = tmp_path / "sheet.png"
+    assert main(["data", "view", str(labels), str(tmp_path), "--output", str(sheet), "--side", "96"]) == 0
+    told = capsys.readouterr().err
+    assert f"warning: {tmp_path / 'a.png'}: the labels say 100 x 50, the image, turned upright, is 50 x 25" in told
+
+
+def test_stats_says_first_that_there_are_faults(receipts, tmp_path, capsys):
+    shutil.copytree(receipts, tmp_path / "data")
+    next((tmp_path / "data/images").glob("*.jpg")).write_bytes(b"x")
+    assert main(["data", "stats", str(tmp_path / "data"), "--workers", "1"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("Faults of labels and images: 1.")
+    assert told.count("Faults of labels and images") == 1
+    assert "higher than wide" in told

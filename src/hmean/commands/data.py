@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from hmean.data.check_report import CheckReport, Fault, check_report
+from hmean.data.check_report import CheckReport, Fault, check_report, counted
 from hmean.data.folds import HOLDOUT, write_splits
-from hmean.data.pages import LabelledImages
+from hmean.data.pages import LabelledImages, size_fault
 from hmean.data.survey import NamedPages, survey
 from hmean.errors import InputError
 from hmean.images import read_image
@@ -152,7 +152,7 @@ def synth(
                 on_page=lambda _done, _total: advance(),
             )
         except FileExistsError as error:
-            raise InputError(str(error)) from error
+            raise InputError(str(error).replace("set overwrite", "add --overwrite")) from error
         except OSError as error:
             raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
 
@@ -468,12 +468,17 @@ def _chosen_split(opened: _Opened, split: str | None) -> NamedPages:
 
 
 def _page_tiles(pages: LabelledImages, count: int, seed: int, *, texts: bool) -> list[Tile]:
-    """Random pages in the order of the labels, with the words that have no faults."""
+    """Random pages in the order of the labels, with the words that have no faults; wrong sizes are said."""
     drawn = np.random.default_rng(seed).permutation(len(pages))[:count]
     tiles = []
     for position in sorted(drawn.tolist()):
         image = read_image(pages.file(position))
-        tiles.append(Tile.of_page(image, pages.page(position, []), texts=texts))
+        page = pages.page(position, [])
+        height, width = image.shape[:2]
+        fault = size_fault(pages.file(position), page, width, height)
+        if fault is not None:
+            print(f"warning: {fault}", file=sys.stderr)
+        tiles.append(Tile.of_page(image, page, texts=texts))
     return tiles
 
 
@@ -555,6 +560,8 @@ def split(
         )
     if not 0 <= holdout < 1:
         raise InputError(f"--holdout {holdout}: must be a share of the pages, from 0 to below 1")
+    if k < 1 or (k < 2 and holdout == 0):
+        raise InputError(f"-k {k}: must be at least 2")
     folds = write_splits(out, open_labels(labels, images_of(labels)), k=k, holdout=holdout, seed=seed)
     pages_of_fold = [int((folds == fold).sum()) for fold in range(k)]
     return SplitResult(pages_of_fold, int((folds == HOLDOUT).sum()))
@@ -574,7 +581,7 @@ class ConvertResult:
 
     def summary(self) -> str:
         """A line of numbers, and one for each kind of loss."""
-        lines = [f"{self.converted.pages} pages, {self.converted.words} words"]
+        lines = [f"{counted(self.converted.pages, 'page')}, {counted(self.converted.words, 'word')}"]
         lines += self.remarks
         lines += [f"this format cannot hold everything: {loss}" for loss in self.losses]
         return "\n".join(lines)
@@ -583,20 +590,62 @@ class ConvertResult:
 def _add_convert(commands: Any) -> None:
     names = ", ".join(found.name for found in FORMATS if found.write is not None)
     parser = _add_command(commands, "convert", "write labels in another format; says what that cannot hold")
-    parser.add_argument("labels", type=Path, nargs="+", help=_LABELS_HELP)
-    parser.add_argument("out", type=Path, help="file or folder to write")
+    parser.add_argument("labels", nargs="+", help=_LABELS_HELP)
+    parser.add_argument("out", help="file or folder to write")
     parser.add_argument("format", metavar="format=NAME", help=f"its format: {names}")
     parser.add_argument("--images", type=Path, help="folder of the images; by default in, beside or above the labels")
     parser.add_argument("--overwrite", action="store_true", help="write over earlier labels")
     parser.set_defaults(run=_run_convert)
 
 
+@dataclass(frozen=True)
+class _TypedConvert:
+    """What the words of ``hmean data convert`` name."""
+
+    labels: list[Path]
+    out: Path
+    format_name: str
+    images: Path | None
+
+
+def _typed_convert(words: Sequence[str], images: Path | None) -> _TypedConvert:
+    """Tell labels, output and ``key=value`` words apart.
+
+    Raises:
+        InputError: for another key than ``format`` and ``images``, and where labels, output or format are missing.
+    """
+    typed = split_arguments(words)
+    paths = list(typed.inputs)
+    format_name = None
+    faults = []
+    for word in typed.overrides:
+        key, _, value = word.partition("=")
+        if key == "format":
+            format_name = value
+        elif key == "images" and images is None:
+            images = Path(value)
+        elif key == "images":
+            faults.append(f"{word}: the folder of the images is named twice; remove it, or --images")
+        else:
+            faults.append(f"{word}: {key} is not supported; this command takes format=NAME and images=DIR")
+    if format_name is None and len(paths) > 2:
+        format_name = paths.pop()
+    if format_name is None:
+        faults.append("format=NAME is required")
+    if len(paths) < 2:
+        faults.append("name the labels, and the file or folder to write")
+    if faults or format_name is None:
+        raise InputError.listing("Cannot convert this:", faults)
+    return _TypedConvert([Path(path) for path in paths[:-1]], Path(paths[-1]), format_name, images)
+
+
 def _run_convert(options: argparse.Namespace) -> int:
+    typed = _typed_convert([*options.labels, options.out, options.format], options.images)
     result = convert(
-        options.labels,
-        options.out,
-        format_name=options.format.removeprefix("format="),
-        images=options.images,
+        typed.labels,
+        typed.out,
+        format_name=typed.format_name,
+        images=typed.images,
         overwrite=options.overwrite,
     )
     print(result.out)
@@ -620,8 +669,11 @@ def convert(
     label_format = format_of_name(format_name)
     written = sum(write_images(path, images or out.parent / "images") for path in labels)
     remarks = []
+    folder_named = images is not None or written > 0
     if written:
         images = images or out.parent / "images"
         remarks.append(f"{written:,} images that were in the label files are in {images}")
     converted = convert_labels(labels, out, label_format, images or images_of(labels[0]), overwrite=overwrite)
-    return ConvertResult(out, converted, converted.lost.sentences(label_format.keeps), remarks + converted.remarks)
+    remarks += converted.remarks
+    remarks += [f"warning: {text}" for text in converted.images.warnings(folder_named=folder_named)]
+    return ConvertResult(out, converted, converted.lost.sentences(label_format.keeps), remarks)

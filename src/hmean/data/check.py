@@ -116,9 +116,8 @@ def label_faults(pages: LabelledImages) -> list[str]:
         if not pages.page(position, []).words_known:
             unlabelled.append(pages.name(position))
     if unlabelled:
-        faults.append(
-            f"{pages.labels.source}: {len(unlabelled)} images are unlabelled (no words), first {unlabelled[0]}"
-        )
+        images = "1 image is" if len(unlabelled) == 1 else f"{len(unlabelled)} images are"
+        faults.append(f"{pages.labels.source}: {images} unlabelled (no words), first {unlabelled[0]}")
     return faults
 
 

@@ -11,6 +11,13 @@ from hmean.data.survey import NamedPages, SurveyedPages
 from hmean.records import Record
 
 
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: ``1 page``, ``2 pages``."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun}s"
+
+
 class Fault(Record):
     """One fault of a data set."""
 
@@ -34,10 +41,11 @@ class CheckedSplit(Record):
 
     def text(self) -> str:
         """One line of numbers."""
-        pages = f"{self.pages} pages"
+        pages = counted(self.pages, "page")
         if self.unlabelled:
             pages += f" ({self.unlabelled} of them unlabelled)"
-        return f"{pages}, {self.words} words ({self.ignored} of them ignored), {self.faults} faults"
+        words = counted(self.words, "word")
+        return f"{pages}, {words} ({self.ignored} of them ignored), {counted(self.faults, 'fault')}"
 
 
 class CheckReport(Record):

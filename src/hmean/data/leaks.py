@@ -43,7 +43,10 @@ class SharedGroup(Record):
 
     def text(self) -> str:
         """In words: ``group 'shop 7' is in train (12 pages) and val (3 pages)``."""
-        places = [f"{split} ({count} pages)" for split, count in self.pages.items()]
+        places = []
+        for split, count in self.pages.items():
+            pages = "1 page" if count == 1 else f"{count} pages"
+            places.append(f"{split} ({pages})")
         return f"group {self.group!r} is in {_listed(places)}"
 
 

@@ -85,9 +85,16 @@ def decode_json(content: bytes, source: object, kind: type[T], title: str = "") 
     except UnicodeDecodeError as error:
         raise InputError(f"{source}: is not UTF-8 text ({error}); save it as UTF-8") from None
     except msgspec.DecodeError as error:
-        raise InputError(f"{source}: is not JSON ({error}); NaN and Infinity are not numbers of JSON") from None
+        raise InputError(f"{source}: is not JSON ({error}){_hint(content)}") from None
     except RecursionError:
         raise InputError(f"{source}: is nested too deeply for a label file") from None
+
+
+def _hint(content: bytes) -> str:
+    """What may be wrong with a file that is not JSON."""
+    if b"NaN" in content or b"Infinity" in content:
+        return "; NaN and Infinity are not numbers of JSON"
+    return ""
 
 
 def describe_mismatch(message: str, title: str) -> str:

@@ -105,8 +105,7 @@ def open_labels(path: Path, image_path: Path) -> LabelSet:
     """
     if not path.exists():
         raise InputError(
-            f"{path}: not found. hmean reads {format_names()}. "
-            "Lay out a data set as <dataset_base_path>/images/... and "
+            f"{path}: not found. Lay out a data set as <dataset_base_path>/images/... and "
             "<dataset_base_path>/jsons/{train,val,test}.json (docs/reference/data.md), or draw one to try hmean: "
             "hmean data synth data"
         )
@@ -148,7 +147,7 @@ def _open_folder(peek: Peek, image_path: Path) -> LabelSet:
         glance = Peek.of(file)
         found = recognised(glance)
         if found is None:
-            unknown[file] = _describe(glance)
+            unknown[file] = _look_of_other_export(glance) or _look_of(glance)
         elif found.one_page_a_file:
             return _open(found, peek.path, image_path)
         else:
@@ -156,7 +155,9 @@ def _open_folder(peek: Peek, image_path: Path) -> LabelSet:
     companions = {name for found in formats.values() for name in found.companions}
     faults = [f"{file}: {fault}" for file, fault in unknown.items() if file.name not in companions]
     if faults:
-        raise InputError.listing(f"{peek.path}: some of its files are no labels that hmean reads:", faults)
+        raise InputError.listing(
+            f"{peek.path}: some of its files are no labels that hmean reads; it reads {format_names()}:", faults
+        )
     if not formats:
         raise InputError(f"{peek.path}: holds no label files; hmean reads {format_names()}")
     parts = [_open(found, file, image_path) for file, found in formats.items()]
@@ -208,7 +209,24 @@ def images_of(path: Path) -> Path:
 
 def _describe(peek: Peek) -> str:
     """What a file is that no format recognises."""
+    look = _look_of_other_export(peek)
+    if look is not None:
+        return look
     return f"{_look_of(peek)}; hmean reads {format_names()}"
+
+
+def _look_of_other_export(peek: Peek) -> str | None:
+    """What to do about an export of a tool in a form that hmean does not read; None: it is no such file."""
+    root = root_name(peek)
+    if root == "annotations" and "<track" in peek.text:
+        return "this looks like CVAT for video; export it as CVAT for images 1.1"
+    if root == "annotation" and "<object" in peek.text:
+        return "this looks like Pascal VOC; export it as COCO, or as CVAT for images 1.1"
+    if isinstance(peek.json, list):
+        item = first_object(peek.json)
+        if {"annotation_id", "annotator"} & item.keys() and "data" not in item:
+            return "this looks like Label Studio JSON-MIN; export it as JSON"
+    return None
 
 
 def _look_of(peek: Peek) -> str:

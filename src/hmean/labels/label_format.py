@@ -122,6 +122,7 @@ class LabelFormat:
         read: takes one of its files apart.
         open: for a format that is not read whole: opens a file or folder, with the folder of the images.
         write: writes it; None: hmean only reads it.
+        in_shares: whether it writes coordinates as shares of the page.
         one_page_a_file: whether a folder of such files is one label set.
         suffix: of the files of such a folder, or several.
         companions: names of files that lie beside the labels and hold none.
@@ -136,6 +137,7 @@ class LabelFormat:
     read: Reader | None = None
     open: Callable[[Path, Path], LabelSet] | None = None
     write: Writer | None = None
+    in_shares: bool = False
     one_page_a_file: bool = False
     suffix: str | tuple[str, ...] = ".json"
     companions: frozenset[str] = frozenset()

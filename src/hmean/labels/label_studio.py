@@ -252,6 +252,7 @@ FORMAT = LabelFormat(
     recognises=_recognises,
     keeps=Keeps(groups=True, unlabelled=True),
     read=_read,
+    in_shares=True,
     write=OneFile(".json", _render),
     notes=(
         "Read are polygons and rectangles, also turned ones, with the text area of the same id; the last "

@@ -216,22 +216,26 @@ def data_remarks(statistics: DataStatistics, words: Words) -> list[str]:
 
 
 def render_table(statistics: DataStatistics) -> str:
-    """The numbers as text, a column for each split; what splits share below it."""
+    """The numbers as text, a column for each split; above it that there are faults, below it what splits share."""
     words = Words()
     parts = data_table(statistics, words)
+    remarks = data_remarks(statistics, words)
+    fault_lines = []
+    if statistics.splits[-1].faults:
+        fault_lines = [*textwrap.wrap(remarks.pop(0), TEXT_WIDTH), ""]
     names = [split.name for split in statistics.splits]
     rows = [row for part in parts for row in part.rows]
     title_width = max(len(row.title) for row in rows) + 2
     widths = []
     for column, name in enumerate(names):
         widths.append(max(len(name), *(len(row.cells[column].text()) for row in rows)))
-    lines = [_line("", names, title_width, widths)]
+    lines = [*fault_lines, _line("", names, title_width, widths)]
     for part in parts:
         lines.append(part.title)
         for row in part.rows:
             lines.append(_line(f"  {row.title}", [cell.text() for cell in row.cells], title_width, widths))
     lines.append("")
-    for text in (words.say("data.how"), *data_remarks(statistics, words)):
+    for text in (words.say("data.how"), *remarks):
         lines += textwrap.wrap(text, TEXT_WIDTH)
     return "\n".join(lines)
 

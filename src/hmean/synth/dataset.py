@@ -137,14 +137,16 @@ def write_dataset(
         long_side: smallest and largest long side of a picture, pixels.
         fonts: see ``draw_receipt``.
         styles: kinds of pages; each page is of one of them, given several times it is likelier.
-        overwrite: write into a folder that holds something else.
+        overwrite: write into a folder that holds something else, or over a synthetic data set; one that was not
+            finished is always drawn again.
         on_page: called with the number of pages done, and of all pages, after each page.
 
     Returns:
         The pages of each split, as written.
 
     Raises:
-        FileExistsError: if ``out`` holds files that this function did not write and ``overwrite`` is False.
+        FileExistsError: if ``overwrite`` is False, and ``out`` holds files that this function did not write, or all
+            of a data set.
     """
     _claim(out, overwrite=overwrite)
     font_names = [font.name for font in fonts]
@@ -196,9 +198,16 @@ def _draw_numbered(number: int, drawn: Drawn, fonts: Sequence[Path]) -> tuple[Im
     return image, replace(page, name=f"{number:05d}.jpg", group=f"shop-{shop:04d}")
 
 
+def _is_finished(out: Path) -> bool:
+    """Whether a data set was drawn to its end: the label files are written last."""
+    return all((out / "jsons" / f"{split}.json").is_file() for split in ("train", "val", "test"))
+
+
 def _claim(out: Path, *, overwrite: bool) -> None:
     """Make the folder; if an earlier data set is there, remove its files, of which there may have been more."""
     if (out / MARKER).is_file():
+        if not overwrite and _is_finished(out):
+            raise FileExistsError(f"{out}: holds a synthetic data set already; choose another folder, or set overwrite")
         for path in (out / "jsons").glob("*.json"):
             if path.stem in ("train", "val", "test"):
                 path.unlink()

@@ -38,7 +38,7 @@ def test_every_fault_is_listed_with_its_file_or_word(receipts, tmp_path):
     assert f"{names[2]}: img_w is 'wide'" in faults[2]
     assert f"{names[4]}: no such image" in faults[3]
     assert len(check_pages(pages, decode=True)) == 5  # the header of a damaged image is whole
-    assert f"1 images are unlabelled (no words), first {names[3]}" in label_faults(pages)[-1]
+    assert f"1 image is unlabelled (no words), first {names[3]}" in label_faults(pages)[-1]
     with pytest.raises(InputError, match="The data set has faults"):
         require_sound(pages)
 

@@ -35,4 +35,4 @@ def test_a_group_in_two_splits_is_named_with_its_pages():
     val = [surveyed("d", 4, "shop 7"), surveyed("e", 5, None), surveyed("f", 6, "shop 9")]
     (group,) = find_leaks([SurveyedPages("train", train), SurveyedPages("val", val)]).groups
     assert group.pages == {"train": 2, "val": 1}
-    assert group.text() == "group 'shop 7' is in train (2 pages) and val (1 pages)"
+    assert group.text() == "group 'shop 7' is in train (2 pages) and val (1 page)"

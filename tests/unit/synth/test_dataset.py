@@ -109,7 +109,10 @@ def test_refuses_a_folder_that_is_not_its_own(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
     write_dataset(tmp_path, train=2, long_side=(300, 300), overwrite=True)
     (tmp_path / "images" / "holiday.jpg").write_text("mine too")
-    write_dataset(tmp_path, train=1, long_side=(300, 300))  # now it is: and the larger set is gone
+    with pytest.raises(FileExistsError, match="holds a synthetic data set already"):
+        write_dataset(tmp_path, train=1, long_side=(300, 300))
+    (tmp_path / "jsons" / "test.json").unlink()
+    write_dataset(tmp_path, train=1, long_side=(300, 300))  # one that was not finished: and the larger set is gone
     assert {path.name for path in (tmp_path / "images").iterdir()} == {"00000.jpg", "holiday.jpg"}
     assert (tmp_path / "thesis.txt").read_text() == "mine"
 
