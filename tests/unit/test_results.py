@@ -77,7 +77,7 @@ def test_commands_name_no_folder_of_the_machine(benchmark, tmp_path, monkeypatch
         harness.command_as_typed() == "python benchmarks/box.py DATA outputs/x 'a={file: '\"'\"'DATA/sroie/b'\"'\"'}'"
     )
     for typed, shown in (
-        ("dataset_base_path=../shared/data/sroie", "dataset_base_path=DATA/sroie"),
+        ("dataset_base_path=../pages/sroie", "dataset_base_path=DATA/sroie"),
         ("datasets.annotation_path=${dataset_base_path}/labels.json",) * 2,
         ("/home/me/runs/first", "FOLDER/first"),
         ("[/home/a,/home/b]", "[FOLDER/a,FOLDER/b]"),
