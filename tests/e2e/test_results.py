@@ -32,7 +32,7 @@ def data(twelve_pages, tmp_path) -> Path:
 
 
 def test_out_of_fold_maps_give_the_scores_of_the_cross_validation(sroie, data, crossval_folder):
-    pages = sroie.out_of_fold(data, crossval_folder)
+    pages = sroie.out_of_fold(data, sroie.crossval_runs(crossval_folder))
     assert len(pages.truth) == 9
     assert pages.relabelled == 0
     score = Scorer(sroie.CHARACTERS, pages.score_with(pages.postprocess)).compute()
@@ -40,12 +40,12 @@ def test_out_of_fold_maps_give_the_scores_of_the_cross_validation(sroie, data, c
 
 
 def test_pages_whose_labels_have_changed_are_counted(sroie, data, crossval_folder):
-    names = [page.name for page in sroie.out_of_fold(data, crossval_folder).truth]
+    names = [page.name for page in sroie.out_of_fold(data, sroie.crossval_runs(crossval_folder)).truth]
     labels = json.loads((data / "labels.json").read_text())
     word = next(iter(labels["images"][names[0]]["words"].values()))
     word["illegibility"] = not word["illegibility"]
     (data / "labels.json").write_text(json.dumps(labels))
-    pages = sroie.out_of_fold(data, crossval_folder)
+    pages = sroie.out_of_fold(data, sroie.crossval_runs(crossval_folder))
     assert pages.relabelled == 1
     assert "labels of 1 of these pages" in sroie.describe_relabelled(1)
 
@@ -58,4 +58,4 @@ def test_a_fold_that_has_seen_its_pages_is_refused(sroie, data, crossval_folder,
     splits["fold"] = {name: fold and 3 - fold for name, fold in splits["fold"].items()}  # 1 and 2 change places
     (tmp_path / "cv/splits.json").write_text(json.dumps(splits))
     with pytest.raises(ValueError, match="fold_1: was trained on pages that it is to be scored on"):
-        sroie.out_of_fold(data, tmp_path / "cv")
+        sroie.out_of_fold(data, sroie.crossval_runs(tmp_path / "cv"))
