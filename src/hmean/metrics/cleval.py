@@ -35,7 +35,7 @@ from hmean.metrics.kernels import (
     Ints,
     Shares,
 )
-from hmean.metrics.shapes import Overlaps, Shapes, pack
+from hmean.metrics.shapes import Overlaps, Shapes, pack, shared_areas
 from hmean.types import PRH, Characters, Detections, Page, Points, Polygons
 
 
@@ -264,7 +264,7 @@ def _take_counted_words_out(overlaps: Overlaps, words: Shapes, found: Shapes, ca
         near = care & _bounds_overlap(words.bounds, words.bounds[i])
         if len(pairs) and near.any():
             rest = shapely.difference(words.regions[i], shapely.union_all(words.regions[near]))
-            overlaps.area[pairs] = shapely.area(shapely.intersection(rest, found.regions[overlaps.detection[pairs]]))
+            overlaps.area[pairs] = shared_areas(rest, found.regions[overlaps.detection[pairs]])
 
 
 def _bounds_overlap(bounds: Floats, other: Floats) -> Flags:

@@ -15,6 +15,8 @@ from hmean.metrics import kernels
 from hmean.metrics.kernels import NOT_A_QUAD, Flags, Floats, Ints
 from hmean.types import Polygons
 
+GRID = 1e-6  # pixels
+
 
 class Packed(NamedTuple):
     """Polygons of many pages behind one another, as the kernels take them.
@@ -139,5 +141,21 @@ class Shapes:
         if len(unknown):
             words = self.regions[pairs.word[unknown]]
             others = detections.regions[pairs.detection[unknown]]
-            pairs.area[unknown] = shapely.area(shapely.intersection(words, others))
+            pairs.area[unknown] = shared_areas(words, others)
         return pairs
+
+
+def shared_areas(words: NDArray[Any], others: NDArray[Any]) -> Floats:
+    """The areas (N,) that pairs of shapely regions (N,) share."""
+    try:
+        return np.asarray(shapely.area(shapely.intersection(words, others)), dtype=np.float64)
+    except shapely.errors.GEOSException:  # corners so close to an edge that floats cannot tell the side: pair by pair
+        return np.array([_shared_area(a, b) for a, b in zip(words, others, strict=True)], dtype=np.float64)
+
+
+def _shared_area(word: Any, other: Any) -> float:
+    """The area that two regions share; of those that fail, with corners on a grid of a millionth of a pixel."""
+    try:
+        return float(shapely.area(shapely.intersection(word, other)))
+    except shapely.errors.GEOSException:
+        return float(shapely.area(shapely.intersection(word, other, grid_size=GRID)))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hmean.metrics.cleval import Counts, count_page
-from hmean.metrics.shapes import Shapes
+from hmean.metrics.shapes import Shapes, shared_areas
 from hmean.types import PRH, Detections, Page, Polygons
 from support import textbook_cleval as textbook
 from support.cleval import KINDS, SIZE, detections_of, page_of, rect, ribbon, rotated, texts_for
@@ -78,6 +78,20 @@ def test_one_word_in_three_parts():
     assert counts == Counts(gt=9, tp=9, recall_penalty=2, split=1)
     assert counts.prh.r == pytest.approx(7 / 9)
     assert counts.prh.p == 1.0
+
+
+def test_areas_are_found_where_floats_cannot_tell_the_side_of_an_edge(monkeypatch):
+    """GEOS gives up on some pairs of corners ("found non-noded intersection"): only those are put on a fine grid."""
+    intersection = shapely.intersection
+
+    def fails_on_the_second(first, second, grid_size=None):
+        if grid_size is None and 2.0 in np.atleast_1d(shapely.area(first)):
+            raise shapely.errors.GEOSException("found non-noded intersection")
+        return intersection(first, second, grid_size=grid_size)
+
+    monkeypatch.setattr("hmean.metrics.shapes.shapely.intersection", fails_on_the_second)
+    words = np.array([shapely.box(0, 0, 1, 1), shapely.box(0, 0, 2, 1)])
+    assert shared_areas(words, np.array([shapely.box(0.5, 0, 9, 9)] * 2)).tolist() == [0.5, 1.5]
 
 
 quads = st.lists(
