@@ -158,4 +158,5 @@ def _shared_area(word: Any, other: Any) -> float:
     try:
         return float(shapely.area(shapely.intersection(word, other)))
     except shapely.errors.GEOSException:
-        return float(shapely.area(shapely.intersection(word, other, grid_size=GRID)))
+        snapped = shapely.set_precision([word, other], GRID)  # each by itself, so that both stay valid
+        return float(shapely.area(shapely.intersection(*snapped)))
