@@ -369,6 +369,9 @@ too: on other receipts it may do a little worse.
 Time from image to boxes, {sroie.THREADS} threads each, in turn on {TIMED} pages, median and 5th and 95th percentile of
 {card.times[0].pairs} pairs: {times}
 {in_8_bits(card.eight_bits)}
+Pages of results that were made before this one (views of the text, tuning, the service, times of stages) show the model as it
+was, under the same name; each page says its day and commit.
+
 ## Where it comes from
 
 The training:

@@ -13,10 +13,9 @@ from hmean.geometry import Image
 Print = NDArray[np.int8]  # (SIDE * SIDE,): a page, small enough to compare with all others
 
 SIDE = 64  # pixels of a page in its print, whatever the page's aspect
-# Of SROIE's receipts, the most alike of different ones, of one printed form, reach 0.953, and a sheet that was scanned
-# twice 0.999. Copies saved as JPEG of quality 40, or with other brightness, stay above 0.99, and those of half the size
-# mostly above 0.98.
-SAME = 0.97
+SAME = (
+    0.97  # between different receipts of one printed form and one page saved again (tests/unit/data/test_likeness.py)
+)
 _PAPER = SIDE / 16  # standard deviation of what counts as paper around a pixel of the print, in such pixels
 _BLANK = 0.5  # grey levels: what is on a page with less contrast is noise
 _BLOCK = 512  # prints compared with all others at a time

@@ -11,7 +11,7 @@ import numpy as np
 from hmean.errors import InputError
 from hmean.labels.whole_file import IGNORE_KEYS, LabelFile, RawPage, RawWord, is_true, numbers, pairs
 from hmean.labels.words import shown
-from hmean.types import Page
+from hmean.types import Page, Points
 
 OBJECTS = "objects"  # a column of records, or a record of lists
 BOX_KEYS = (
@@ -65,9 +65,17 @@ def has_boxes(columns: Any) -> bool:
     return OBJECTS in columns or any(key in columns for key in BOX_KEYS)
 
 
+def _stated_size(values: dict[str, Any]) -> tuple[Any, Any]:
+    """Width and height as they stand in a row; None where it has none."""
+    for width, height in SIZE_KEYS:
+        if width in values and height in values:
+            return values[width], values[height]
+    return None, None
+
+
 def row_of(place: str, name: str, values: dict[str, Any]) -> Row:
     """The row of these columns."""
-    width, height = next(((values[w], values[h]) for w, h in SIZE_KEYS if w in values and h in values), (None, None))
+    width, height = _stated_size(values)
     words = values
     if values.get(OBJECTS) is not None:
         words = _as_lists(values[OBJECTS])
@@ -298,13 +306,20 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def _box_of(points: Points) -> list[float]:
+    """Left, top, right and bottom of a polygon (n, 2)."""
+    left, top = points.min(axis=0).tolist()
+    right, bottom = points.max(axis=0).tolist()
+    return [left, top, right, bottom]
+
+
 def columns_of(page: Page) -> dict[str, Any]:
     """A page as a row: words, and for each its text, box, polygon and flag; without labels these are null."""
     row: dict[str, Any] = {"file_name": page.name, "width": page.width, "height": page.height, "group": page.group}
     row |= {"words": None, "bboxes": None, "polygons": None, "ignore": None}
     if page.words_known:
         row["words"] = [text or "" for text in page.texts]
-        row["bboxes"] = [[*points.min(axis=0).tolist(), *points.max(axis=0).tolist()] for points in page.polygons]
+        row["bboxes"] = [_box_of(points) for points in page.polygons]
         row["polygons"] = [points.tolist() for points in page.polygons]
         row["ignore"] = page.ignored.tolist()
     return row

@@ -40,7 +40,8 @@ class Spread(Record):
         """Of any number of values; None if there are none."""
         if len(values) == 0:
             return None
-        least, p5, median, p95, most = np.quantile(values, [0, 0.05, 0.5, 0.95, 1]).round(4).tolist()
+        quantiles = np.quantile(values, [0, 0.05, 0.5, 0.95, 1])
+        least, p5, median, p95, most = quantiles.round(4).tolist()
         return cls(least=least, p5=p5, median=median, p95=p95, most=most)
 
 
